@@ -1,0 +1,130 @@
+"""One env file, read so that Docker Compose and python-dotenv can only agree on it.
+
+Both tools read the same files here (Compose for interpolation and ``env_file``, python-dotenv for the
+tasks), and their dialects differ: Compose expands ``$VAR``, python-dotenv only ``${VAR}``; after ``A= #b``
+one has a value and the other none. Anything on which they could differ is refused with the line.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from dotenv.parser import Binding, parse_stream
+
+from slipway.errors import SlipwayError
+
+__all__ = ["Entry", "quote", "read"]
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_LINE = re.compile(r"\s*(?:export\s+)?[^=\s]+\s*=(?P<raw>.*)\Z", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One variable: its value, and the file and 1-based line it was read from."""
+
+    name: str
+    value: str
+    path: Path
+    line: int
+
+    @property
+    def where(self) -> str:
+        """``FILE:LINE``, the form editors and terminals link."""
+        return f"{self.path.name}:{self.line}"
+
+
+def read(path: Path) -> dict[str, Entry]:
+    """Read ``path``; returns the entries by name, in file order.
+
+    Raises ``SlipwayError``: SLIP-001 missing, SLIP-002 unreadable, SLIP-003 a bad line,
+    SLIP-004 a value on which Compose and python-dotenv disagree.
+    """
+    entries: dict[str, Entry] = {}
+    with _open(path) as stream:
+        for binding in parse_stream(stream):
+            if _is_filler(binding):
+                continue
+            entry = _entry(path, binding)
+            if entry.name in entries:
+                raise _bad_line(
+                    path,
+                    entry.line,
+                    f"{entry.name} is already set on line {entries[entry.name].line}",
+                    "keep one of the two lines",
+                )
+            entries[entry.name] = entry
+    return entries
+
+
+def quote(value: str) -> str:
+    """Write ``value`` so that both readers return it unchanged. A single quote cannot be written."""
+    if re.fullmatch(r"[A-Za-z0-9_./:@%+,=\[\]-]*", value):
+        return value
+    return f"'{value}'"
+
+
+def _open(path: Path) -> io.StringIO:
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise SlipwayError("SLIP-001", f"{path.name} does not exist", "create it with: invoke init") from None
+    except UnicodeDecodeError as bad:
+        raise SlipwayError(
+            "SLIP-002",
+            f"{path.name} is not UTF-8 text (byte {bad.start})",
+            "save it as UTF-8",
+        ) from None
+    except OSError as problem:
+        raise SlipwayError(
+            "SLIP-002",
+            f"{path.name} cannot be read: {problem.strerror}",
+            f"check it with: ls -ld {path.name}",
+        ) from None
+    return io.StringIO(text)
+
+
+def _is_filler(binding: Binding) -> bool:
+    return binding.key is None and not binding.error
+
+
+def _entry(path: Path, binding: Binding) -> Entry:
+    text = binding.original.string
+    # A binding's text starts with the blank lines before it; the line to name is the variable's own.
+    line = binding.original.line + len(text) - len(text.lstrip("\n\r"))
+    shown = text.strip().splitlines()[0][:60] if text.strip() else ""
+    if binding.error or binding.key is None:
+        raise _bad_line(path, line, f"{shown!r} is not NAME=value", "write NAME=value, or start it with #")
+    if not _NAME.match(binding.key):
+        raise _bad_line(
+            path, line, f"{binding.key!r} is not a variable name", "use letters, digits and _ only"
+        )
+    if binding.value is None:
+        raise _bad_line(path, line, f"{binding.key} has no value", f"write {binding.key}=value")
+    match = _LINE.match(text)
+    doubt = _disagreement(match.group("raw").strip("\r\n") if match else "")
+    if doubt:
+        raise SlipwayError(
+            "SLIP-004",
+            f"{path.name}:{line}: Compose and python-dotenv read {binding.key} differently: {doubt}",
+            f"put the value in single quotes: {binding.key}='…'",
+        )
+    return Entry(binding.key, binding.value, path, line)
+
+
+def _disagreement(raw: str) -> str:
+    """Why the two readers could differ on the text after ``=``; empty when they cannot."""
+    text = raw.strip(" \t")
+    if text.startswith("'"):
+        return ""
+    if re.match(r"[ \t]+#", raw):
+        return "to one the # starts a comment, to the other it is the value"
+    body = text if text.startswith('"') else re.sub(r"\s+#.*", "", text)
+    return "a $ starts a variable" if "$" in body else ""
+
+
+def _bad_line(path: Path, line: int, problem: str, fix: str) -> SlipwayError:
+    return SlipwayError("SLIP-003", f"{path.name}:{line}: {problem}", fix)

@@ -1,0 +1,258 @@
+"""The only reader of ``.env`` and the environment: one frozen ``Settings``, validated once."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from slipway import envfile, values
+from slipway.errors import SlipwayError
+
+__all__ = ["IMAGE_VARIABLES", "Settings", "Variable", "load", "record_machine", "variables"]
+
+IMAGE_VARIABLES = ("PYTHON_IMAGE", "POSTGRES_IMAGE", "NGINX_IMAGE")
+MACHINE_FILE = Path(".slipway/machine.env")
+
+_REFERENCE = values.matching(r"[a-z0-9][A-Za-z0-9._/:@-]*", "an image reference")
+_PATH = values.matching(r"[^\0\n'\"$]+", "a path without quotes or $")
+_INSIDE = values.matching(r"\.|[A-Za-z0-9_.@+-]+(/[A-Za-z0-9_.@+-]+)*", "a relative path")
+_URL_PATH = values.matching(r"/[^\s'\"$;{}]*", "a path that starts with /")
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One kit variable: its name, its default as text, how its text is checked, a right value."""
+
+    name: str
+    default: str
+    convert: Callable[[str], Any]
+    example: str
+
+
+def _setting(name: str, default: str, convert: Callable[[str], Any] = values.text, example: str = "") -> Any:
+    return field(metadata={"variable": Variable(name, default, convert, example or default)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Every kit variable, checked. ``.env.example`` documents each under its upper-case name."""
+
+    root: Path
+    """The kit's folder, absolute."""
+    origins: Mapping[str, str]
+    """Where each variable came from: ``environment``, ``.env:LINE``, ``machine.env:LINE``, ``default``."""
+
+    name: str = _setting(
+        "PROJECT_NAME", "",
+        values.matching(r"[a-z0-9][a-z0-9_-]{0,40}", "lower-case letters, digits, - and _"), "shop",
+    )  # fmt: skip
+    project_root: str = _setting("PROJECT_ROOT", "example", _PATH)
+    dependency_dir: str = _setting("DEPENDENCY_DIR", ".", _INSIDE)
+    manage_dir: str = _setting("MANAGE_DIR", ".", _INSIDE)
+    settings_module: str = _setting(
+        "DJANGO_SETTINGS_MODULE", "config.settings",
+        values.matching(r"[A-Za-z_][\w.]*", "a dotted module name"),
+    )  # fmt: skip
+    server_target: str = _setting(
+        "SERVER_TARGET", "config.wsgi:application",
+        values.matching(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.()]*", "a MODULE:NAME target"),
+    )  # fmt: skip
+    app_env: str = _setting("APP_ENV", "app.env", _PATH)
+    secrets_dir: str = _setting("SECRETS_DIR", "secrets", _PATH)
+    overlays: tuple[str, ...] = _setting("COMPOSE_OVERLAYS", "", values.words, "compose/mine.yaml")
+
+    python_image: str = _setting("PYTHON_IMAGE", "python:3.13-slim-trixie", _REFERENCE)
+    postgres_image: str = _setting("POSTGRES_IMAGE", "postgres:17-trixie", _REFERENCE)
+    nginx_image: str = _setting("NGINX_IMAGE", "nginx:1.30-trixie", _REFERENCE)
+    build_packages: tuple[str, ...] = _setting("BUILD_PACKAGES", "", values.words, "gcc libc6-dev libpq-dev")
+    runtime_packages: tuple[str, ...] = _setting("RUNTIME_PACKAGES", "", values.words, "libpq5")
+    collectstatic: str = _setting("COLLECTSTATIC", "build", values.choice("build", "start", "skip"))
+    media_root: str = _setting(
+        "MEDIA_ROOT", "/app/media", values.matching(r"(/[A-Za-z0-9_.-]+)+", "an absolute path")
+    )
+
+    database: str = _setting("DATABASE", "postgres", values.choice("postgres", "none"))
+    db_name: str = _setting("DB_NAME", "app", values.matching(r"[a-z_][a-z0-9_]*", "a database name"))
+    db_user: str = _setting("DB_USER", "app", values.matching(r"[a-z_][a-z0-9_]*", "a user name"))
+
+    web_port: int = _setting("WEB_PORT", "8000", values.port)
+    db_port: int | None = _setting("DB_PORT", "", values.optional_port, "5432")
+    http_address: str = _setting("HTTP_ADDRESS", "0.0.0.0", values.address)  # noqa: S104
+    http_port: int = _setting("HTTP_PORT", "8080", values.port)
+
+    server_names: tuple[str, ...] = _setting(
+        "SERVER_NAMES", "localhost 127.0.0.1", values.words, "example.org www.example.org"
+    )
+    max_body_size: str = _setting("CLIENT_MAX_BODY_SIZE", "10m", values.size)
+    proxy_timeout: str = _setting("PROXY_TIMEOUT", "30s", values.duration)
+    login_rate: str = _setting(
+        "LOGIN_RATE", "10r/m", values.matching(r"[1-9][0-9]*r/[sm]", "a rate, requests per s or m")
+    )
+    login_paths: str = _setting(
+        "LOGIN_PATHS", "^/(admin/login|accounts/login|login)/",
+        values.matching(r"[^\s'\"$;{}]+", "a regular expression without quotes, $, ; or braces"),
+    )  # fmt: skip
+    trusted_proxy: str = _setting("TRUSTED_PROXY", "127.0.0.1/32", values.network, "10.0.0.0/8")
+    log_format: str = _setting("LOG_FORMAT", "json", values.choice("json", "text"))
+    live_path: str = _setting("HEALTH_LIVE_PATH", "/healthz/live", _URL_PATH)
+    ready_path: str = _setting("HEALTH_READY_PATH", "/healthz/ready", _URL_PATH)
+
+    web_replicas: int = _setting("WEB_REPLICAS", "1", values.count)
+    web_concurrency: int = _setting("WEB_CONCURRENCY", "2", values.count)
+    web_threads: int = _setting("WEB_THREADS", "4", values.count)
+    web_memory: str = _setting("WEB_MEMORY", "512m", values.size)
+    web_cpus: float = _setting("WEB_CPUS", "1.0", values.cpus)
+    db_memory: str = _setting("DB_MEMORY", "512m", values.size)
+    db_cpus: float = _setting("DB_CPUS", "1.0", values.cpus)
+    nginx_memory: str = _setting("NGINX_MEMORY", "128m", values.size)
+    nginx_cpus: float = _setting("NGINX_CPUS", "0.5", values.cpus)
+    log_max_size: str = _setting("LOG_MAX_SIZE", "10m", values.size)
+    log_max_file: int = _setting("LOG_MAX_FILE", "3", values.count)
+    stop_grace_period: str = _setting("STOP_GRACE_PERIOD", "35s", values.duration)
+    wait_timeout: int = _setting("WAIT_TIMEOUT", "180s", values.seconds)
+
+    host_uid: int = _setting("HOST_UID", "1000", values.integer(0, 2**31 - 1))
+    host_gid: int = _setting("HOST_GID", "1000", values.integer(0, 2**31 - 1))
+    release: str = _setting(
+        "RELEASE", "dev", values.matching(r"[A-Za-z0-9_.-]{1,100}", "a release id: letters, digits, . _ -")
+    )
+    revision: str = _setting(
+        "REVISION", "unknown", values.matching(r"[A-Za-z0-9_.-]{1,100}", "a git revision")
+    )
+
+    def project(self, prod: bool) -> str:
+        """The Compose project name of the development or production stack."""
+        return f"{self.name}-{'prod' if prod else 'dev'}"
+
+    def path(self, relative: str) -> Path:
+        """A path from the settings, absolute; relative ones count from the kit's folder."""
+        return (self.root / relative).resolve()
+
+    def images(self) -> dict[str, str]:
+        """The three base image references by variable name."""
+        return {
+            "PYTHON_IMAGE": self.python_image,
+            "POSTGRES_IMAGE": self.postgres_image,
+            "NGINX_IMAGE": self.nginx_image,
+        }
+
+
+def variables() -> dict[str, Variable]:
+    """Every kit variable by name, in the order of ``.env.example``."""
+    found = (f.metadata.get("variable") for f in dataclasses.fields(Settings))
+    return {variable.name: variable for variable in found if variable}
+
+
+def load(root: Path, *, required: bool = True, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read and check the settings of the checkout at ``root``.
+
+    Precedence: ``environ`` (default: the process's), ``.env``, ``.slipway/machine.env``, default; an empty
+    value counts as not set, as in Compose's ``${NAME:-default}``. Without ``required`` a missing
+    ``.env`` means all defaults. Raises ``SlipwayError`` SLIP-001 to SLIP-006, naming the variable, the
+    file and line, what is wrong and a right value. An unknown variable in ``.env`` is a warning.
+    """
+    environ = os.environ if environ is None else environ
+    dotenv = root / ".env"
+    own = envfile.read(dotenv) if required or dotenv.exists() else {}
+    machine_path = root / MACHINE_FILE
+    machine = envfile.read(machine_path) if machine_path.exists() else {}
+    _warn_unknown(own)
+
+    chosen: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for spec in dataclasses.fields(Settings):
+        variable: Variable | None = spec.metadata.get("variable")
+        if variable is None:
+            continue
+        text, origin = _pick(variable, environ, own, machine)
+        if variable.name == "PROJECT_NAME" and not text:
+            text, origin = _name_from(root), "the folder's name"
+        if variable.name in {"HOST_UID", "HOST_GID"} and origin == "default":
+            text = str(os.getuid() if variable.name == "HOST_UID" else os.getgid())
+        try:
+            chosen[spec.name] = variable.convert(text)
+        except ValueError as wrong:
+            raise SlipwayError(
+                "SLIP-006",
+                f"{variable.name} ({origin}) is {wrong}: {text!r}",
+                f"set it in .env to something like {variable.name}={variable.example}",
+            ) from None
+        origins[variable.name] = origin
+    settings = Settings(root=root, origins=origins, **chosen)
+    _check_folders(settings)
+    return settings
+
+
+def record_machine(root: Path, facts: Mapping[str, str]) -> None:
+    """Merge ``facts`` into ``.slipway/machine.env``, atomically, writing only what changed."""
+    path = root / MACHINE_FILE
+    before = {e.name: e.value for e in envfile.read(path).values()} if path.exists() else {}
+    after = {**before, **facts}
+    if after == before:
+        return
+    path.parent.mkdir(exist_ok=True)
+    lines = ["# Written by Slipway about this machine and checkout; .env has the last word."]
+    lines += [f"{name}={envfile.quote(value)}" for name, value in sorted(after.items())]
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    draft.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    draft.replace(path)
+
+
+def _pick(
+    variable: Variable,
+    environ: Mapping[str, str],
+    own: Mapping[str, envfile.Entry],
+    machine: Mapping[str, envfile.Entry],
+) -> tuple[str, str]:
+    if environ.get(variable.name):
+        return environ[variable.name], "environment"
+    for entries in (own, machine):
+        entry = entries.get(variable.name)
+        if entry and entry.value:
+            return entry.value, entry.where
+    return variable.default, "default"
+
+
+def _name_from(root: Path) -> str:
+    return re.sub(r"[^a-z0-9_-]+", "-", root.name.lower()).strip("-_")[:40] or "slipway"
+
+
+def _warn_unknown(entries: Mapping[str, envfile.Entry]) -> None:
+    known = variables()
+    for entry in entries.values():
+        if entry.name in known:
+            continue
+        near = difflib.get_close_matches(entry.name, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else "the project's own variables belong in app.env"
+        print(
+            f"warning: SLIP-005: {entry.where}: {entry.name} is not a variable of the kit; {hint}",
+            file=sys.stderr,
+        )
+
+
+def _check_folders(settings: Settings) -> None:
+    project = settings.path(settings.project_root)
+    for name, folder in (
+        ("PROJECT_ROOT", project),
+        ("DEPENDENCY_DIR", project / settings.dependency_dir),
+        ("MANAGE_DIR", project / settings.manage_dir),
+    ):
+        if not folder.is_dir():
+            raise SlipwayError(
+                "SLIP-007",
+                f"{name} ({settings.origins[name]}) names a folder that does not exist: {folder}",
+                "PROJECT_ROOT counts from the kit's folder, the other two from PROJECT_ROOT",
+            )
+    if not (project / settings.manage_dir / "manage.py").is_file():
+        raise SlipwayError(
+            "SLIP-008",
+            f"there is no manage.py in {project / settings.manage_dir}",
+            "set PROJECT_ROOT to the project's folder and MANAGE_DIR to the one with manage.py in it",
+        )

@@ -1,0 +1,107 @@
+"""Checks for the values of settings: each takes the text, returns the value, or raises ``ValueError``.
+
+The message of the ``ValueError`` completes the sentence "VARIABLE is …".
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable
+
+__all__ = [
+    "boolean", "choice", "count", "cpus", "duration", "integer", "matching", "network", "port", "size",
+    "text", "words",
+]  # fmt: skip
+
+
+def text(value: str) -> str:
+    """Any text without control characters."""
+    if re.search(r"[\x00-\x1f\x7f]", value):
+        raise ValueError("not one line of text")
+    return value
+
+
+def words(value: str) -> tuple[str, ...]:
+    """Space-separated words."""
+    return tuple(text(value).split())
+
+
+def matching(pattern: str, description: str) -> Callable[[str], str]:
+    """Text that matches ``pattern`` whole; ``description`` says so in words."""
+    compiled = re.compile(pattern)
+
+    def convert(value: str) -> str:
+        if not compiled.fullmatch(value):
+            raise ValueError(f"not {description}")
+        return value
+
+    return convert
+
+
+def choice(*allowed: str) -> Callable[[str], str]:
+    """One of ``allowed``."""
+    return matching("|".join(map(re.escape, allowed)), f"one of: {', '.join(allowed)}")
+
+
+def integer(least: int, most: int) -> Callable[[str], int]:
+    """A whole number from ``least`` to ``most``."""
+
+    def convert(value: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,9}", value) or not least <= int(value) <= most:
+            raise ValueError(f"not a whole number from {least} to {most}")
+        return int(value)
+
+    return convert
+
+
+def count(value: str) -> int:
+    """A whole number of at least 1."""
+    return integer(1, 10_000)(value)
+
+
+def port(value: str) -> int:
+    """A TCP port."""
+    return integer(1, 65_535)(value)
+
+
+def optional_port(value: str) -> int | None:
+    """A TCP port, or nothing."""
+    return port(value) if value else None
+
+
+def boolean(value: str) -> bool:
+    """``1`` or ``0``."""
+    return choice("0", "1")(value) == "1"
+
+
+size = matching(r"[1-9][0-9]*[kmgKMG]", "a size with a unit, k, m or g")
+duration = matching(r"[1-9][0-9]*s", "a number of seconds with the unit s")
+
+
+def seconds(value: str) -> int:
+    """Seconds of a ``duration``."""
+    return int(duration(value)[:-1])
+
+
+def cpus(value: str) -> float:
+    """A number of CPUs, fractions allowed."""
+    if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", value) or float(value) <= 0:
+        raise ValueError("not a number of CPUs above 0")
+    return float(value)
+
+
+def network(value: str) -> str:
+    """An IP network in CIDR notation."""
+    try:
+        return str(ipaddress.ip_network(value))
+    except ValueError as bad:
+        raise ValueError(f"not a network in CIDR notation ({bad})") from None
+
+
+def address(value: str) -> str:
+    """An IP address."""
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        raise ValueError("not an IP address") from None
