@@ -1,0 +1,62 @@
+"""The request log: one line per request, and the request id that ties a request's lines together."""
+
+import logging
+import re
+import uuid
+from time import perf_counter
+
+from asgiref.sync import iscoroutinefunction
+from django.utils.decorators import sync_and_async_middleware
+
+from config.logs import request_id
+
+logger = logging.getLogger("guestbook.request")
+
+# What nginx's $request_id and common tracing ids look like. Anything else could forge log lines.
+_ACCEPTABLE = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+
+def _begin(request):
+    sent = request.headers.get("X-Request-ID", "")
+    request.id = sent if _ACCEPTABLE.fullmatch(sent) else uuid.uuid4().hex
+    return request_id.set(request.id), perf_counter()
+
+
+def _finish(request, response, token, started):
+    response.headers["X-Request-ID"] = request.id
+    if not request.path.startswith("/healthz/"):
+        logger.info(
+            "%s %s %s",
+            request.method,
+            request.path,
+            response.status_code,
+            extra={
+                "method": request.method,
+                "path": request.path,
+                "status": response.status_code,
+                "duration_ms": round((perf_counter() - started) * 1000, 1),
+            },
+        )
+    request_id.reset(token)
+    return response
+
+
+@sync_and_async_middleware
+def request_log(get_response):
+    """Take the id from ``X-Request-ID`` or make one, log the request, send the id back.
+
+    The id is at hand as ``request.id`` and in every record logged meanwhile.
+    """
+    if iscoroutinefunction(get_response):
+
+        async def middleware(request):
+            token, started = _begin(request)
+            return _finish(request, await get_response(request), token, started)
+
+    else:
+
+        def middleware(request):
+            token, started = _begin(request)
+            return _finish(request, get_response(request), token, started)
+
+    return middleware
