@@ -1,0 +1,231 @@
+"""What the nginx tests run against: real containers on a network of their own."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import subprocess
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+KIT = Path(__file__).resolve().parents[2]
+NGINX_IMAGE = os.environ.get("NGINX_IMAGE", "slipway/nginx:1.30-trixie")
+PYTHON_IMAGE = os.environ.get("PYTHON_IMAGE", "slipway/python:3.13-slim-trixie")
+LABEL = "io.slipway.test=nginx"
+DEADLINE = 20.0
+
+# What compose/prod.yaml gives by default.
+ENVIRONMENT = {
+    "NGINX_ENVSUBST_FILTER": "^NGINX_",
+    "NGINX_SERVER_NAMES": "localhost 127.0.0.1",
+    "NGINX_CLIENT_MAX_BODY_SIZE": "10m",
+    "NGINX_PROXY_TIMEOUT": "30s",
+    "NGINX_LOGIN_RATE": "10r/m",
+    "NGINX_LOGIN_PATHS": "^/(admin/login|accounts/login|login)/",
+    "NGINX_TRUSTED_PROXY": "127.0.0.1/32",
+    "NGINX_LOG_FORMAT": "json",
+    "NGINX_UPSTREAM": "web:8000",
+    "NGINX_RESOLVER": "127.0.0.11",
+}
+
+
+def docker(*args: str, check: bool = True) -> str:
+    """Run a docker command; return its standard output and error, stripped."""
+    done = subprocess.run(
+        ["docker", *args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    if check and done.returncode:
+        raise AssertionError(f"docker {' '.join(args)}: exit {done.returncode}\n{done.stdout}")
+    return done.stdout.strip()
+
+
+def eventually(what: str, probe: Callable[[], Any], deadline: float = DEADLINE) -> Any:
+    """Poll ``probe`` until it returns something true, and return that; fail after ``deadline`` seconds."""
+    end = time.monotonic() + deadline
+    last: Any = None
+    while time.monotonic() < end:
+        try:
+            last = probe()
+        except (OSError, http.client.HTTPException) as error:
+            last = error
+        else:
+            if last:
+                return last
+        time.sleep(0.05)
+    raise AssertionError(f"not within {deadline:g} s: {what}; last: {last!r}")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A response: status, header pairs as sent (so that doubled ones show), body."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    def all(self, name: str) -> list[str]:
+        return [value for key, value in self.headers if key.lower() == name.lower()]
+
+    def header(self, name: str) -> str | None:
+        """The one value of a header, or None; a doubled header fails the test."""
+        values = self.all(name)
+        assert len(values) <= 1, f"{name} sent {len(values)} times: {values}"
+        return values[0] if values else None
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def upstream_headers(self) -> dict[str, str]:
+        """The headers that reached the application; a doubled one fails the test."""
+        pairs = self.json["headers"]
+        names = [name for name, _ in pairs]
+        assert len(names) == len(set(names)), f"doubled on the way to the application: {pairs}"
+        return dict(pairs)
+
+
+def exchange(
+    connection: http.client.HTTPConnection,
+    path: str,
+    method: str = "GET",
+    headers: dict[str, str] | None = None,
+    body: bytes | None = None,
+) -> Answer:
+    """One request on an open connection, headers exactly as given (plus Host, if not given)."""
+    given = dict(headers or {})
+    host = given.pop("Host", f"localhost:{connection.port}")
+    connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+    connection.putheader("Host", host)
+    for name, value in given.items():
+        connection.putheader(name, value)
+    if body is not None:
+        connection.putheader("Content-Length", str(len(body)))
+    connection.endheaders()
+    if body is not None:
+        try:
+            connection.send(body)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # refused before it was all sent: the answer says why
+    response = connection.getresponse()
+    return Answer(response.status, response.getheaders(), response.read())
+
+
+@dataclass
+class Container:
+    """A running container."""
+
+    name: str
+
+    def exec(self, *command: str, check: bool = True) -> str:
+        return docker("exec", self.name, *command, check=check)
+
+    def logs(self) -> list[str]:
+        return docker("logs", self.name).splitlines()
+
+    def inspect(self, template: str) -> str:
+        return docker("inspect", "--format", template, self.name)
+
+    def remove(self) -> None:
+        docker("rm", "--force", "--volumes", self.name)
+
+
+@dataclass
+class Nginx(Container):
+    """A running nginx, reachable from the host."""
+
+    port: int = 0
+
+    def connect(self, timeout: float = 30.0) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+
+    def request(self, path: str, method: str = "GET", headers: dict[str, str] | None = None, body: bytes | None = None) -> Answer:
+        connection = self.connect()
+        try:
+            return exchange(connection, path, method, headers, body)
+        finally:
+            connection.close()
+
+    def access_log(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.logs() if line.startswith('{"time"')]
+
+    def workers(self) -> set[str]:
+        """The process ids (as the host counts) of this container's worker processes."""
+        rows = docker("top", self.name, "-eo", "pid,args").splitlines()[1:]
+        return {row.split()[0] for row in rows if "nginx: worker process" in row}
+
+
+@dataclass
+class World:
+    """A network of its own, with folders for static and media files; nothing of it survives ``destroy``."""
+
+    folder: Path
+    name: str = field(default_factory=lambda: f"slipway-nginx-{uuid.uuid4().hex[:8]}")
+    serial: int = 0
+
+    def __post_init__(self) -> None:
+        for sub in ("static", "media"):
+            (self.folder / sub).mkdir()
+        self.folder.chmod(0o755)
+        docker("network", "create", "--label", LABEL, "--label", f"world={self.name}", self.name)
+
+    def destroy(self) -> None:
+        ids = docker("ps", "--all", "--quiet", "--filter", f"label=world={self.name}").split()
+        if ids:
+            docker("rm", "--force", "--volumes", *ids)
+        docker("network", "rm", self.name)
+
+    def subnet(self) -> str:
+        return docker("network", "inspect", "--format", "{{(index .IPAM.Config 0).Subnet}}", self.name)
+
+    def _run(self, kind: str, *args: str) -> str:
+        self.serial += 1
+        name = f"{self.name}-{kind}-{self.serial}"
+        labels = ("--label", LABEL, "--label", f"world={self.name}")
+        docker("run", "--detach", "--name", name, "--network", self.name, *labels, *args)
+        return name
+
+    def start_stub(self, alias: str = "web", ip: str = "") -> Container:
+        """Start an application that answers to ``alias``, at ``ip`` or whatever address is free."""
+        address = ("--ip", ip) if ip else ()
+        return Container(
+            self._run(
+                "stub", "--network-alias", alias, *address, "--init", "--stop-timeout", "1",
+                "--volume", f"{Path(__file__).with_name('stub.py')}:/stub.py:ro",
+                "--entrypoint", "python3", PYTHON_IMAGE, "/stub.py",
+            )
+        )  # fmt: skip
+
+    def start_nginx(self, **environment: str) -> Nginx:
+        """Start nginx as production does: unprivileged, read-only, configured by NGINX_* variables."""
+        variables = {**ENVIRONMENT, **environment}
+        owned = "uid=101,gid=101,mode=0755"
+        name = self._run(
+            "nginx", "--user", "101:101", "--read-only", "--cap-drop", "ALL",
+            "--security-opt", "no-new-privileges",
+            "--tmpfs", f"/etc/nginx/conf.d:{owned}", "--tmpfs", f"/var/cache/nginx:{owned}",
+            "--tmpfs", "/tmp:mode=1777", "--stop-timeout", "35", "--publish", "127.0.0.1::8080",
+            *(arg for item in variables.items() for arg in ("--env", "=".join(item))),
+            "--volume", f"{KIT}/nginx/nginx.conf:/etc/nginx/nginx.conf:ro",
+            "--volume", f"{KIT}/nginx/snippets:/etc/nginx/snippets:ro",
+            "--volume", f"{KIT}/nginx/templates:/etc/nginx/templates:ro",
+            "--volume", f"{KIT}/nginx/html:/usr/share/nginx/html:ro",
+            "--volume", f"{self.folder}/static:/srv/static:ro",
+            "--volume", f"{self.folder}/media:/srv/media:ro",
+            NGINX_IMAGE,
+        )  # fmt: skip
+        nginx = Nginx(name)
+        try:
+            nginx.port = int(docker("port", name, "8080/tcp").rsplit(":", 1)[1])
+            eventually("nginx answers", lambda: nginx.request("/static/").status)
+        except (AssertionError, IndexError) as error:
+            raise AssertionError(f"{error}\nlog:\n" + "\n".join(nginx.logs()[-20:])) from error
+        return nginx
+
+    def wait_for_application(self, nginx: Nginx) -> None:
+        eventually("the application answers through nginx", lambda: nginx.request("/echo").status == 200)
