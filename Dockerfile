@@ -1,0 +1,185 @@
+# One file for every project: targets dev, web and nginx.
+#
+# The project is the main build context. The kit's own files come from two named contexts, so a
+# project in another folder needs nothing of the kit inside it:
+#   docker build --build-context docker=docker --build-context front=nginx --target web example
+#
+# No frontend line on top: it would fetch an image from a registry on every build.
+
+ARG PYTHON_IMAGE=python:3.13-slim-trixie
+ARG NGINX_IMAGE=nginx:1.30-trixie
+# Which settings module manage.py and the server use; empty leaves it to manage.py's own default.
+ARG DJANGO_SETTINGS_MODULE=""
+
+
+# --- Base: what development and production both stand on
+FROM ${PYTHON_IMAGE} AS base
+
+# The official image ships a standard library without bytecode. On a read-only root nothing can
+# write it later, so every start would compile again.
+RUN --mount=type=bind,from=docker,source=compile-stdlib,target=/kit/compile-stdlib \
+    /kit/compile-stdlib
+
+ARG RUNTIME_PACKAGES=""
+RUN --mount=type=bind,from=docker,source=install-packages,target=/kit/install-packages \
+    --mount=type=secret,id=apt \
+    --mount=type=cache,target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+    /kit/install-packages ${RUNTIME_PACKAGES}
+
+# /srv/static belongs to the user of the image so that a fresh named volume mounted there does too.
+RUN groupadd --gid 10001 app \
+    && useradd --uid 10001 --gid 10001 --home-dir /tmp --no-create-home --shell /bin/bash app \
+    && install --directory --owner=10001 --group=10001 /srv/static
+
+# HOME is /tmp because development runs as a uid without a passwd entry, and production on a
+# read-only root where /tmp alone is writable.
+ENV PATH=/opt/venv/bin:$PATH \
+    VIRTUAL_ENV=/opt/venv \
+    HOME=/tmp \
+    LANG=C.UTF-8 \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1
+
+
+# --- Settings: a variable set to nothing would hide manage.py's default, so it is set or absent
+FROM base AS base-named-settings
+ARG DJANGO_SETTINGS_MODULE
+ENV DJANGO_SETTINGS_MODULE=${DJANGO_SETTINGS_MODULE}
+
+FROM base${DJANGO_SETTINGS_MODULE:+-named-settings} AS runtime
+
+
+# --- Tools: uv and python-dotenv, in an environment of their own that no target keeps
+FROM ${PYTHON_IMAGE} AS tools
+RUN --mount=type=bind,from=docker,target=/kit \
+    --mount=type=secret,id=pip --mount=type=secret,id=ca \
+    --mount=type=cache,target=/root/.cache/pip \
+    . /kit/package-index.sh \
+    && python3 -m venv /opt/tools \
+    && /opt/tools/bin/pip install --disable-pip-version-check --require-hashes \
+        --requirement /kit/requirements/tools.txt
+
+
+# --- Manifests: the few files that decide what is installed. This stage runs on every change of
+# the project; the ones below run again only when what it puts into /manifests changed.
+FROM ${PYTHON_IMAGE} AS manifests
+ARG DEPENDENCY_DIR=.
+RUN --mount=type=bind,from=docker,source=dependency_files.py,target=/kit/dependency_files.py \
+    --mount=type=bind,target=/project \
+    python3 /kit/dependency_files.py /project "${DEPENDENCY_DIR}" /manifests
+
+
+# --- Dependencies: the only stages with compilers, if BUILD_PACKAGES asks for them
+FROM base AS build
+ARG BUILD_PACKAGES=""
+RUN --mount=type=bind,from=docker,source=install-packages,target=/kit/install-packages \
+    --mount=type=secret,id=apt \
+    --mount=type=cache,target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+    /kit/install-packages ${BUILD_PACKAGES}
+COPY --from=manifests /manifests/ /app/
+ARG DEPENDENCY_DIR=.
+WORKDIR /app/${DEPENDENCY_DIR}
+
+FROM build AS dependencies
+RUN --mount=type=bind,from=docker,target=/kit \
+    --mount=type=bind,from=tools,source=/opt/tools,target=/opt/tools \
+    --mount=type=secret,id=pip --mount=type=secret,id=ca \
+    --mount=type=cache,target=/root/.cache/uv \
+    /kit/install-dependencies production
+
+FROM build AS dev-dependencies
+RUN --mount=type=bind,from=docker,target=/kit \
+    --mount=type=bind,from=tools,source=/opt/tools,target=/opt/tools \
+    --mount=type=secret,id=pip --mount=type=secret,id=ca \
+    --mount=type=cache,target=/root/.cache/uv \
+    /kit/install-dependencies development
+
+
+# --- Development: the code arrives by bind mount, so none is copied and none can be stale
+FROM runtime AS dev
+COPY --from=dev-dependencies /opt/venv /opt/venv
+COPY --from=docker entrypoint.py probe.py /opt/slipway/
+ARG MANAGE_DIR=.
+WORKDIR /app/${MANAGE_DIR}
+# Any uid works; compose passes the host's, so that files made here belong to the person.
+USER 10001:10001
+EXPOSE 8000
+ENTRYPOINT ["/opt/venv/bin/python", "-IS", "/opt/slipway/entrypoint.py"]
+CMD ["python", "manage.py", "runserver", "0.0.0.0:8000"]
+ARG RELEASE=dev
+ARG REVISION=unknown
+ENV RELEASE=${RELEASE}
+LABEL org.opencontainers.image.version=${RELEASE} \
+      org.opencontainers.image.revision=${REVISION}
+
+
+# --- Code with its bytecode, in one layer
+FROM base AS code
+COPY . /app
+# A template of Python code (cookiecutter, codegen) does not compile and must not stop the build.
+RUN python3 -m compileall -q /app || echo "files that do not compile are copied as they are"
+
+
+# --- Static files, collected with the project's own environment and throw-away secrets
+FROM runtime AS static
+COPY --from=dependencies /opt/venv /opt/venv
+COPY --from=code /app /app
+ARG MANAGE_DIR=.
+WORKDIR /app/${MANAGE_DIR}
+ARG COLLECTSTATIC=build
+# No network: what is collected depends on the project alone, never on a service that happens to
+# answer. /run/secrets is a tmpfs, so the throw-away files are gone with this instruction.
+RUN --network=none \
+    --mount=type=bind,from=docker,target=/kit \
+    --mount=type=bind,from=tools,source=/opt/tools,target=/opt/tools \
+    --mount=type=tmpfs,target=/run/secrets \
+    --mount=type=tmpfs,target=/tmp \
+    --mount=type=secret,id=app_env,target=/kit-env/app.env \
+    --mount=type=secret,id=app_prod_env,target=/kit-env/app.prod.env \
+    /opt/tools/bin/python /kit/collect_static.py /collected /kit-env/app.env /kit-env/app.prod.env
+
+
+# --- Production
+FROM runtime AS web
+ARG MEDIA_ROOT=/app/media
+RUN install --directory --owner=10001 --group=10001 "${MEDIA_ROOT}"
+COPY --from=dependencies /opt/venv /opt/venv
+COPY --from=docker entrypoint.py probe.py gunicorn.conf.py publish_static.py project_static.py /opt/slipway/
+COPY --from=code /app /app
+COPY --from=static /collected/ /
+ARG MANAGE_DIR=.
+WORKDIR /app/${MANAGE_DIR}
+ARG SERVER_TARGET
+ARG COLLECTSTATIC=build
+ENV SERVER_TARGET=${SERVER_TARGET} \
+    COLLECTSTATIC=${COLLECTSTATIC}
+USER 10001:10001
+EXPOSE 8000
+ENTRYPOINT ["/opt/venv/bin/python", "-IS", "/opt/slipway/entrypoint.py"]
+CMD ["gunicorn", "--config", "/opt/slipway/gunicorn.conf.py"]
+# Last, so that a new release of unchanged code rebuilds nothing.
+ARG RELEASE=dev
+ARG REVISION=unknown
+ENV RELEASE=${RELEASE}
+LABEL org.opencontainers.image.version=${RELEASE} \
+      org.opencontainers.image.revision=${REVISION}
+
+
+# --- The front
+FROM ${NGINX_IMAGE} AS nginx
+# The stock server would answer beside ours. The folder is handed to the user nginx runs as,
+# because the image's entrypoint renders the templates into it.
+RUN rm -f /etc/nginx/conf.d/default.conf \
+    && chown 101:101 /etc/nginx/conf.d
+COPY --from=front nginx.conf /etc/nginx/nginx.conf
+COPY --from=front snippets/ /etc/nginx/snippets/
+COPY --from=front templates/ /etc/nginx/templates/
+COPY --from=front html/ /usr/share/nginx/html/
+USER 101:101
+EXPOSE 8080
+ARG RELEASE=dev
+ARG REVISION=unknown
+LABEL org.opencontainers.image.version=${RELEASE} \
+      org.opencontainers.image.revision=${REVISION}

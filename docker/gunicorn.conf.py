@@ -1,0 +1,110 @@
+"""How gunicorn serves the project. Every value can be overridden with GUNICORN_CMD_ARGS."""
+
+import importlib.util
+import math
+import os
+from pathlib import Path
+
+from gunicorn.workers import SUPPORTED_WORKERS
+
+CGROUP = Path("/sys/fs/cgroup")
+# Each worker holds its own copy of the project and its own connection pool: on a large host without
+# a limit, one worker per processor would exhaust memory and the database before the processors.
+MOST_DEFAULT_CPUS = 8
+
+
+def cgroup_cpus(root=CGROUP):
+    """Return the container's CPU limit in processors (cgroup v2, then v1), or None without a limit."""
+    for quota_file, period_file in (
+        ("cpu.max", "cpu.max"),
+        ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"),
+    ):
+        try:
+            quota = (root / quota_file).read_text().split()[0]
+            period = (root / period_file).read_text().split()[-1]
+        except (OSError, IndexError):
+            continue
+        if quota not in ("max", "-1"):
+            return int(quota) / int(period)
+    return None
+
+
+def default_workers(root=CGROUP):
+    """Return one worker per processor this container may use, and one more for the waiting."""
+    cpus = len(os.sched_getaffinity(0))
+    limit = cgroup_cpus(root)
+    if limit:
+        cpus = min(cpus, math.ceil(limit))
+    return min(cpus, MOST_DEFAULT_CPUS) + 1
+
+
+def whole_number(name, default):
+    """Return the environment variable ``name`` as a number of at least 1; end with a message otherwise."""
+    text = os.environ.get(name) or str(default)
+    if not text.isdecimal() or int(text) < 1:
+        raise SystemExit(f"SLIP-059: {name}={text!r} is not a number above 0\n  fix: e.g. {name}={default}")
+    return int(text)
+
+
+def server_target():
+    """Return SERVER_TARGET (``module:callable``); end with a message when it is missing."""
+    target = os.environ.get("SERVER_TARGET", "")
+    if not target:
+        raise SystemExit(
+            "SLIP-059: SERVER_TARGET is empty, so there is nothing to serve\n"
+            "  fix: set it to the project's WSGI or ASGI callable, e.g. config.wsgi:application"
+        )
+    return target
+
+
+def worker_for(target):
+    """Return the worker class for ``target``: threads for WSGI, an ASGI worker for ``*.asgi:*``.
+
+    A project that brings uvicorn-worker meant it to be used; otherwise gunicorn's own is.
+    """
+    if target.split(":")[0].rsplit(".", 1)[-1] != "asgi":
+        return "gthread"
+    if importlib.util.find_spec("uvicorn_worker"):
+        return "uvicorn_worker.UvicornWorker"
+    if "asgi" in SUPPORTED_WORKERS:
+        return "asgi"
+    raise SystemExit(
+        f"SLIP-059: {target} is an ASGI target and this gunicorn has no worker for it\n"
+        "  fix: add uvicorn-worker to the project's requirements, or update gunicorn to 25 or later"
+    )
+
+
+wsgi_app = server_target()
+worker_class = worker_for(wsgi_app)
+bind = "0.0.0.0:8000"
+
+workers = whole_number("WEB_CONCURRENCY", default_workers())
+threads = whole_number("WEB_THREADS", 4)
+
+# Longer than the 60 s for which nginx keeps an idle upstream connection: whoever closes first must be
+# nginx, or a POST meets a closing connection and, not being repeatable, becomes a 502.
+keepalive = 75
+
+# The heartbeat is a file; on a disk under load its update can block a healthy worker.
+worker_tmp_dir = "/dev/shm"  # noqa: S108
+
+# Shorter than compose's stop_grace_period of 35 s, so that the last request ends before SIGKILL.
+graceful_timeout = 25
+
+# Slow leaks end here. The jitter keeps the workers from restarting together.
+max_requests = 10_000
+max_requests_jitter = 1_000
+
+# Each worker imports the project itself: a pool or a connection opened before a fork would be shared.
+preload_app = False
+
+# Only nginx shares a network with this server, and it overwrites the forwarded headers it sends.
+# Its address changes, so it cannot be named here.
+forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "*")
+
+# The socket would lie in HOME, and on a read-only root fail loudly at every start.
+control_socket_disable = True
+
+# Errors to stderr. Requests are logged by nginx and by the project, with the request id.
+errorlog = "-"
+accesslog = None

@@ -1,0 +1,93 @@
+"""Health probe: one GET to the server in this container; exit code 0 healthy, 1 not, reason on stdout.
+
+    probe.py [PATH]
+
+Read from the environment:
+    HEALTH_PATH             what to ask for (default /healthz/live); an argument wins
+    HEALTH_HOST             the Host header, one that ALLOWED_HOSTS admits (default localhost)
+    HEALTH_FORWARDED_PROTO  "https" where the project redirects plain HTTP (default: header not sent)
+    HEALTH_TIMEOUT          seconds for the whole exchange (default 4)
+
+Sockets instead of an HTTP library: the imports of one cost more than the probe itself, every few
+seconds in every replica.
+"""
+
+import os
+import socket
+import sys
+import time
+
+ADDRESS = ("127.0.0.1", 8000)
+
+
+class Unhealthy(Exception):  # noqa: N818 - a state, not an accident
+    """Why the server does not count as healthy."""
+
+
+def exchange(request, address, timeout):
+    """Send ``request`` (bytes) to ``address`` and return the head of the answer as text.
+
+    ``timeout`` is in seconds and covers everything. Raises Unhealthy when there is no HTTP answer.
+    """
+    deadline = time.monotonic() + timeout
+    received = b""
+    try:
+        with socket.create_connection(address, timeout) as connection:
+            connection.sendall(request)
+            while b"\r\n\r\n" not in received:
+                connection.settimeout(max(deadline - time.monotonic(), 0.001))
+                chunk = connection.recv(4096)
+                if not chunk:
+                    break
+                received += chunk
+    except TimeoutError:
+        raise Unhealthy(f"no answer within {timeout:g} s") from None
+    except OSError as error:
+        raise Unhealthy(f"{address[0]}:{address[1]}: {error.strerror or error}") from None
+    if not received.startswith(b"HTTP/"):
+        raise Unhealthy("the answer is not HTTP")
+    return received.split(b"\r\n\r\n")[0].decode("latin-1")
+
+
+def judge(head):
+    """Return the status line of a healthy answer; raise Unhealthy with the reason otherwise.
+
+    2xx and 3xx are healthy, except the redirect to HTTPS: it comes from a middleware in front of the
+    view and would hide a failing one.
+    """
+    status, *headers = head.split("\r\n")
+    parts = status.split(" ")
+    code = int(parts[1]) if len(parts) > 1 and parts[1].isdigit() else 0
+    location = next((h.split(":", 1)[1].strip() for h in headers if h.lower().startswith("location:")), "")
+    if code in (301, 302, 307, 308) and location.startswith("https://"):
+        raise Unhealthy(f"{status}: redirected to {location}; set HEALTH_FORWARDED_PROTO=https")
+    if code == 400:
+        raise Unhealthy(f"{status}: does ALLOWED_HOSTS admit HEALTH_HOST?")
+    if not 200 <= code < 400:
+        raise Unhealthy(status)
+    return status
+
+
+def main(arguments, environment, address=ADDRESS):
+    """Probe once, print one line, return the exit code."""
+    path = arguments[0] if arguments else environment.get("HEALTH_PATH") or "/healthz/live"
+    lines = [
+        f"GET {path} HTTP/1.1",
+        f"Host: {environment.get('HEALTH_HOST') or 'localhost'}",
+        "User-Agent: slipway-probe",
+        "Connection: close",
+    ]
+    if environment.get("HEALTH_FORWARDED_PROTO"):
+        lines.append(f"X-Forwarded-Proto: {environment['HEALTH_FORWARDED_PROTO']}")
+    request = "\r\n".join([*lines, "", ""]).encode("latin-1")
+    try:
+        status = judge(exchange(request, address, float(environment.get("HEALTH_TIMEOUT") or 4)))
+    except Unhealthy as reason:
+        print(f"{path}: {reason}")
+        return 1
+    print(f"{path}: {status}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))

@@ -1,0 +1,99 @@
+"""Publish this release's static files into the volume nginx serves: ``/srv/static``.
+
+Nothing is deleted: pages of earlier releases that are still open in a browser ask for the hashed
+names of their time. A file appears whole or not at all (written beside, then renamed). One whose
+content did not change is left alone and keeps its modification time, so browsers' copies stay valid.
+
+With COLLECTSTATIC=start the files are collected first, into the project's STATIC_ROOT, which must
+be writable: /srv/static itself will do.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import shutil
+import sys
+from collections import Counter
+from pathlib import Path
+
+from project_static import StaticError, manage, precompress, require_success, static_root
+
+VOLUME = Path("/srv/static")
+NOTE = Path("/opt/slipway/static-root")
+UNFINISHED = ".slipway-publishing"
+
+
+def publish(source: Path, volume: Path) -> Counter[str]:
+    """Copy what differs from ``source`` into ``volume``; return the number of files by outcome."""
+    for leftover in volume.rglob(f"*{UNFINISHED}"):
+        leftover.unlink(missing_ok=True)
+    counts: Counter[str] = Counter(new=0, updated=0, unchanged=0)
+    for path in sorted(source.rglob("*")):
+        if not path.is_file():
+            continue
+        target = volume / path.relative_to(source)
+        if not target.exists():
+            outcome = "new"
+        elif filecmp.cmp(path, target, shallow=False):
+            outcome = "unchanged"
+        else:
+            outcome = "updated"
+        counts[outcome] += 1
+        if outcome != "unchanged":
+            _replace(path, target)
+            _drop_stale_compressed(path, target)
+    return counts
+
+
+def _replace(path: Path, target: Path) -> None:
+    """Copy atomically, with the modification time. nginx refuses dotfiles, so no half copy is served."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}{UNFINISHED}")
+    shutil.copy2(path, unfinished)
+    unfinished.replace(target)
+
+
+def _drop_stale_compressed(path: Path, target: Path) -> None:
+    """Remove the old .gz of a changed file that no longer has one: nginx would go on serving it."""
+    if not path.with_name(path.name + ".gz").exists():
+        target.with_name(target.name + ".gz").unlink(missing_ok=True)
+
+
+def collect_now() -> Path:
+    """Run collectstatic with this container's environment; return STATIC_ROOT."""
+    settings = manage("diffsettings", "--all")
+    if settings.returncode:
+        require_success(settings)
+    root = static_root(settings.stdout)
+    if not os.access(root, os.W_OK):
+        raise StaticError(
+            f"SLIP-057: COLLECTSTATIC=start, but STATIC_ROOT ({root}) is not writable for uid {os.getuid()}\n"
+            f"  fix: set STATIC_ROOT to {VOLUME}, the volume nginx serves; or COLLECTSTATIC=build"
+        )
+    require_success(manage("collectstatic", "--noinput"))
+    precompress(root)
+    return root
+
+
+def main() -> int:
+    """Publish as COLLECTSTATIC says; return the exit code."""
+    mode = os.environ.get("COLLECTSTATIC", "build")
+    if mode == "skip":
+        print("COLLECTSTATIC=skip: nothing to publish")
+        return 0
+    try:
+        source = collect_now() if mode == "start" else Path(NOTE.read_text(encoding="utf-8").strip())
+    except StaticError as error:
+        print(error, file=sys.stderr)
+        return 1
+    if source == VOLUME:
+        print(f"collected into {VOLUME}")
+        return 0
+    counts = publish(source, VOLUME)
+    print(f"published to {VOLUME}: " + ", ".join(f"{number} {outcome}" for outcome, number in counts.items()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
