@@ -7,7 +7,7 @@
 import logging
 from concurrent.futures import ThreadPoolExecutor
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -47,7 +47,7 @@ def ready(request: HttpRequest) -> JsonResponse:
 def _ask_database() -> None:
     # A connection of its own: the pool may be in use to the last one by slow requests, and taking
     # a busy replica out of service would load the others even more.
-    probe = connection.copy()
+    probe = connections.create_connection(DEFAULT_DB_ALIAS).copy()
     if probe.vendor == "postgresql":
         probe.settings_dict["OPTIONS"].pop("pool", None)
         probe.settings_dict["OPTIONS"]["connect_timeout"] = DEADLINE

@@ -5,12 +5,13 @@ import logging
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
-# A context variable and not a thread local: under ASGI many requests share a thread.
+# A context variable and not a thread local: under ASGI many requests share a thread. It is never
+# reset: Django and the server still log about a request after the last middleware is done.
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
 # What every record has; all else came in through ``extra``.
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "request_id"}
-_PROBES = "/healthz/"
+PROBES = "/healthz/"
 
 
 class RequestIdFilter(logging.Filter):
@@ -28,7 +29,7 @@ class ProbeFilter(logging.Filter):
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return not (record.name in ("django.request", "django.server") and _PROBES in record.getMessage())
+        return not (record.name in ("django.request", "django.server") and PROBES in record.getMessage())
 
 
 class JsonFormatter(logging.Formatter):
@@ -48,4 +49,4 @@ class JsonFormatter(logging.Formatter):
             line["exception"] = self.formatException(record.exc_info)
         if record.stack_info:
             line["stack"] = self.formatStack(record.stack_info)
-        return json.dumps(line, default=str, ensure_ascii=False)
+        return json.dumps(line, default=str)

@@ -7,8 +7,9 @@ from time import perf_counter
 
 from asgiref.sync import iscoroutinefunction
 from django.utils.decorators import sync_and_async_middleware
+from django.utils.encoding import escape_uri_path
 
-from config.logs import request_id
+from config.logs import PROBES, request_id
 
 logger = logging.getLogger("guestbook.request")
 
@@ -16,28 +17,29 @@ logger = logging.getLogger("guestbook.request")
 _ACCEPTABLE = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
-def _begin(request):
+def _begin(request) -> float:
     sent = request.headers.get("X-Request-ID", "")
     request.id = sent if _ACCEPTABLE.fullmatch(sent) else uuid.uuid4().hex
-    return request_id.set(request.id), perf_counter()
+    request_id.set(request.id)
+    return perf_counter()
 
 
-def _finish(request, response, token, started):
+def _finish(request, response, started: float):
     response.headers["X-Request-ID"] = request.id
-    if not request.path.startswith("/healthz/"):
+    if not request.path.startswith(PROBES):
+        path = escape_uri_path(request.path)  # as sent: decoded, it may hold line breaks
         logger.info(
             "%s %s %s",
             request.method,
-            request.path,
+            path,
             response.status_code,
             extra={
                 "method": request.method,
-                "path": request.path,
+                "path": path,
                 "status": response.status_code,
                 "duration_ms": round((perf_counter() - started) * 1000, 1),
             },
         )
-    request_id.reset(token)
     return response
 
 
@@ -50,13 +52,13 @@ def request_log(get_response):
     if iscoroutinefunction(get_response):
 
         async def middleware(request):
-            token, started = _begin(request)
-            return _finish(request, await get_response(request), token, started)
+            started = _begin(request)
+            return _finish(request, await get_response(request), started)
 
     else:
 
         def middleware(request):
-            token, started = _begin(request)
-            return _finish(request, get_response(request), token, started)
+            started = _begin(request)
+            return _finish(request, get_response(request), started)
 
     return middleware

@@ -8,6 +8,7 @@ each choice.
 from importlib.util import find_spec
 from pathlib import Path
 
+from django.core.exceptions import ImproperlyConfigured
 from dotenv import load_dotenv
 
 from config import env
@@ -99,7 +100,7 @@ def _postgres() -> dict:
     pool_max = env.number("DB_POOL_MAX", default=4)
     pool_min = env.number("DB_POOL_MIN", default=min(1, pool_max))
     if pool_min > pool_max:
-        raise env.ImproperlyConfigured(f"DB_POOL_MIN ({pool_min}) is larger than DB_POOL_MAX ({pool_max}).")
+        raise ImproperlyConfigured(f"DB_POOL_MIN ({pool_min}) is larger than DB_POOL_MAX ({pool_max}).")
     pool = {
         "min_size": pool_min,
         "max_size": pool_max,

@@ -2,7 +2,7 @@
 
 from django import forms
 
-from guestbook.images import SUFFIXES
+from guestbook.images import ACCEPT
 from guestbook.models import MAX_TEXT, Entry
 
 
@@ -17,8 +17,6 @@ class EntryForm(forms.ModelForm):
             "text": forms.Textarea(
                 attrs={"rows": 3, "maxlength": MAX_TEXT, "placeholder": "Say something kind…"}
             ),
-            "image": forms.FileInput(
-                attrs={"accept": ",".join(f"image/{name.lower()}" for name in SUFFIXES)}
-            ),
+            "image": forms.FileInput(attrs={"accept": ACCEPT}),
         }
         error_messages = {"text": {"required": "Please write something first."}}

@@ -7,11 +7,13 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 # Formats every browser shows. The suffix decides the content type nginx answers with, so it comes
 # from this list and never from the visitor. (SVG is missing on purpose: it can carry scripts.)
-SUFFIXES = {"GIF": ".gif", "JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
+# MPO is what many phones and cameras write as .jpg: a JPEG with a second picture appended.
+SUFFIXES = {"GIF": ".gif", "JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp"}
+ACCEPT = "image/gif,image/jpeg,image/png,image/webp"
 
 
 def check_image(file) -> None:
@@ -39,8 +41,9 @@ def _header(file) -> tuple[str | None, tuple[int, int]]:
     file.seek(0)
     try:
         with Image.open(file) as image:
+            image.verify()
             return image.format, image.size
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError) as error:
+    except Exception as error:  # Pillow lets whatever its decoders raise through
         raise ValidationError("This is not a valid image.", code="invalid_image") from error
     finally:
         file.seek(0)

@@ -8,4 +8,5 @@ app_name = "guestbook"
 urlpatterns = [
     path("", views.index, name="index"),
     path("api/entries", views.api_entries, name="api-entries"),
+    path("favicon.ico", views.favicon),
 ]

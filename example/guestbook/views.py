@@ -1,10 +1,14 @@
 """The page and the JSON list."""
 
+import re
+
 from django.conf import settings
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
+from django.templatetags.static import static
+from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from guestbook.forms import EntryForm
@@ -17,17 +21,18 @@ API_MAX_LIMIT = 100
 @require_http_methods(["GET", "HEAD", "POST"])
 def index(request: HttpRequest) -> HttpResponse:
     """Show a page of entries with the form; a valid POST adds one and redirects to it."""
-    form = EntryForm(request.POST or None, request.FILES or None)
     if request.method == "POST":
         form = EntryForm(request.POST, request.FILES)
         if form.is_valid():
             entry = form.save()
             messages.success(request, "Thank you for signing!")
-            return redirect(f"/#entry-{entry.pk}")
+            return redirect(f"{reverse('guestbook:index')}#entry-{entry.pk}")
+    else:
+        form = EntryForm()
     pages = Paginator(Entry.objects.all(), settings.GUESTBOOK_ENTRIES_PER_PAGE)
     page = pages.get_page(request.GET.get("page"))
     context = {"form": form, "page": page, "page_range": pages.get_elided_page_range(page.number)}
-    return render(request, "guestbook/index.html", context, status=400 if form.errors else 200)
+    return render(request, "guestbook/index.html", context)
 
 
 @require_safe
@@ -37,7 +42,7 @@ def api_entries(request: HttpRequest) -> JsonResponse:
     ``?limit=N`` (1 to 100, else 20) says how many; anything else in its place is answered with 400.
     """
     given = request.GET.get("limit", str(API_LIMIT))
-    if not (given.isascii() and given.isdigit() and 1 <= int(given) <= API_MAX_LIMIT):
+    if not (re.fullmatch("[0-9]{1,3}", given) and 1 <= int(given) <= API_MAX_LIMIT):
         message = f"limit must be a whole number from 1 to {API_MAX_LIMIT}"
         return JsonResponse({"error": message}, status=400)
     entries = [
@@ -50,3 +55,9 @@ def api_entries(request: HttpRequest) -> JsonResponse:
         for entry in Entry.objects.all()[: int(given)]
     ]
     return JsonResponse({"entries": entries})
+
+
+@require_safe
+def favicon(request: HttpRequest) -> HttpResponse:
+    """Lead browsers that ask for /favicon.ico, as on the admin's pages, to the real one."""
+    return redirect(static("guestbook/favicon.svg"))

@@ -1,0 +1,85 @@
+import re
+from pathlib import Path
+
+from django.conf import settings
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import TestCase, override_settings
+
+from guestbook.models import Entry
+from guestbook.tests.support import picture
+
+
+class UploadTests(TestCase):
+    def sign(self, image):
+        return self.client.post("/", {"text": "with a picture", "image": image})
+
+    def test_every_accepted_format_is_stored_unchanged_under_a_random_name(self):
+        """Red when the picture is re-encoded, or when upload_path keeps the visitor's name."""
+        suffixes = {"GIF": "gif", "JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
+        for image_format, suffix in suffixes.items():
+            with self.subTest(image_format):
+                upload = picture(image_format, name="../../My Holiday.PNG")
+                sent = upload.read()
+                upload.seek(0)
+                self.assertEqual(self.sign(upload).status_code, 302)
+                image = Entry.objects.first().image
+                self.assertRegex(image.name, rf"^uploads/\d{{4}}/\d\d/[0-9a-f]{{32}}\.{suffix}$")
+                self.assertEqual(Path(image.path).read_bytes(), sent)
+                self.assertContains(self.client.get("/"), f'src="{image.url}"')
+
+    def test_files_are_readable_for_another_user(self):
+        """nginx serves them. Red when FILE_UPLOAD_PERMISSIONS or its directory twin goes."""
+        for size in (0, settings.FILE_UPLOAD_MAX_MEMORY_SIZE):  # in memory, in a temporary file
+            with self.subTest(size):
+                self.sign(picture(tail=b"\0" * size))
+                path = Path(Entry.objects.first().image.path)
+                self.assertEqual(path.stat().st_mode & 0o777, 0o644)
+                self.assertEqual(path.parent.stat().st_mode & 0o777, 0o755)
+
+    def test_page_on_disguise_gets_the_suffix_of_what_it_is(self):
+        """Served as HTML it could run a script. Red when upload_path keeps the visitor's suffix."""
+        self.sign(picture("PNG", name="page.png", tail=b"<script>alert(1)</script>"))
+        self.assertTrue(Entry.objects.get().image.name.endswith(".png"))
+
+    def test_bad_files_are_refused(self):
+        """Red when check_image is taken from the model (formats) or forms.ImageField goes."""
+        whole = picture("PNG").read()
+        svg = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
+        for name, image, error in (
+            ("text", SimpleUploadedFile("a.png", b"not a picture"), "Upload a valid image"),
+            ("cut off", SimpleUploadedFile("a.png", whole[:40]), "Upload a valid image"),
+            ("svg", SimpleUploadedFile("a.svg", svg), "Upload a valid image"),
+            ("html suffix", picture("PNG", name="a.html"), "File extension"),
+            ("other format", picture("BMP", name="a.bmp"), "Only GIF, JPEG, PNG and WebP"),
+            ("other format, renamed", picture("TIFF", name="a.png"), "Only GIF, JPEG, PNG and WebP"),
+        ):
+            with self.subTest(name):
+                self.assertContains(self.sign(image), error)
+                self.assertFalse(Entry.objects.exists())
+        self.assertEqual(list(Path(settings.MEDIA_ROOT).rglob("a.*")), [])
+
+    @override_settings(GUESTBOOK_MAX_IMAGE_BYTES=200)
+    def test_size_limit(self):
+        """Red when check_image no longer looks at the size."""
+        self.assertEqual(self.sign(picture()).status_code, 302)
+        response = self.sign(picture(tail=b"\0" * 200))
+        self.assertTrue(re.search(r"larger than 200.bytes", response.content.decode()))
+        self.assertEqual(Entry.objects.count(), 1)
+
+    @override_settings(GUESTBOOK_MAX_IMAGE_PIXELS=1_000_000)
+    def test_pixel_limit(self):
+        """Red when check_image no longer looks at the dimensions."""
+        self.assertEqual(self.sign(picture(size=(1000, 1000))).status_code, 302)
+        self.assertContains(self.sign(picture(size=(1000, 1001))), "more than 1 megapixels")
+
+    def test_deleting_an_entry_deletes_its_picture(self):
+        """Red when the signal goes; a deletion that is rolled back must keep the file."""
+        self.sign(picture())
+        entry = Entry.objects.get()
+        path = Path(entry.image.path)
+        with self.captureOnCommitCallbacks() as callbacks:
+            Entry.objects.all().delete()
+        self.assertTrue(path.exists())
+        for callback in callbacks:
+            callback()
+        self.assertFalse(path.exists())
