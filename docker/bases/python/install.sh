@@ -1,0 +1,59 @@
+#!/bin/sh
+# Usage: install.sh SERIES, where SERIES is 3.13 or the like. Runs while the image is built.
+set -eu
+
+series=$1
+python=python$series
+local_bin=/usr/local/bin
+
+apt_get() {
+    if [ -s /run/secrets/ca ]; then
+        apt-get -o Acquire::https::CAInfo=/run/secrets/ca "$@"
+    else
+        apt-get "$@"
+    fi
+}
+
+install_interpreter() {
+    apt_get install --yes --no-install-recommends \
+        ca-certificates netbase tzdata "$python" "$python-venv"
+}
+
+# The official image brings the headers without a compiler. Debian's header package would bring
+# a compiler's libraries, so only the headers and the config script are taken out of it.
+unpack_headers() {
+    (
+        cd /tmp
+        apt_get download "lib$python-dev"
+        dpkg-deb --fsys-tarfile "lib$python-dev"_*.deb |
+            tar --extract --directory / --wildcards "./usr/include/*" "./usr/bin/*-config"
+        rm "lib$python-dev"_*.deb
+    )
+}
+
+link_commands() {
+    ln -s "/usr/bin/$python" "$local_bin/$python"
+    ln -s "$python" "$local_bin/python3"
+    ln -s "/usr/bin/pydoc$series" "$local_bin/pydoc3"
+    ln -s "/usr/bin/$(uname -m)-linux-gnu-$python-config" "$local_bin/$python-config"
+    ln -s "$python-config" "$local_bin/python3-config"
+    for command in python pydoc python-config; do
+        ln -s "$(echo "$command" | sed 's/^\(python\|pydoc\)/\13/')" "$local_bin/$command"
+    done
+}
+
+# Debian's ensurepip refuses to serve the system interpreter; the wheel it would use does not.
+install_pip() {
+    wheel=$(echo /usr/share/python-wheels/pip-*.whl)
+    PYTHONPATH=$wheel "$local_bin/python3" -m pip install --no-index --no-cache-dir --no-compile \
+        --root-user-action=ignore "$wheel"
+}
+
+apt_get update
+install_interpreter
+unpack_headers
+link_commands
+install_pip
+rm -rf /var/lib/apt/lists/* /var/log/* /var/cache/ldconfig/aux-cache
+python3 --version
+pip --version

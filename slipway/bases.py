@@ -1,0 +1,422 @@
+"""Base images: used when present, else pulled, else built as stand-ins from Debian packages.
+
+A stand-in never takes an official image's name: ``slipway/python:3.13-slim-trixie`` stands in for
+``python:3.13-slim-trixie``, and whoever calls ``ensure`` records the choice in the same variable.
+The recipes are in ``docker/bases``; ``docs/base-image.md`` says what they keep and what they do not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shlex
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from slipway import mirrors
+from slipway.errors import SlipwayError
+from slipway.pull import Outcome, pull
+from slipway.run import Runner
+
+__all__ = ["KINDS", "Kind", "Row", "StandIn", "build", "describe", "ensure", "stand_in_for"]
+
+ROOT = Path(__file__).resolve().parent.parent
+RECIPES = ROOT / "docker" / "bases"
+SECRETS = ROOT / ".slipway" / "build"
+PREFIX = "slipway/"
+LABEL = "slipway.recipe"
+"""On every stand-in: a digest of the recipe it was built from, so that a changed one is rebuilt."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One family of base images."""
+
+    name: str
+    variable: str
+    suites: Mapping[str, str]
+    """The series Debian has, each with the release that has it."""
+    flavour: str
+    """A regular expression for what may follow the series in an official tag."""
+    example: str
+    """A tag of the official image, with ``{series}``, for messages."""
+    environment: Mapping[str, str]
+    """Version variables of the official image, each with the package whose version it shows."""
+    upstream_only: Collection[str] = ()
+    """Of these variables, the ones without Debian's revision."""
+    arguments: Callable[[str], dict[str, str]] = field(default=lambda series: {"SERIES": series})
+    """The build arguments of a series."""
+
+
+def _postgres_arguments(series: str) -> dict[str, str]:
+    # The official volume moved one level up in 18.
+    new = int(series) >= 18
+    volume = "/var/lib/postgresql" if new else "/var/lib/postgresql/data"
+    data = f"/var/lib/postgresql/{series}/docker" if new else volume
+    return {"SERIES": series, "PGDATA": data, "VOLUME_PATH": volume}
+
+
+KINDS: Mapping[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind(
+            name="python",
+            variable="PYTHON_IMAGE",
+            suites={"3.13": "trixie", "3.14": "forky"},
+            flavour=r"-slim(-trixie|-forky)?",
+            example="{series}-slim-trixie",
+            environment={"PYTHON_VERSION": "python{series}"},
+            upstream_only=("PYTHON_VERSION",),
+        ),
+        Kind(
+            name="postgres",
+            variable="POSTGRES_IMAGE",
+            suites={"17": "trixie", "18": "forky"},
+            flavour=r"(-trixie|-forky)?",
+            example="{series}-trixie",
+            environment={"PG_VERSION": "postgresql-{series}", "GOSU_VERSION": "gosu"},
+            upstream_only=("GOSU_VERSION",),
+            arguments=_postgres_arguments,
+        ),
+        Kind(
+            name="nginx",
+            variable="NGINX_IMAGE",
+            suites={"1.26": "trixie", "1.30": "forky"},
+            flavour=r"(-trixie|-forky)?",
+            example="{series}-trixie",
+            environment={"NGINX_VERSION": "nginx"},
+            upstream_only=("NGINX_VERSION",),
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """What stands in for one official reference."""
+
+    kind: Kind
+    series: str
+    tag: str
+
+    @property
+    def reference(self) -> str:
+        """The name it is built under, for example ``slipway/nginx:1.30-trixie``."""
+        return f"{PREFIX}{self.kind.name}:{self.tag}"
+
+    @property
+    def suite(self) -> str:
+        """The Debian release its packages come from."""
+        return self.kind.suites[self.series]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of ``invoke bases``; ``size`` in bytes, 0 when absent."""
+
+    variable: str
+    reference: str
+    present: bool
+    size: int
+    origin: str
+
+
+def stand_in_for(variable: str, reference: str) -> StandIn:
+    """Return the stand-in for an official reference, or for one that begins with ``slipway/``.
+
+    Raises ``SlipwayError`` SLIP-041 when Debian has no packages for it, naming what it has, and
+    SLIP-042 when ``reference`` is not one of the three official images.
+    """
+    name, _, tag = reference.partition(":")
+    for kind in KINDS.values():
+        if re.fullmatch(rf"{PREFIX}{kind.name}|(([^/]+/)?library/)?{kind.name}", name):
+            break
+    else:
+        raise SlipwayError(
+            "SLIP-042",
+            f"{variable}={reference} cannot be pulled, and only the official images have stand-ins",
+            f"build or load that image on this machine, or set {variable} to one of: {_offers(variable)}",
+        )
+    match = re.fullmatch(rf"(\d+(?:\.\d+)*){kind.flavour}", tag)
+    if match is None or match.group(1) not in kind.suites:
+        raise SlipwayError(
+            "SLIP-041",
+            f"{variable}={reference} cannot be pulled, and Debian has no packages for it",
+            f"set {variable} to one of: {_offers(kind.variable)}",
+        )
+    return StandIn(kind, match.group(1), tag)
+
+
+def _offers(variable: str) -> str:
+    return ", ".join(
+        f"{PREFIX}{kind.name}:{kind.example.format(series=series)}"
+        for kind in KINDS.values()
+        if kind.variable == variable
+        for series in kind.suites
+    )
+
+
+def ensure(images: Mapping[str, str], runner: Runner, pinned: Collection[str] = ()) -> dict[str, str]:
+    """Make every base image present on this machine's engine.
+
+    ``images`` maps ``PYTHON_IMAGE``, ``POSTGRES_IMAGE`` and ``NGINX_IMAGE`` to references. A present
+    one is used, an absent one pulled; when its registry cannot be reached a stand-in is built. A
+    reference that begins with ``slipway/`` is built when absent or when its recipe has changed.
+
+    Returns the variables that must change, each with its stand-in: empty when everything is as
+    asked. ``pinned`` are variables a person has set: they are never replaced, but end in
+    SLIP-043. Raises ``SlipwayError``: SLIP-040 when a registry refused, else as ``stand_in_for``
+    and ``build``.
+    """
+    replaced: dict[str, str] = {}
+    silent: dict[str, str] = {}
+    for variable, reference in images.items():
+        if reference.startswith(PREFIX):
+            _ensure_stand_in(stand_in_for(variable, reference), runner)
+        elif not _inspect(reference, runner):
+            reason = silent.get(_registry(reference)) or _pull(variable, reference, runner)
+            if reason:
+                silent[_registry(reference)] = reason
+                stand_in = stand_in_for(variable, reference)
+                if variable in pinned:
+                    raise SlipwayError(
+                        "SLIP-043",
+                        f"{variable}={reference} is not on this machine and its registry cannot be"
+                        f" reached: {reason}",
+                        f"set {variable}={stand_in.reference}, or remove the line to have that chosen",
+                    )
+                _say(f"{reference}: registry not reachable, {stand_in.reference} stands in")
+                _ensure_stand_in(stand_in, runner)
+                replaced[variable] = stand_in.reference
+    return replaced
+
+
+def _registry(reference: str) -> str:
+    """Return the registry's host; empty for the engine's default one."""
+    first = reference.split("/", 1)[0]
+    return first if "/" in reference and re.search(r"[.:]|^localhost$", first) else ""
+
+
+def _pull(variable: str, reference: str, runner: Runner) -> str:
+    """Pull and return the empty string, or why the registry could not be reached."""
+    if runner.dry:
+        runner.run(["docker", "pull", reference])
+        return ""
+    result = pull(reference)
+    if result.outcome is Outcome.REFUSED:
+        raise SlipwayError(
+            "SLIP-040",
+            f"{variable}={reference} cannot be pulled: {result.reason}",
+            f"correct {variable}, or log in to the registry with docker login",
+        )
+    return result.reason
+
+
+def _ensure_stand_in(stand_in: StandIn, runner: Runner) -> None:
+    found = _inspect(stand_in.reference, runner)
+    if found is None or found.recipe != _recipe(stand_in.kind):
+        build(stand_in, runner)
+
+
+def describe(images: Mapping[str, str], runner: Runner) -> list[Row]:
+    """Return what there is of ``images`` (variable to reference) on this machine's engine."""
+    rows = []
+    for variable, reference in images.items():
+        found = _inspect(reference, runner)
+        origin = "stand-in" if reference.startswith(PREFIX) else "registry"
+        rows.append(Row(variable, reference, found is not None, found.size if found else 0, origin))
+    return rows
+
+
+@dataclass(frozen=True)
+class _Found:
+    size: int
+    recipe: str
+
+
+def _inspect(reference: str, runner: Runner) -> _Found | None:
+    template = f'{{{{.Size}}}} {{{{with .Config.Labels}}}}{{{{index . "{LABEL}"}}}}{{{{end}}}}'
+    answer = runner.capture(["docker", "image", "inspect", "--format", template, reference])
+    if answer.returncode != 0:
+        return None
+    size, _, recipe = answer.stdout.strip().partition(" ")
+    return _Found(int(size), recipe)
+
+
+def build(stand_in: StandIn, runner: Runner, *, force: bool = False) -> None:
+    """Build a stand-in, and the Debian root file system below it unless that is there.
+
+    ``force`` builds both afresh, for Debian's newest packages. Raises ``SlipwayError`` SLIP-044
+    when the root file system cannot be made on this machine, SLIP-045 when a step failed.
+    """
+    started = time.monotonic()
+    base = _debian(stand_in.suite, runner, force=force)
+    mirrors.write_build_secrets(SECRETS)
+    packages = _command(
+        f"{stand_in.reference}: installing the packages",
+        _build_argv(stand_in, base, ["--target", "packages", *(["--no-cache"] if force else [])]),
+        runner,
+    )
+    versions = _versions(stand_in, packages, runner)
+    arguments = [f"--build-arg={name}={value}" for name, value in versions.items()]
+    label = f"--label={LABEL}={_recipe(stand_in.kind)}"
+    _command(
+        f"{stand_in.reference}: configuring",
+        _build_argv(stand_in, base, [*arguments, label, f"--tag={stand_in.reference}"]),
+        runner,
+    )
+    runner.capture(["docker", "image", "rm", packages])  # its layers live on in the stand-in
+    _say(f"{stand_in.reference}: ready after {time.monotonic() - started:.0f} s")
+
+
+def _build_argv(stand_in: StandIn, base: str, options: list[str]) -> list[str]:
+    kind = stand_in.kind
+    # A proxy that this shell uses; without a value docker takes it from the environment.
+    proxies = [
+        f"--build-arg={name}" for name in ("http_proxy", "https_proxy", "no_proxy") if os.environ.get(name)
+    ]
+    arguments = {"BASE": base, **kind.arguments(stand_in.series)}
+    return [
+        "docker", "build", "--quiet",
+        *proxies,
+        *(f"--build-arg={name}={value}" for name, value in arguments.items()),
+        f"--secret=id=ca,src={SECRETS / 'ca.pem'}",
+        *options,
+        str(RECIPES / kind.name),
+    ]  # fmt: skip
+
+
+def _versions(stand_in: StandIn, packages: str, runner: Runner) -> dict[str, str]:
+    """Return the version variables of the official image, as installed in the image ``packages``."""
+    kind = stand_in.kind
+    versions = {}
+    for variable, template in kind.environment.items():
+        argv = [
+            "docker", "run", "--rm", "--network=none", "--entrypoint=dpkg-query", packages,
+            "--show", "--showformat=${Version}", template.format(series=stand_in.series),
+        ]  # fmt: skip
+        version = runner.capture(argv, check=True).stdout if not runner.dry else "0"
+        versions[variable] = version.rsplit("-", 1)[0] if variable in kind.upstream_only else version
+    return versions
+
+
+def _debian(suite: str, runner: Runner, *, force: bool) -> str:
+    """Return the name of the Debian image of ``suite``, making it when it is absent or outdated."""
+    reference = f"{PREFIX}debian:{suite}-slim"
+    recipe = _digest(RECIPES / "debian")
+    found = _inspect(reference, runner)
+    if found is not None and found.recipe == recipe and not force:
+        return reference
+    _require_mmdebstrap(runner)
+    with tempfile.TemporaryDirectory(prefix="slipway-") as directory:
+        archive = Path(directory) / "root.tar"
+        # mmdebstrap may work as another user than the one who runs it.
+        Path(directory).chmod(0o755)
+        _command(
+            f"Debian {suite}: making the root file system (about 30 s)",
+            rootfs_argv(suite, archive, mirrors.debian_mirror(), mirrors.debian_security_mirror()),
+            runner,
+        )
+        _command(
+            f"Debian {suite}: importing it",
+            [
+                "docker", "import", "--change", 'CMD ["bash"]',
+                "--change", f"LABEL {LABEL}={recipe}", str(archive), reference,
+            ],
+            runner,
+        )  # fmt: skip
+    return reference
+
+
+def rootfs_argv(suite: str, archive: Path, mirror: str, security: str) -> list[str]:
+    """Return the command that makes a Debian root file system as the tar file ``archive``.
+
+    ``mirror`` and ``security`` are archive URLs; with an empty ``mirror`` mmdebstrap takes its own
+    defaults. Debian testing is taken past its Release file's validity date, which a frozen mirror
+    does not renew; its signature is checked all the same.
+    """
+    recipe = RECIPES / "debian"
+    sources = [f"deb {mirror} {suite} main"] if mirror else []
+    if mirror and suite != "forky":
+        sources.append(f"deb {mirror} {suite}-updates main")
+        if security:
+            sources.append(f"deb {security} {suite}-security main")
+    testing = ['--aptopt=Acquire::Check-Valid-Until "false"'] if suite == "forky" else []
+    return [
+        "mmdebstrap", "--quiet", "--variant=minbase", "--include=ca-certificates",
+        f"--dpkgopt={recipe / 'dpkg.cfg'}",
+        *testing,
+        # Run by a shell, with the root file system as $1.
+        f'--customize-hook=sh {shlex.quote(str(recipe / "configure.sh"))} "$1"',
+        suite, str(archive), *sources,
+    ]  # fmt: skip
+
+
+def _require_mmdebstrap(runner: Runner) -> None:
+    """Install mmdebstrap where it is missing and this user may. Raises SLIP-044."""
+    if shutil.which("mmdebstrap") or runner.dry:
+        return
+    root = os.geteuid() == 0
+    packages = ["mmdebstrap", "debian-archive-keyring", *([] if root else ["uidmap"])]
+    allowed = root or runner.capture(["sudo", "-n", "true"]).returncode == 0
+    if not shutil.which("apt-get") or not allowed:
+        raise SlipwayError(
+            "SLIP-044",
+            "no image registry can be reached, and building stand-ins needs mmdebstrap",
+            "install it (Debian, Ubuntu: sudo apt-get install " + " ".join(packages) + "); on another"
+            " system copy the images from a machine that has them: docker save there, docker load here",
+        )
+    sudo = [] if root else ["sudo", "-n"]
+    _command("reading the package lists", [*sudo, "apt-get", "update"], runner)
+    install = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
+    _command("installing mmdebstrap", [*sudo, *install], runner)
+
+
+def _command(step: str, argv: list[str], runner: Runner) -> str:
+    """Run one step of a build and return what it printed, without the newline at the end."""
+    with _timed(step):
+        if runner.dry:
+            return runner.run(argv).stdout
+        answer = runner.capture(argv)
+    if answer.returncode != 0:
+        lines = (answer.stderr or answer.stdout).strip().splitlines()
+        raise SlipwayError(
+            "SLIP-045",
+            "\n    ".join([f"{step}: failed ({shlex.join(argv)})", *lines[-15:]]),
+            "the last lines above say why; a mirror that cannot be reached is the usual cause",
+        )
+    return answer.stdout.strip()
+
+
+@contextmanager
+def _timed(step: str) -> Iterator[None]:
+    _say(f"{step} ...")
+    started = time.monotonic()
+    yield
+    _say(f"{step}: {time.monotonic() - started:.0f} s")
+
+
+def _say(message: str) -> None:
+    print(f"bases: {message}", file=sys.stderr, flush=True)
+
+
+def _recipe(kind: Kind) -> str:
+    return _digest(RECIPES / "debian", RECIPES / kind.name)
+
+
+def _digest(*folders: Path) -> str:
+    """Return a short digest of the names, contents and executable bits of all files in ``folders``."""
+    digest = hashlib.sha256()
+    for folder in folders:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                mode = "x" if os.access(path, os.X_OK) else "-"
+                digest.update(f"{path.relative_to(RECIPES)}{mode}".encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
