@@ -15,7 +15,16 @@ from typing import Any
 from slipway import envfile, values
 from slipway.errors import SlipwayError
 
-__all__ = ["IMAGE_VARIABLES", "Settings", "Variable", "load", "record_machine", "variables"]
+__all__ = [
+    "IMAGE_VARIABLES",
+    "MACHINE_FILE",
+    "Settings",
+    "Variable",
+    "load",
+    "record_machine",
+    "settings_file",
+    "variables",
+]
 
 IMAGE_VARIABLES = ("PYTHON_IMAGE", "POSTGRES_IMAGE", "NGINX_IMAGE")
 MACHINE_FILE = Path(".slipway/machine.env")
@@ -46,6 +55,8 @@ class Settings:
 
     root: Path
     """The kit's folder, absolute."""
+    env_file: str
+    """The kit's own settings file: ``slipway.env`` where it exists, else ``.env``."""
     origins: Mapping[str, str]
     """Where each variable came from: ``environment``, ``.env:LINE``, ``machine.env:LINE``, ``default``."""
 
@@ -65,6 +76,9 @@ class Settings:
         values.matching(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.()]*", "a MODULE:NAME target"),
     )  # fmt: skip
     app_env: str = _setting("APP_ENV", "app.env", _PATH)
+    app_dev_env: str = _setting("APP_DEV_ENV", "app.dev.env", _PATH)
+    app_prod_env: str = _setting("APP_PROD_ENV", "app.prod.env", _PATH)
+    app_local_env: str = _setting("APP_LOCAL_ENV", "app.local.env", _PATH)
     secrets_dir: str = _setting("SECRETS_DIR", "secrets", _PATH)
     overlays: tuple[str, ...] = _setting("COMPOSE_OVERLAYS", "", values.words, "compose/mine.yaml")
 
@@ -81,6 +95,11 @@ class Settings:
     database: str = _setting("DATABASE", "postgres", values.choice("postgres", "none"))
     db_name: str = _setting("DB_NAME", "app", values.matching(r"[a-z_][a-z0-9_]*", "a database name"))
     db_user: str = _setting("DB_USER", "app", values.matching(r"[a-z_][a-z0-9_]*", "a user name"))
+    db_volume_target: str = _setting(
+        "DB_VOLUME_TARGET",
+        "/var/lib/postgresql/data",
+        values.matching(r"(/[A-Za-z0-9_.-]+)+", "an absolute path"),
+    )
 
     web_port: int = _setting("WEB_PORT", "8000", values.port)
     db_port: int | None = _setting("DB_PORT", "", values.optional_port, "5432")
@@ -104,6 +123,7 @@ class Settings:
     live_path: str = _setting("HEALTH_LIVE_PATH", "/healthz/live", _URL_PATH)
     ready_path: str = _setting("HEALTH_READY_PATH", "/healthz/ready", _URL_PATH)
 
+    test_command: tuple[str, ...] = _setting("TEST_COMMAND", "python manage.py test", values.words)
     web_replicas: int = _setting("WEB_REPLICAS", "1", values.count)
     web_concurrency: int = _setting("WEB_CONCURRENCY", "2", values.count)
     web_threads: int = _setting("WEB_THREADS", "4", values.count)
@@ -159,8 +179,8 @@ def load(root: Path, *, required: bool = True, environ: Mapping[str, str] | None
     file and line, what is wrong and a right value. An unknown variable in ``.env`` is a warning.
     """
     environ = os.environ if environ is None else environ
-    dotenv = root / ".env"
-    own = envfile.read(dotenv) if required or dotenv.exists() else {}
+    env_file = settings_file(root)
+    own = envfile.read(env_file) if required or env_file.exists() else {}
     machine_path = root / MACHINE_FILE
     machine = envfile.read(machine_path) if machine_path.exists() else {}
     _warn_unknown(own)
@@ -182,12 +202,18 @@ def load(root: Path, *, required: bool = True, environ: Mapping[str, str] | None
             raise SlipwayError(
                 "SLIP-006",
                 f"{variable.name} ({origin}) is {wrong}: {text!r}",
-                f"set it in .env to something like {variable.name}={variable.example}",
+                f"set it in {env_file.name} to something like {variable.name}={variable.example}",
             ) from None
         origins[variable.name] = origin
-    settings = Settings(root=root, origins=origins, **chosen)
+    settings = Settings(root=root, env_file=env_file.name, origins=origins, **chosen)
     _check_folders(settings)
     return settings
+
+
+def settings_file(root: Path) -> Path:
+    """``slipway.env`` where it exists (for projects that track a ``.env`` of their own), else ``.env``."""
+    own = root / "slipway.env"
+    return own if own.exists() else root / ".env"
 
 
 def record_machine(root: Path, facts: Mapping[str, str]) -> None:

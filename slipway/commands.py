@@ -1,0 +1,103 @@
+"""Commands inside a stack's containers: in the running one, else in a one-off."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+
+from slipway import engine
+from slipway.errors import SlipwayError
+from slipway.session import Session
+
+__all__ = [
+    "collectstatic", "createsuperuser", "execute", "makemigrations", "manage", "migrate", "shell", "test",
+]  # fmt: skip
+
+_MANAGE = ("python", "manage.py")
+
+
+def words(text: str, remainder: str) -> list[str]:
+    """The words of a task's argument and of what follows ``--`` on Invoke's command line.
+
+    Raises ``SlipwayError`` SLIP-071 for an unfinished quote.
+    """
+    try:
+        return shlex.split(text) + shlex.split(remainder)
+    except ValueError as bad:
+        raise SlipwayError(
+            "SLIP-071", f"the command cannot be split into words: {bad}", "close the quote"
+        ) from None
+
+
+def execute(
+    session: Session,
+    service: str,
+    command: Sequence[str],
+    *,
+    env: Sequence[str] = (),
+) -> None:
+    """Run ``command`` in ``service`` and end with its exit code.
+
+    ``env`` names variables of this process to hand on; their values are not echoed.
+    Raises ``SlipwayError`` SLIP-067 for an unknown service, SLIP-072 for an empty command.
+    """
+    session.check_services([service])
+    if not command:
+        raise SlipwayError("SLIP-072", "no command given", "for example: invoke exec web -- python --version")
+    stack, runner = session.stack, session.runner
+    running = True if runner.dry else engine.running(stack.project, service)
+    tty = sys.stdin.isatty() and sys.stdout.isatty()
+    runner.replace(stack.execute(service, command, running=running, tty=tty, env=env))
+
+
+def shell(session: Session, service: str, *, django: bool) -> None:
+    """Open bash in a service, psql in ``db``, or with ``django`` the Django shell."""
+    if django:
+        manage(session, ["shell"])
+        return
+    psql = ("psql", "--username", session.settings.db_user, "--dbname", session.settings.db_name)
+    execute(session, service, psql if service == "db" else ("bash",))
+
+
+def manage(session: Session, arguments: Sequence[str], *, env: Sequence[str] = ()) -> None:
+    """Run ``manage.py`` with ``arguments`` in ``web``."""
+    execute(session, "web", [*_MANAGE, *arguments], env=env)
+
+
+def migrate(session: Session, arguments: Sequence[str]) -> None:
+    """Apply migrations."""
+    manage(session, ["migrate", *arguments])
+
+
+def makemigrations(session: Session, arguments: Sequence[str]) -> None:
+    """Write migrations; in production only check that none is missing, for its code is read-only."""
+    check = ["--check", "--dry-run"] if session.stack.prod else []
+    manage(session, ["makemigrations", *check, *arguments])
+
+
+def collectstatic(session: Session) -> None:
+    """Collect static files; in production publish the image's into the volume nginx serves."""
+    if session.stack.prod:
+        session.runner.replace(session.stack.command("run", "--rm", "-T", "static"))
+    else:
+        manage(session, ["collectstatic", "--noinput"])
+
+
+def createsuperuser(session: Session, *, username: str, email: str) -> None:
+    """Create an admin account; without a question when DJANGO_SUPERUSER_PASSWORD is set."""
+    arguments = ["createsuperuser"]
+    arguments += ["--username", username] if username else []
+    arguments += ["--email", email] if email else []
+    handed_on = [name for name in os.environ if name.startswith("DJANGO_SUPERUSER_")]
+    arguments += ["--noinput"] if "DJANGO_SUPERUSER_PASSWORD" in handed_on else []
+    manage(session, arguments, env=handed_on)
+
+
+def test(session: Session, arguments: Sequence[str]) -> None:
+    """Run the project's tests; in production, whose image carries none, Django's deployment check."""
+    if session.stack.prod:
+        manage(session, ["check", "--deploy", *arguments])
+    else:
+        execute(session, "web", [*session.settings.test_command, *arguments])

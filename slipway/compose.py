@@ -1,0 +1,143 @@
+"""Builders: the argv of every ``docker compose`` call. Pure; nothing here runs anything."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from slipway.settings import MACHINE_FILE, Settings
+
+__all__ = ["ENTRYPOINT", "Stack"]
+
+ENTRYPOINT = ("python", "/opt/slipway/entrypoint.py")
+"""What every command in a project container goes through: it fills in ``{{secret:NAME}}``."""
+
+
+class Stack:
+    """The development or the production stack of one checkout.
+
+    Every method returns an argv list for the runner. Paths are written relative to ``cwd`` (default: the
+    current folder), so that the printed command can be pasted where the task was called.
+    """
+
+    def __init__(self, settings: Settings, prod: bool, cwd: Path | None = None) -> None:
+        self.settings = settings
+        self.prod = prod
+        self.project = settings.project(prod)
+        self._cwd = cwd or Path.cwd()
+
+    def files(self) -> list[str]:
+        """The compose files of this stack, relative to the kit's folder, in merge order."""
+        settings, mode = self.settings, "prod" if self.prod else "dev"
+        database = settings.database == "postgres"
+        chosen = ["compose/base.yaml"]
+        chosen += ["compose/db.yaml"] if database else []
+        chosen += [f"compose/{mode}.yaml"]
+        chosen += ["compose/prod-db.yaml"] if database and self.prod else []
+        chosen += ["compose/db-port.yaml"] if database and not self.prod and settings.db_port else []
+        return [*chosen, *settings.overlays]
+
+    def services(self) -> list[str]:
+        """The names of this stack's own services, those a person may name on the command line."""
+        names = ["db"] if self.settings.database == "postgres" else []
+        names += ["migrate", "web"]
+        return [*names, "static", "nginx"] if self.prod else names
+
+    def command(self, *arguments: str) -> list[str]:
+        """``docker compose`` with this stack's flags, then ``arguments``."""
+        argv = ["docker", "compose", "--project-name", self.project]
+        argv += ["--project-directory", self._relative(".")]
+        argv += ["--env-file", self._relative(str(MACHINE_FILE))]
+        argv += ["--env-file", self._relative(self.settings.env_file)]
+        for file in self.files():
+            argv += ["-f", self._relative(file)]
+        return [*argv, *arguments]
+
+    def build(
+        self, services: Sequence[str] = (), *, no_cache: bool = False, progress: str | None = None
+    ) -> list[str]:
+        """Build the stack's images; ``progress`` is one of Docker's (``auto``, ``plain``, ``quiet``)."""
+        flags = ["--no-cache"] if no_cache else []
+        flags += [f"--progress={progress}"] if progress else []
+        return self.command("build", *flags, *services)
+
+    def up(self, services: Sequence[str] = (), *, scale: int | None = None) -> list[str]:
+        """Create and start, detached, from images that are built already.
+
+        ``scale`` is the number of web replicas, over ``WEB_REPLICAS``.
+        """
+        flags = ["--detach", "--no-build", "--remove-orphans"]
+        flags += ["--scale", f"web={scale}"] if scale is not None else []
+        return self.command("up", *flags, *services)
+
+    def down(self, *, volumes: bool = False) -> list[str]:
+        """Remove containers and networks; with ``volumes`` the data too."""
+        return self.command("down", "--remove-orphans", *(["--volumes"] if volumes else []))
+
+    def images(self) -> list[str]:
+        """The names of the images this stack builds."""
+        return [f"{self.project}-web", *([f"{self.project}-nginx"] if self.prod else [])]
+
+    def lifecycle(self, verb: str, services: Sequence[str] = ()) -> list[str]:
+        """``start``, ``stop`` or ``restart``."""
+        return self.command(verb, *services)
+
+    def ps(self, *, everything: bool = False, as_json: bool = False) -> list[str]:
+        """List containers; ``everything`` includes stopped ones."""
+        flags = ["--all"] if everything else []
+        flags += ["--format", "json"] if as_json else []
+        return self.command("ps", *flags)
+
+    def logs(
+        self,
+        services: Sequence[str] = (),
+        *,
+        follow: bool = False,
+        tail: str = "",
+        since: str = "",
+        timestamps: bool = False,
+    ) -> list[str]:
+        """Container logs; ``tail`` is a number of lines, ``since`` a time or a duration such as ``10m``."""
+        flags = ["--follow"] if follow else []
+        flags += ["--tail", tail] if tail else []
+        flags += ["--since", since] if since else []
+        flags += ["--timestamps"] if timestamps else []
+        return self.command("logs", *flags, *services)
+
+    def execute(
+        self,
+        service: str,
+        command: Sequence[str],
+        *,
+        running: bool,
+        tty: bool,
+        env: Sequence[str] = (),
+    ) -> list[str]:
+        """Run ``command`` in ``service``: in its container if it runs, else in a one-off one.
+
+        ``env`` names variables whose values Compose takes from its own environment. Without ``tty``
+        Compose is told so (``-T``), which is what makes it work in a pipe and in CI.
+        """
+        flags = [] if tty else ["-T"]
+        for name in env:
+            flags += ["--env", name]
+        inner = list(command)
+        if running:
+            prefix = list(ENTRYPOINT) if service in {"web", "migrate", "static"} else []
+            return self.command("exec", *flags, service, *prefix, *inner)
+        # A one-off container passes the image's entrypoint by itself, and starts what it depends on.
+        return self.command("run", "--rm", *flags, service, *inner)
+
+    def config(self, *, as_json: bool = False) -> list[str]:
+        """The merged configuration."""
+        return self.command("config", *(["--format", "json"] if as_json else []))
+
+    def stats(self, *, follow: bool = False, as_json: bool = False) -> list[str]:
+        """CPU, memory and I/O per container."""
+        flags = [] if follow else ["--no-stream"]
+        flags += ["--format", "json"] if as_json else []
+        return self.command("stats", *flags)
+
+    def _relative(self, path: str) -> str:
+        return os.path.relpath(self.settings.root / path, self._cwd)

@@ -1,0 +1,251 @@
+"""The only user of the docker SDK: states, health, ports, sizes and labelled objects.
+
+Everything that changes the engine goes through the ``docker`` command line, where people can see and
+repeat it; the SDK only looks. Compose is not an object of the Engine API: its containers are found by
+the labels Compose puts on them.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from docker.errors import DockerException, NotFound
+from docker.models.containers import Container
+
+import docker
+from slipway.errors import SlipwayError
+
+__all__ = ["ContainerState", "Leftovers", "containers", "image_sizes", "leftovers", "publisher", "wait"]
+
+PROJECT_LABEL = "com.docker.compose.project"
+SERVICE_LABEL = "com.docker.compose.service"
+_ONE_OFF_LABEL = "com.docker.compose.oneoff"
+_POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class ContainerState:
+    """One container as the engine reports it. ``health`` is empty when it has no health check."""
+
+    id: str
+    name: str
+    service: str
+    image: str
+    state: str
+    health: str
+    exit_code: int
+    ports: tuple[str, ...]
+    health_output: str
+    restarts: int
+
+    @property
+    def ready(self) -> bool:
+        """Running and healthy, or a one-shot that has succeeded."""
+        if self.state == "exited":
+            return self.exit_code == 0
+        return self.state == "running" and self.health in {"", "healthy"}
+
+    @property
+    def failed(self) -> bool:
+        """Ended with an error, killed, restarting or unhealthy: waiting longer will not help."""
+        broken = self.state in {"exited", "dead"} and self.exit_code != 0
+        return broken or self.state in {"dead", "restarting"} or self.health == "unhealthy"
+
+    @property
+    def summary(self) -> str:
+        """The state in a few words: ``healthy``, ``starting``, ``done``, ``exited (1)``."""
+        if self.state == "running":
+            return self.health or "running"
+        if self.state == "exited":
+            return "done" if self.exit_code == 0 else f"exited ({self.exit_code})"
+        return self.state
+
+
+@dataclass(frozen=True)
+class Leftovers:
+    """What a prune would remove: names per kind, and the bytes it would free."""
+
+    containers: tuple[str, ...]
+    images: tuple[str, ...]
+    networks: tuple[str, ...]
+    volumes: tuple[str, ...]
+    size: int
+
+
+@functools.cache
+def connect() -> docker.DockerClient:
+    """The engine the ``docker`` command talks to (contexts and DOCKER_HOST; docker SDK >= 7.2).
+
+    Raises ``SlipwayError`` SLIP-062 when it does not answer.
+    """
+    try:
+        client = docker.from_env()
+        client.ping()
+    except DockerException as silent:
+        raise SlipwayError(
+            "SLIP-062",
+            f"no Docker Engine answers: {silent}",
+            "invoke machine says what was found; ./bootstrap starts or installs an engine; "
+            "invoke up --local needs none",
+        ) from None
+    return client
+
+
+def containers(project: str, *, one_off: bool = False) -> list[ContainerState]:
+    """Every container of a Compose project, running or not, by service and number.
+
+    Containers of ``run`` and ``exec`` tasks (one-off ones) only with ``one_off``.
+    """
+    found = connect().containers.list(all=True, filters={"label": f"{PROJECT_LABEL}={project}"})
+    states = [
+        _state(container) for container in found if one_off or container.labels.get(_ONE_OFF_LABEL) != "True"
+    ]
+    return sorted(states, key=lambda state: (state.service, state.name))
+
+
+def running(project: str, service: str) -> bool:
+    """Whether ``service`` has a running container."""
+    return any(c.service == service and c.state == "running" for c in containers(project))
+
+
+def logs(container_id: str, tail: int) -> list[str]:
+    """The last ``tail`` log lines of a container, both streams."""
+    raw: bytes = connect().containers.get(container_id).logs(tail=tail)
+    return raw.decode("utf-8", "replace").splitlines()
+
+
+def wait(
+    project: str,
+    services: Iterable[str],
+    timeout: float,
+    on_change: Callable[[Mapping[str, str]], None],
+) -> list[ContainerState]:
+    """Wait until every container of ``services`` is ready, at most ``timeout`` seconds.
+
+    ``on_change`` is called with the summary per container name, whenever one changes. Returns the last
+    states seen: the caller finds the ones not ``ready`` among them. Ends at once when one has failed.
+    """
+    wanted = set(services)
+    deadline = time.monotonic() + timeout
+    shown: dict[str, str] = {}
+    while True:
+        states = [state for state in containers(project) if state.service in wanted]
+        summaries = {state.name: state.summary for state in states}
+        if summaries != shown:
+            shown = summaries
+            on_change(shown)
+        complete = wanted <= {state.service for state in states}
+        if complete and all(state.ready for state in states):
+            return states
+        if any(state.failed for state in states) or time.monotonic() > deadline:
+            return states
+        time.sleep(_POLL_SECONDS)
+
+
+def publisher(port: int) -> str | None:
+    """The name of the running container that publishes host TCP ``port``, or ``None``."""
+    for container in connect().containers.list():
+        for bindings in (container.ports or {}).values():
+            if any(binding["HostPort"] == str(port) for binding in bindings or []):
+                return str(container.name)
+    return None
+
+
+def published(project: str, service: str) -> list[str]:
+    """The ``address:port`` pairs on the host that lead to ``service``."""
+    return [port for state in containers(project) if state.service == service for port in state.ports]
+
+
+def image_sizes(references: Iterable[str]) -> dict[str, int]:
+    """Bytes of each local image among ``references``; absent ones are left out."""
+    sizes: dict[str, int] = {}
+    for reference in references:
+        try:
+            sizes[reference] = connect().images.get(reference).attrs["Size"]
+        except NotFound:
+            continue
+    return sizes
+
+
+def leftovers(project: str, *, volumes: bool) -> Leftovers:
+    """What is no longer used among one project's labelled objects; volumes only when asked."""
+    client = connect()
+    usage = client.df()
+    idle = [c for c in usage["Containers"] or [] if _labelled(c, project) and c["State"] != "running"]
+    images = [
+        i
+        for i in usage["Images"] or []
+        if _labelled(i, project) and not any(_tags(i)) and not i["Containers"]
+    ]
+    attached = {
+        name
+        for c in client.containers.list(filters={"label": f"{PROJECT_LABEL}={project}"})
+        for name in c.attrs["NetworkSettings"]["Networks"]
+    }
+    networks = [
+        str(n.name)
+        for n in client.networks.list(filters={"label": f"{PROJECT_LABEL}={project}"})
+        if n.name not in attached
+    ]
+    in_use = {
+        mount["Name"]
+        for c in usage["Containers"] or []
+        if c not in idle
+        for mount in c["Mounts"]
+        if mount["Type"] == "volume"
+    }
+    unused = [
+        v for v in usage["Volumes"] or [] if volumes and _labelled(v, project) and v["Name"] not in in_use
+    ]
+    size = sum(c.get("SizeRw") or 0 for c in idle)
+    size += sum(max(i["Size"] - max(i["SharedSize"], 0), 0) for i in images)
+    size += sum(max(v["UsageData"]["Size"], 0) for v in unused)
+    return Leftovers(
+        containers=tuple(c["Names"][0].lstrip("/") for c in idle),
+        images=tuple(i["Id"].removeprefix("sha256:")[:12] for i in images),
+        networks=tuple(networks),
+        volumes=tuple(v["Name"] for v in unused),
+        size=size,
+    )
+
+
+def volumes(project: str) -> list[str]:
+    """The names of a Compose project's volumes."""
+    found = connect().volumes.list(filters={"label": f"{PROJECT_LABEL}={project}"})
+    return sorted(volume.name for volume in found)
+
+
+def _labelled(thing: Mapping[str, Any], project: str) -> bool:
+    return (thing.get("Labels") or {}).get(PROJECT_LABEL) == project
+
+
+def _tags(image: Mapping[str, Any]) -> list[str]:
+    return [tag for tag in image.get("RepoTags") or [] if tag != "<none>:<none>"]
+
+
+def _state(container: Container) -> ContainerState:
+    attrs = container.attrs
+    state = attrs["State"]
+    health = state.get("Health") or {}
+    outputs = [entry["Output"].strip() for entry in health.get("Log") or [] if entry["ExitCode"]]
+    ports = {
+        f"{binding['HostIp']}:{binding['HostPort']}"
+        for bindings in (attrs["NetworkSettings"]["Ports"] or {}).values()
+        for binding in bindings or []
+    }
+    return ContainerState(
+        id=str(container.id),
+        name=str(container.name),
+        service=container.labels.get(SERVICE_LABEL, ""),
+        image=attrs["Config"]["Image"],
+        state=state["Status"],
+        health=health.get("Status", ""),
+        exit_code=state["ExitCode"],
+        ports=tuple(sorted(ports)),
+        health_output=outputs[-1] if outputs else "",
+        restarts=attrs.get("RestartCount", 0),
+    )

@@ -1,0 +1,76 @@
+"""Creating what a checkout needs before its first start; nothing that exists is ever overwritten."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from slipway import envfile, mirrors, secretfiles
+from slipway.errors import SlipwayError
+from slipway.output import note
+from slipway.settings import Settings, load, record_machine, settings_file
+
+__all__ = ["check", "create_missing", "record"]
+
+
+def create_missing(root: Path) -> Settings:
+    """Create the env files and secrets that are missing, say which, and return the settings.
+
+    Raises the ``SlipwayError`` of ``settings.load``.
+    """
+    own = settings_file(root)
+    if not own.exists():
+        _copy(root / ".env.example", own)
+    settings = load(root)
+    for name, example in (
+        (settings.app_env, "app.env.example"),
+        (settings.app_dev_env, "app.dev.env.example"),
+        (settings.app_prod_env, "app.prod.env.example"),
+        (settings.app_local_env, "app.local.env.example"),
+    ):
+        target = settings.path(name)
+        if not target.exists():
+            _copy(root / example, target)
+    for path in secretfiles.create_missing(settings.path(settings.secrets_dir)):
+        note(f"created {path.relative_to(root) if path.is_relative_to(root) else path}")
+    return settings
+
+
+def check(settings: Settings, prod: bool) -> None:
+    """Check what the containers of a stack will read.
+
+    Raises ``SlipwayError`` SLIP-001 to SLIP-004 for the project's env files, SLIP-009 and SLIP-010
+    for secrets.
+    """
+    entries: dict[str, envfile.Entry] = {}
+    for name in (settings.app_env, settings.app_prod_env if prod else settings.app_dev_env):
+        entries |= envfile.read(settings.path(name))
+    secretfiles.check(settings.path(settings.secrets_dir), entries)
+
+
+def record(settings: Settings) -> None:
+    """Write what Compose must know of this host and checkout: ids, place, build secrets."""
+    mirrors.write_build_secrets(settings.root / ".slipway" / "build")
+    record_machine(
+        settings.root,
+        {
+            "KIT_ROOT": str(settings.root),
+            "HOST_UID": str(os.getuid()),
+            "HOST_GID": str(os.getgid()),
+        },
+    )
+
+
+def _copy(example: Path, target: Path) -> None:
+    try:
+        shutil.copyfile(example, target)
+    except OSError as problem:
+        raise SlipwayError(
+            "SLIP-011",
+            f"{target.name} cannot be created from {example.name}: {problem.strerror}",
+            "restore the example file from the repository, or write the file by hand",
+        ) from None
+    # It may come to hold credentials; the example it came from is public.
+    target.chmod(0o600)
+    note(f"created {target.name} (from {example.name})")

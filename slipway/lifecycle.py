@@ -1,0 +1,226 @@
+"""Bringing a stack up, and taking it down."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping, Sequence
+
+from slipway import bases, engine, init, machine, ports, revision
+from slipway.errors import SlipwayError
+from slipway.output import confirm, note, rows
+from slipway.session import Session
+from slipway.settings import record_machine
+from slipway.views import service_rows, url
+
+__all__ = ["build", "down", "ensure_bases", "restart", "start", "stop", "up"]
+
+_LOG_LINES = 25
+_NEEDED_DISK = 2 * 1000**3  # a build of the example writes about half of this
+
+
+def build(session: Session, services: Sequence[str] = (), *, no_cache: bool = False) -> None:
+    """Build the stack's images, from base images that are present, pulled or built.
+
+    Raises ``SlipwayError`` SLIP-050 with the failing line when the build fails, and what
+    ``machine``, ``bases`` and ``init.check`` raise.
+    """
+    stack, runner = session.stack, session.runner
+    if not runner.dry:
+        _prepare(session)
+    session.check_services(services)
+    if runner.run(stack.build(services, no_cache=no_cache), check=False).returncode == 0:
+        return
+    # The same build again, told to print line by line: what succeeded is cached, the rest fails at once.
+    again = runner.capture(stack.build(services, progress="plain"))
+    raise SlipwayError(
+        "SLIP-050",
+        f"the image build failed: {failing_line(again.stdout + again.stderr)}",
+        "the step and its output are above; docs/errors.md has the usual causes",
+    )
+
+
+def up(session: Session, *, scale: int | None, no_build: bool, as_json: bool) -> None:
+    """Build, create, start, wait until healthy, and print services, health and URLs.
+
+    Raises ``SlipwayError`` SLIP-063 (port), SLIP-064 (a service failed), SLIP-065 (the database volume
+    has another password), SLIP-066 (not ready in time), and what ``build`` raises.
+    """
+    stack, runner, settings = session.stack, session.runner, session.settings
+    if scale is not None and scale < 1:
+        raise SlipwayError("SLIP-068", f"--scale {scale} starts nothing", "use --scale 1 or more")
+    if not runner.dry:
+        machine.ensure(runner)
+        init.check(settings, stack.prod)
+        _check_ports(session)
+    if not no_build:
+        build(session)
+    started = runner.run(stack.up(scale=scale), check=False).returncode == 0
+    if runner.dry:
+        return
+    states = engine.wait(
+        stack.project, stack.services(), settings.wait_timeout if started else 0, _progress()
+    )
+    broken = [state for state in states if not state.ready]
+    if broken or not started:
+        raise _failure(session, broken)
+    rows(service_rows(states), ("service", "container", "state", "ports"), as_json=as_json)
+    if not as_json:
+        print(f"\n{settings.name} is up: {url(session)}")
+
+
+def ensure_bases(session: Session, *, force: bool = False) -> dict[str, str]:
+    """Make sure of the base images and record stand-ins; returns the references in use by variable.
+
+    ``force`` builds stand-ins afresh, for Debian's newest packages.
+    """
+    settings, runner = session.settings, session.runner
+    images = settings.images()
+    # What a person has named in .env or the environment is never replaced behind their back.
+    pinned = [
+        n
+        for n in images
+        if settings.origins[n] == "environment" or settings.origins[n].startswith(settings.env_file)
+    ]
+    replaced = bases.ensure(images, runner, pinned)
+    if not runner.dry:
+        record_machine(settings.root, replaced)
+    used = {**images, **replaced}
+    if force:
+        for variable, reference in used.items():
+            bases.build(bases.stand_in_for(variable, reference), runner, force=True)
+    return used
+
+
+def down(session: Session, *, volumes: bool, yes: bool) -> None:
+    """Remove containers and networks; with ``volumes`` also data and images, after a question.
+
+    Raises ``SlipwayError`` SLIP-069 when there is nobody to ask and no ``--yes``.
+    """
+    stack, runner = session.stack, session.runner
+    if volumes and not runner.dry:
+        names = engine.volumes(stack.project)
+        note(f"going: volumes {', '.join(names) or 'none'}; images {', '.join(stack.images())}")
+        require_consent(f"Delete all data of {stack.project}?", yes)
+    runner.run(stack.down(volumes=volumes))
+    if volumes:
+        present = stack.images() if runner.dry else list(engine.image_sizes(stack.images()))
+        if present:
+            runner.run(["docker", "image", "rm", *present])
+        project_filter = f"label={engine.PROJECT_LABEL}={stack.project}"
+        runner.run(["docker", "image", "prune", "--force", "--filter", project_filter])
+
+
+def start(session: Session, services: Sequence[str]) -> None:
+    """Start stopped containers."""
+    _lifecycle(session, "start", services)
+
+
+def stop(session: Session, services: Sequence[str]) -> None:
+    """Stop containers and keep them."""
+    _lifecycle(session, "stop", services)
+
+
+def restart(session: Session, services: Sequence[str]) -> None:
+    """Restart containers."""
+    _lifecycle(session, "restart", services)
+
+
+def require_consent(question: str, yes: bool) -> None:
+    """Return when the person agrees. Raises ``SlipwayError`` SLIP-069 otherwise."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise SlipwayError(
+            "SLIP-069", "nobody to ask: there is no terminal", "add --yes if that is what you want"
+        )
+    if not confirm(question):
+        raise SlipwayError("SLIP-069", "nothing was done", "answer y to go on")
+
+
+def failing_line(build_output: str) -> str:
+    """The last thing the failing build step printed, from BuildKit's plain output."""
+    last = "no output"
+    for line in build_output.splitlines():
+        printed = re.match(r"#\d+ (?:\d+\.\d+ (?P<step>.+)|ERROR: (?P<error>.+))", line)
+        if printed and printed["step"]:
+            last = printed["step"].strip() or last
+        elif printed and last == "no output":
+            last = printed["error"]
+    if last == "no output" and build_output.strip():
+        last = build_output.strip().splitlines()[-1]
+    return last
+
+
+def _lifecycle(session: Session, verb: str, services: Sequence[str]) -> None:
+    names = session.check_services(services)
+    session.runner.run(session.stack.lifecycle(verb, names))
+
+
+def _prepare(session: Session) -> None:
+    settings, runner = session.settings, session.runner
+    machine.check_disk(_NEEDED_DISK, runner)
+    init.check(settings, session.stack.prod)
+    ensure_bases(session)
+    record_machine(settings.root, revision.describe(settings.path(settings.project_root), runner))
+
+
+def _check_ports(session: Session) -> None:
+    settings, project = session.settings, session.stack.project
+    if session.stack.prod:
+        ports.check("HTTP_PORT", settings.http_address, settings.http_port, project)
+        return
+    ports.check("WEB_PORT", "127.0.0.1", settings.web_port, project)
+    if settings.db_port and settings.database == "postgres":
+        ports.check("DB_PORT", "127.0.0.1", settings.db_port, project)
+
+
+class _progress:  # noqa: N801  (used as a function that remembers)
+    """Say each change of state once, as a line: the same on a terminal and in a CI log."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, str] = {}
+
+    def __call__(self, summaries: Mapping[str, str]) -> None:
+        for name, summary in summaries.items():
+            if self._seen.get(name) != summary:
+                note(f"  {name}: {summary}")
+        self._seen = dict(summaries)
+
+
+def _failure(session: Session, broken: Sequence[engine.ContainerState]) -> SlipwayError:
+    # What waits for another is not the cause: a container that never started is named last.
+    ordered = sorted(broken, key=lambda state: (not state.failed, state.state == "created"))
+    last_lines: list[str] = []
+    for state in ordered:
+        if state.state == "created":
+            continue
+        note(f"\n{state.name}: {state.summary}" + (f", {state.health_output}" if state.health_output else ""))
+        lines = engine.logs(state.id, _LOG_LINES)
+        for line in lines:
+            note(f"  | {line}")
+        last_lines = last_lines or lines
+    if any("password authentication failed" in line for line in last_lines):
+        return SlipwayError(
+            "SLIP-065",
+            "the database refuses the password: its volume was created with another one",
+            "put the earlier password back into secrets/postgres_password, or delete the data with "
+            f"invoke down --volumes{' --prod' if session.stack.prod else ''}",
+        )
+    if not ordered:
+        return SlipwayError(
+            "SLIP-064", "docker compose could not start the stack", "its own message is above"
+        )
+    first = ordered[0]
+    why = first.health_output or (last_lines[-1].strip() if last_lines else "no log lines")
+    if first.failed:
+        return SlipwayError(
+            "SLIP-064",
+            f"the service {first.service} failed: {first.summary}: {why[:300]}",
+            f"its last lines are above (more: invoke logs {first.service}); mend it and run invoke up again",
+        )
+    return SlipwayError(
+        "SLIP-066",
+        f"the service {first.service} was not ready within {session.settings.wait_timeout} s: {why[:300]}",
+        "look at its log above; if it only needs longer, raise WAIT_TIMEOUT in .env",
+    )

@@ -1,0 +1,62 @@
+"""What every task starts with: the checkout's settings, one of its stacks, and the runner."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from invoke.context import Context
+
+from slipway import init, settings
+from slipway.compose import Stack
+from slipway.errors import SlipwayError
+from slipway.run import Runner
+
+__all__ = ["ROOT", "Session", "begin"]
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Session:
+    """One task call: ``stack`` says what to run, ``runner`` runs it."""
+
+    stack: Stack
+    runner: Runner
+
+    @property
+    def settings(self) -> settings.Settings:
+        """The checkout's settings."""
+        return self.stack.settings
+
+    def check_services(self, names: Sequence[str]) -> list[str]:
+        """The service names as given. Raises ``SlipwayError`` SLIP-067 for one that does not exist."""
+        known = self.stack.services()
+        for name in names:
+            if name not in known and not self.settings.overlays:
+                near = difflib.get_close_matches(name, known, n=1)
+                hint = f"did you mean {near[0]}? " if near else ""
+                raise SlipwayError(
+                    "SLIP-067",
+                    f"{self.stack.project} has no service {name!r}",
+                    f"{hint}there are: {', '.join(known)}",
+                )
+        return list(names)
+
+
+def begin(c: Context, prod: bool, *, create: bool = False) -> Session:
+    """Read the settings and return the session; with ``create`` missing files are created first.
+
+    A dry run (Invoke's ``--dry``) creates and writes nothing and takes defaults for what is missing.
+    Raises the ``SlipwayError`` of ``settings.load`` and ``init``.
+    """
+    runner = Runner(dry=bool(c.config.run.dry))
+    if create and not runner.dry:
+        found = init.create_missing(ROOT)
+    else:
+        found = settings.load(ROOT, required=not runner.dry)
+    if not runner.dry:
+        init.record(found)
+    return Session(Stack(found, prod), runner)

@@ -1,0 +1,335 @@
+"""Every command of the kit. Each prints the docker command it runs; --prod is the only difference."""
+
+from invoke.context import Context
+from invoke.tasks import task
+
+from slipway import session
+from slipway.menu import menu
+
+PROD = {"prod": "the production stack instead of the development one"}
+JSON = {"json": "print JSON, for scripts"}
+YES = {"yes": "do not ask"}
+SERVICES = {"services": "only these, separated by commas (default: all)"}
+ANY_STACK = {"prod": "accepted everywhere; makes no difference here"}
+
+
+def _list(names: str) -> list[str]:
+    return [name for name in names.replace(",", " ").split() if name]
+
+
+# -- the stack ---------------------------------------------------------------------------------------
+
+
+@task(help=ANY_STACK)
+def init(c: Context, prod: bool = False) -> None:
+    """Create missing env files and secrets."""
+    session.begin(c, prod, create=True)
+
+
+@task(help={**PROD, **SERVICES, "no-cache": "build every layer anew"})
+def build(c: Context, services: str = "", no_cache: bool = False, prod: bool = False) -> None:
+    """Build the images."""
+    from slipway import lifecycle
+
+    lifecycle.build(session.begin(c, prod, create=True), _list(services), no_cache=no_cache)
+
+
+@task(
+    help={
+        **PROD,
+        **JSON,
+        "scale": "number of web replicas (default: WEB_REPLICAS)",
+        "no-build": "start from the images there are",
+        "local": "no containers: the project's own server on its embedded database",
+    }
+)
+def up(
+    c: Context,
+    scale: int | None = None,
+    no_build: bool = False,
+    local: bool = False,
+    json: bool = False,
+    prod: bool = False,
+) -> None:
+    """Build, start, wait until healthy, print the URL."""
+    work = session.begin(c, prod, create=True)
+    if local:
+        from slipway.local import up as serve
+
+        serve(work.settings, work.runner)
+        return
+    from slipway import lifecycle
+
+    lifecycle.up(work, scale=scale, no_build=no_build, as_json=json)
+
+
+@task(help={**PROD, **YES, "volumes": "delete the data and the images too (asks first)"})
+def down(c: Context, volumes: bool = False, yes: bool = False, prod: bool = False) -> None:
+    """Remove containers and networks; data stays."""
+    from slipway import lifecycle
+
+    lifecycle.down(session.begin(c, prod), volumes=volumes, yes=yes)
+
+
+@task(help={**PROD, **SERVICES})
+def start(c: Context, services: str = "", prod: bool = False) -> None:
+    """Start stopped containers."""
+    from slipway import lifecycle
+
+    lifecycle.start(session.begin(c, prod), _list(services))
+
+
+@task(help={**PROD, **SERVICES})
+def stop(c: Context, services: str = "", prod: bool = False) -> None:
+    """Stop containers without removing them."""
+    from slipway import lifecycle
+
+    lifecycle.stop(session.begin(c, prod), _list(services))
+
+
+@task(help={**PROD, **SERVICES})
+def restart(c: Context, services: str = "", prod: bool = False) -> None:
+    """Restart containers."""
+    from slipway import lifecycle
+
+    lifecycle.restart(session.begin(c, prod), _list(services))
+
+
+@task(help={**PROD, **JSON, "all": "stopped and finished containers too"})
+def ps(c: Context, all: bool = False, json: bool = False, prod: bool = False) -> None:
+    """List containers with state, health and ports."""
+    from slipway import views
+
+    views.ps(session.begin(c, prod), everything=all, as_json=json)
+
+
+@task(
+    positional=["services"],
+    help={
+        **PROD,
+        **SERVICES,
+        "follow": "go on printing new lines",
+        "tail": "only the last N lines of each",
+        "since": "only newer than a time or a duration (10m)",
+        "timestamps": "the time before each line",
+    },
+)
+def logs(
+    c: Context,
+    services: str = "",
+    follow: bool = False,
+    tail: str = "",
+    since: str = "",
+    timestamps: bool = False,
+    prod: bool = False,
+) -> None:
+    """Print logs."""
+    from slipway import views
+
+    work = session.begin(c, prod)
+    views.logs(work, _list(services), follow=follow, tail=tail, since=since, timestamps=timestamps)
+
+
+@task(help={**PROD, **JSON})
+def url(c: Context, json: bool = False, prod: bool = False) -> None:
+    """Print the site's URL."""
+    from slipway import views
+
+    views.print_url(session.begin(c, prod), as_json=json)
+
+
+@task(name="open", help=PROD)
+def open_site(c: Context, prod: bool = False) -> None:
+    """Open the site in a browser."""
+    from slipway import views
+
+    views.open_browser(session.begin(c, prod))
+
+
+# -- the project -------------------------------------------------------------------------------------
+
+
+@task(
+    positional=["service"],
+    help={**PROD, "service": "where (default: web); psql in db", "django": "the Django shell"},
+)
+def shell(c: Context, service: str = "web", django: bool = False, prod: bool = False) -> None:
+    """Open bash in web, psql in db, or the Django shell."""
+    from slipway import commands
+
+    commands.shell(session.begin(c, prod), service, django=django)
+
+
+@task(
+    positional=["command"],
+    help={**PROD, "command": "the command and its arguments, quoted; or write them after --"},
+)
+def manage(c: Context, command: str = "", prod: bool = False) -> None:
+    """Run manage.py: invoke manage -- showmigrations."""
+    from slipway import commands
+
+    commands.manage(session.begin(c, prod), commands.words(command, c.remainder))
+
+
+@task(positional=["target"], help={**PROD, "target": "app, or app and migration, quoted (default: all)"})
+def migrate(c: Context, target: str = "", prod: bool = False) -> None:
+    """Apply database migrations."""
+    from slipway import commands
+
+    commands.migrate(session.begin(c, prod), commands.words(target, c.remainder))
+
+
+@task(
+    positional=["apps"],
+    help={"apps": "only these apps", "prod": "check that none is missing (the image is read-only)"},
+)
+def makemigrations(c: Context, apps: str = "", prod: bool = False) -> None:
+    """Write new migrations into the project."""
+    from slipway import commands
+
+    commands.makemigrations(session.begin(c, prod), commands.words(apps, c.remainder))
+
+
+@task(help={"prod": "publish the image's files into the volume nginx serves"})
+def collectstatic(c: Context, prod: bool = False) -> None:
+    """Collect static files."""
+    from slipway import commands
+
+    commands.collectstatic(session.begin(c, prod))
+
+
+@task(help={**PROD, "username": "name of the account", "email": "its address"})
+def createsuperuser(c: Context, username: str = "", email: str = "", prod: bool = False) -> None:
+    """Create an admin account.
+
+    With DJANGO_SUPERUSER_PASSWORD in the environment it asks nothing.
+    """
+    from slipway import commands
+
+    commands.createsuperuser(session.begin(c, prod), username=username, email=email)
+
+
+@task(
+    positional=["arguments"],
+    help={
+        "arguments": "for the test command, quoted; or write them after --",
+        "prod": "Django's deployment check in the production image, which carries no tests",
+    },
+)
+def test(c: Context, arguments: str = "", prod: bool = False) -> None:
+    """Run the project's tests in its container."""
+    from slipway import commands
+
+    commands.test(session.begin(c, prod), commands.words(arguments, c.remainder))
+
+
+@task(
+    name="exec",
+    help={**PROD, "service": "where", "command": "what, quoted; or write it after --"},
+)
+def exec_(c: Context, service: str, command: str = "", prod: bool = False) -> None:
+    """Run any command: invoke exec web -- ls -l."""
+    from slipway import commands
+
+    commands.execute(session.begin(c, prod), service, commands.words(command, c.remainder))
+
+
+# -- looking -----------------------------------------------------------------------------------------
+
+
+@task(help={**PROD, **JSON, "follow": "go on updating"})
+def stats(c: Context, follow: bool = False, json: bool = False, prod: bool = False) -> None:
+    """CPU, memory and I/O of each container."""
+    from slipway import views
+
+    views.stats(session.begin(c, prod), follow=follow, as_json=json)
+
+
+@task(help={**PROD, "service": "whose containers", "json": "accepted; the answer is JSON already"})
+def inspect(c: Context, service: str, json: bool = False, prod: bool = False) -> None:
+    """All the engine knows of a service, as JSON."""
+    from slipway import views
+
+    views.inspect(session.begin(c, prod), service)
+
+
+@task(help={**PROD, **JSON})
+def config(c: Context, json: bool = False, prod: bool = False) -> None:
+    """The merged compose configuration."""
+    from slipway import views
+
+    views.config(session.begin(c, prod), as_json=json)
+
+
+@task(help={**PROD, **JSON})
+def images(c: Context, json: bool = False, prod: bool = False) -> None:
+    """Base images and built images, with sizes."""
+    from slipway import views
+
+    views.images(session.begin(c, prod), as_json=json)
+
+
+@task(help={**PROD, **JSON})
+def volumes(c: Context, json: bool = False, prod: bool = False) -> None:
+    """The stack's volumes."""
+    from slipway import views
+
+    views.objects(session.begin(c, prod), "volume", as_json=json)
+
+
+@task(help={**PROD, **JSON})
+def networks(c: Context, json: bool = False, prod: bool = False) -> None:
+    """The stack's networks."""
+    from slipway import views
+
+    views.objects(session.begin(c, prod), "network", as_json=json)
+
+
+# -- the machine -------------------------------------------------------------------------------------
+
+
+@task(help={**ANY_STACK, **JSON, "build": "build the stand-ins from Debian packages, even if present"})
+def bases(c: Context, build: bool = False, json: bool = False, prod: bool = False) -> None:
+    """Base images: present, else pulled, else built."""
+    from slipway import machineviews
+
+    machineviews.bases(session.begin(c, prod, create=True), force=build, as_json=json)
+
+
+@task(help={**ANY_STACK, **JSON})
+def machine(c: Context, json: bool = False, prod: bool = False) -> None:
+    """What this machine has: engine, versions, disk."""
+    from slipway import machineviews
+
+    machineviews.machine(session.begin(c, prod, create=True), as_json=json)
+
+
+@task(
+    help={
+        **PROD,
+        **YES,
+        **JSON,
+        "volumes": "unused volumes too: their data is lost",
+        "system": "what no project on this engine uses, and the build cache",
+    }
+)
+def prune(
+    c: Context,
+    volumes: bool = False,
+    system: bool = False,
+    yes: bool = False,
+    json: bool = False,
+    prod: bool = False,
+) -> None:
+    """Show, then remove, what this project no longer uses."""
+    from slipway import prune as pruning
+
+    pruning.prune(session.begin(c, prod), volumes=volumes, system=system, yes=yes, as_json=json)
+
+
+namespace = menu(
+    stack=(init, build, up, down, start, stop, restart, ps, logs, url, open_site),
+    project=(shell, manage, migrate, makemigrations, collectstatic, createsuperuser, test, exec_),
+    look=(stats, inspect, config, images, volumes, networks),
+    machine=(bases, machine, prune),
+)

@@ -1,0 +1,153 @@
+"""Settings: precedence, validation, and that nothing about them is said twice differently."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from slipway.errors import SlipwayError
+from slipway.settings import load, record_machine, variables
+
+ROOT = Path(__file__).resolve().parents[2]
+_NOT_SETTINGS = {"COMPOSE_PROJECT_NAME", "KIT_ROOT"}
+
+
+def _compose_defaults() -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for path in sorted((ROOT / "compose").glob("*.yaml")):
+        text = re.sub(r"(?m)^\s*#.*$", "", path.read_text())
+        for name, default in re.findall(r"\$\{([A-Z_]+)(?::-([^}\n]*))?", text):
+            # A name without a default stands where another line has given one, or refuses to be empty.
+            if name in variables() and "${" + name + "}" in text and not default:
+                continue
+            found.setdefault(name, set()).add(default)
+    return found
+
+
+def test_env_example_documents_every_variable_with_its_default() -> None:
+    """Red when a variable is added, dropped or re-defaulted in one place only."""
+    text = (ROOT / ".env.example").read_text()
+    documented = dict(re.findall(r"(?m)^#?([A-Z_]+)=(.*)$", text))
+    assert list(documented) and set(documented) == set(variables())
+    machine = {"HOST_UID", "HOST_GID", "RELEASE", "REVISION"}
+    for name, variable in variables().items():
+        assert documented[name] == ("" if name in machine else variable.default), name
+
+
+def test_compose_files_use_the_same_defaults() -> None:
+    """Red when ``${NAME:-default}`` in a compose file and the default in Settings differ."""
+    known = variables()
+    used = _compose_defaults()
+    assert {"WEB_PORT", "HTTP_PORT", "POSTGRES_IMAGE"} <= set(used)
+    for name, defaults in used.items():
+        if name in _NOT_SETTINGS or name == "DB_PORT":
+            continue
+        assert name in known, f"{name} is used in compose/ and is not a setting"
+        assert defaults == {known[name].default}, name
+
+
+def test_precedence_is_environment_then_env_file_then_machine_then_default(checkout: Path) -> None:
+    """Red when the order of the sources in ``_pick`` changes."""
+    assert load(checkout, environ={}).web_port == 8000
+    record_machine(checkout, {"WEB_PORT": "8001"})
+    assert load(checkout, environ={}).web_port == 8001
+    (checkout / ".env").write_text("WEB_PORT=8002\n")
+    assert load(checkout, environ={}).web_port == 8002
+    found = load(checkout, environ={"WEB_PORT": "8003"})
+    assert found.web_port == 8003
+    assert found.origins["WEB_PORT"] == "environment"
+
+
+def test_an_empty_value_counts_as_not_set(checkout: Path) -> None:
+    """As in Compose's ``${WEB_PORT:-8000}``; red when empty text reaches the check."""
+    (checkout / ".env").write_text("WEB_PORT=\n")
+    assert load(checkout, environ={"WEB_PORT": ""}).web_port == 8000
+
+
+@pytest.mark.parametrize(
+    ("line", "parts"),
+    [
+        ("WEB_PORT=http", ["SLIP-006", "WEB_PORT", ".env:2", "'http'", "WEB_PORT=8000"]),
+        ("WEB_PORT=70000", ["SLIP-006", "1 to 65535"]),
+        ("WEB_REPLICAS=0", ["SLIP-006", "WEB_REPLICAS"]),
+        ("DATABASE=mysql", ["SLIP-006", "postgres, none"]),
+        ("CLIENT_MAX_BODY_SIZE=lots", ["SLIP-006", "10m"]),
+        ("TRUSTED_PROXY=10.0.0.1/8", ["SLIP-006", "CIDR"]),
+        ("PROJECT_ROOT=nowhere", ["SLIP-007", "PROJECT_ROOT", "nowhere"]),
+        ("MANAGE_DIR=sub", ["SLIP-007", "MANAGE_DIR"]),
+        ("PROJECT_NAME=My Shop", ["SLIP-006", "PROJECT_NAME"]),
+    ],
+)
+def test_a_wrong_value_names_variable_line_problem_and_example(
+    checkout: Path, line: str, parts: list[str]
+) -> None:
+    """Red when the variable's check is replaced by ``str``."""
+    (checkout / ".env").write_text(f"# mine\n{line}\n")
+    with pytest.raises(SlipwayError) as caught:
+        load(checkout, environ={})
+    for part in parts:
+        assert part in str(caught.value)
+    assert caught.value.code == 1
+
+
+def test_a_folder_without_manage_py_is_named(checkout: Path) -> None:
+    """Red when the check for manage.py is removed."""
+    (checkout / "example" / "manage.py").unlink()
+    with pytest.raises(SlipwayError, match=r"SLIP-008.*manage\.py"):
+        load(checkout, environ={})
+
+
+def test_an_unknown_variable_is_a_warning_with_the_nearest_name(
+    checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Red when unknown names are silently ignored, or refused."""
+    (checkout / ".env").write_text("WEB_PROT=9000\nSTRIPE_ID=x\n")
+    assert load(checkout, environ={}).web_port == 8000
+    warned = capsys.readouterr().err
+    assert ".env:1: WEB_PROT" in warned and "did you mean WEB_PORT?" in warned
+    assert ".env:2: STRIPE_ID" in warned and "app.env" in warned
+
+
+def test_a_missing_env_file_is_an_error_unless_defaults_will_do(checkout: Path) -> None:
+    """Red when ``required`` is ignored."""
+    (checkout / ".env").unlink()
+    with pytest.raises(SlipwayError, match=r"SLIP-001.*invoke init"):
+        load(checkout, environ={})
+    assert load(checkout, required=False, environ={}).http_port == 8080
+
+
+def test_slipway_env_is_used_where_the_project_tracks_its_own_dotenv(checkout: Path) -> None:
+    """Red when ``settings_file`` looks at .env only."""
+    (checkout / ".env").write_text("DEBUG=1\nWEB_PORT=1\n")
+    (checkout / "slipway.env").write_text("WEB_PORT=9000\n")
+    found = load(checkout, environ={})
+    assert (found.web_port, found.env_file) == (9000, "slipway.env")
+
+
+def test_the_name_comes_from_the_folder(checkout: Path) -> None:
+    """Red when the fallback is a constant."""
+    assert load(checkout, environ={}).project(prod=True) == "shop-prod"
+    renamed = checkout.rename(checkout.with_name("My Shop (2)"))
+    assert load(renamed, environ={}).project(prod=False) == "my-shop-2-dev"
+
+
+def test_record_machine_merges_and_leaves_an_unchanged_file_alone(checkout: Path) -> None:
+    """Red when the file is rewritten each time: its inode would change."""
+    record_machine(checkout, {"HOST_UID": "1001"})
+    record_machine(checkout, {"PYTHON_IMAGE": "slipway/python:3.13-slim-trixie"})
+    path = checkout / ".slipway" / "machine.env"
+    before = path.stat().st_ino
+    record_machine(checkout, {"HOST_UID": "1001"})
+    assert path.stat().st_ino == before
+    found = load(checkout, environ={})
+    assert (found.host_uid, found.python_image) == (1001, "slipway/python:3.13-slim-trixie")
+
+
+def test_docker_is_no_package_so_the_sdk_is_not_shadowed() -> None:
+    """Red when docker/__init__.py appears."""
+    import docker
+
+    assert not (ROOT / "docker" / "__init__.py").exists()
+    assert hasattr(docker, "from_env")
