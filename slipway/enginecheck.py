@@ -19,6 +19,7 @@ __all__ = [
     "WAY_OUT",
     "Probe",
     "check_floor",
+    "check_versions",
     "endpoint_in_use",
     "parse_version",
     "plugin_version",
@@ -73,6 +74,17 @@ def probe(runner: Runner) -> Probe:
         return Probe("unknown-context", detail=detail)
     state = "denied" if "permission denied" in complaint else "silent"
     return Probe(state, endpoint_in_use(runner), detail)
+
+
+def check_versions(runner: Runner) -> None:
+    """Refuse an engine, Compose or buildx that is missing or below the floor; changes nothing.
+
+    Raises ``SlipwayError`` SLIP-025 to SLIP-030, all with exit code 3.
+    """
+    found = probe(runner)
+    if found.state != "answers":
+        raise refusal(runner, found)
+    check_floor(runner, found)
 
 
 def check_floor(runner: Runner, engine: Probe) -> None:

@@ -14,7 +14,7 @@ from slipway.osinfo import Host, detect
 from slipway.output import note
 from slipway.run import Runner
 
-__all__ = ["check_disk", "ensure", "report"]
+__all__ = ["check_disk", "check_versions", "ensure", "report"]
 
 _DETACHED_LOG = "/var/log/dockerd.log"
 _SERVICE_LOG = "/var/log/docker.log"
