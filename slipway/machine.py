@@ -8,7 +8,17 @@ import time
 from pathlib import Path
 
 from slipway import enginepackages
-from slipway.enginecheck import PLUGINS, WAY_OUT, Probe, check_floor, plugin_version, probe, refusal, refuse
+from slipway.enginecheck import (
+    PLUGINS,
+    WAY_OUT,
+    Probe,
+    check_floor,
+    check_versions,
+    plugin_version,
+    probe,
+    refusal,
+    refuse,
+)
 from slipway.machinereport import check_disk, report
 from slipway.osinfo import Host, detect
 from slipway.output import note
