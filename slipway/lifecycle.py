@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 
-from slipway import bases, engine, init, machine, ports, revision
+from slipway import bases, engine, enginecheck, init, machinereport, ports, revision
 from slipway.errors import SlipwayError
 from slipway.output import confirm, note, rows
 from slipway.session import Session
@@ -50,7 +50,7 @@ def up(session: Session, *, scale: int | None, no_build: bool, as_json: bool) ->
     if scale is not None and scale < 1:
         raise SlipwayError("SLIP-068", f"--scale {scale} starts nothing", "use --scale 1 or more")
     if not runner.dry:
-        machine.ensure(runner)
+        enginecheck.check_versions(runner)
         init.check(settings, stack.prod)
         _check_ports(session)
     if not no_build:
@@ -159,7 +159,7 @@ def _lifecycle(session: Session, verb: str, services: Sequence[str]) -> None:
 
 def _prepare(session: Session) -> None:
     settings, runner = session.settings, session.runner
-    machine.check_disk(_NEEDED_DISK, runner)
+    machinereport.check_disk(_NEEDED_DISK, runner)
     init.check(settings, session.stack.prod)
     ensure_bases(session)
     record_machine(settings.root, revision.describe(settings.path(settings.project_root), runner))

@@ -6,8 +6,7 @@ import dataclasses
 import json
 
 from slipway import bases as base_images
-from slipway import lifecycle
-from slipway import machine as host_machine
+from slipway import lifecycle, machinereport
 from slipway.output import human_size, rows
 from slipway.session import Session
 
@@ -28,7 +27,7 @@ def bases(session: Session, *, force: bool, as_json: bool) -> None:
 
 def machine(session: Session, *, as_json: bool) -> None:
     """Print what the machine has: engine, versions, processors, memory, disk."""
-    facts = host_machine.report(session.runner)
+    facts = machinereport.report(session.runner)
     if as_json:
         print(json.dumps(facts, indent=2, default=str))
     else:
