@@ -2,7 +2,7 @@
 
 Runs in a container on port 8000, standard library only. GET and POST:
 
-``/echo``            what arrived, as JSON: method, path, headers (pairs), the connection's port, the host's name
+``/echo``            what arrived, as JSON: method, path, header pairs, connection, host's name
 ``/slow?seconds=N``  answers after N seconds
 ``/large?bytes=N``   N bytes of text
 ``/status/CODE``     that status, body "the application's own page"
@@ -80,7 +80,9 @@ class Application(BaseHTTPRequestHandler):
         self.answer_json(200, {"slept": query["seconds"]})
 
     def on_large(self, rest: str, query: dict[str, str]) -> None:
-        self.answer(200, b"all work and no play " * (int(query["bytes"]) // 21), {"Content-Type": "text/html"})
+        self.answer(
+            200, b"all work and no play " * (int(query["bytes"]) // 21), {"Content-Type": "text/html"}
+        )
 
     def on_status(self, rest: str, query: dict[str, str]) -> None:
         self.answer(int(rest), b"the application's own page", {"Content-Type": "text/html"})
@@ -114,5 +116,11 @@ class Application(BaseHTTPRequestHandler):
         """Nothing: the tests ask, they do not read logs."""
 
 
+class Server(ThreadingHTTPServer):
+    """The listen queue of a real application server; the default of 5 drops connections under load."""
+
+    request_queue_size = 2048
+
+
 if __name__ == "__main__":
-    ThreadingHTTPServer(("", int(os.environ.get("PORT", "8000"))), Application).serve_forever()
+    Server(("", int(os.environ.get("PORT", "8000"))), Application).serve_forever()

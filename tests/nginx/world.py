@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -108,10 +109,9 @@ def exchange(
         connection.putheader("Content-Length", str(len(body)))
     connection.endheaders()
     if body is not None:
-        try:
+        # Refused before it was all sent: the answer says why.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             connection.send(body)
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # refused before it was all sent: the answer says why
     response = connection.getresponse()
     return Answer(response.status, response.getheaders(), response.read())
 
@@ -136,6 +136,31 @@ class Container:
 
 
 @dataclass
+class Stub(Container):
+    """A running stand-in for the application."""
+
+    def fetch(self, url: str) -> str:
+        """GET ``url`` from inside this container; the body, or the error's name."""
+        program = (
+            "import sys, urllib.request as r\n"
+            "try: print(r.urlopen(sys.argv[1], timeout=3).read().decode())\n"
+            "except OSError as e: print(repr(e))"
+        )
+        return self.exec("python3", "-c", program, url)
+
+    def seen(self) -> dict[str, int]:
+        """How many requests /drop and /slow have received."""
+        counts: dict[str, int] = json.loads(self.fetch("http://127.0.0.1:8000/count"))
+        return counts
+
+    def address(self) -> str:
+        return self.inspect("{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}")
+
+    def hostname(self) -> str:
+        return self.inspect("{{.Config.Hostname}}")
+
+
+@dataclass
 class Nginx(Container):
     """A running nginx, reachable from the host."""
 
@@ -144,7 +169,9 @@ class Nginx(Container):
     def connect(self, timeout: float = 30.0) -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
 
-    def request(self, path: str, method: str = "GET", headers: dict[str, str] | None = None, body: bytes | None = None) -> Answer:
+    def request(
+        self, path: str, method: str = "GET", headers: dict[str, str] | None = None, body: bytes | None = None
+    ) -> Answer:
         connection = self.connect()
         try:
             return exchange(connection, path, method, headers, body)
@@ -155,9 +182,15 @@ class Nginx(Container):
         return [json.loads(line) for line in self.logs() if line.startswith('{"time"')]
 
     def workers(self) -> set[str]:
-        """The process ids (as the host counts) of this container's worker processes."""
+        """The process ids (as the host counts) of the workers that take new connections."""
         rows = docker("top", self.name, "-eo", "pid,args").splitlines()[1:]
-        return {row.split()[0] for row in rows if "nginx: worker process" in row}
+        return {row.split()[0] for row in rows if row.rstrip().endswith("nginx: worker process")}
+
+    def reload(self) -> None:
+        """Reload, and return when every worker is a new one."""
+        before = self.workers()
+        self.exec("nginx", "-s", "reload")
+        eventually("new workers", lambda: len(self.workers() - before) == 2 == len(self.workers()))
 
 
 @dataclass
@@ -190,20 +223,22 @@ class World:
         docker("run", "--detach", "--name", name, "--network", self.name, *labels, *args)
         return name
 
-    def start_stub(self, alias: str = "web", ip: str = "") -> Container:
-        """Start an application that answers to ``alias``, at ``ip`` or whatever address is free."""
-        address = ("--ip", ip) if ip else ()
-        return Container(
+    def start_stub(self, alias: str = "web", port: int = 8000) -> Stub:
+        """Start an application that answers to the network alias ``alias`` on ``port``."""
+        return Stub(
             self._run(
-                "stub", "--network-alias", alias, *address, "--init", "--stop-timeout", "1",
+                "stub", "--network-alias", alias, "--init", "--env", f"PORT={port}",
                 "--volume", f"{Path(__file__).with_name('stub.py')}:/stub.py:ro",
                 "--entrypoint", "python3", PYTHON_IMAGE, "/stub.py",
             )
         )  # fmt: skip
 
-    def start_nginx(self, **environment: str) -> Nginx:
-        """Start nginx as production does: unprivileged, read-only, configured by NGINX_* variables."""
-        variables = {**ENVIRONMENT, **environment}
+    def run_nginx(self, **environment: str) -> Nginx:
+        """Run nginx as production does: unprivileged, read-only, configured by NGINX_* variables.
+
+        An empty value leaves the variable out. Does not wait: see ``start_nginx``.
+        """
+        variables = {key: value for key, value in {**ENVIRONMENT, **environment}.items() if value}
         owned = "uid=101,gid=101,mode=0755"
         name = self._run(
             "nginx", "--user", "101:101", "--read-only", "--cap-drop", "ALL",
@@ -219,11 +254,15 @@ class World:
             "--volume", f"{self.folder}/media:/srv/media:ro",
             NGINX_IMAGE,
         )  # fmt: skip
-        nginx = Nginx(name)
+        return Nginx(name)
+
+    def start_nginx(self, **environment: str) -> Nginx:
+        """``run_nginx``, and wait until it answers."""
+        nginx = self.run_nginx(**environment)
         try:
-            nginx.port = int(docker("port", name, "8080/tcp").rsplit(":", 1)[1])
+            nginx.port = int(docker("port", nginx.name, "8080/tcp").rsplit(":", 1)[1])
             eventually("nginx answers", lambda: nginx.request("/static/").status)
-        except (AssertionError, IndexError) as error:
+        except (AssertionError, ValueError, IndexError) as error:
             raise AssertionError(f"{error}\nlog:\n" + "\n".join(nginx.logs()[-20:])) from error
         return nginx
 

@@ -1,0 +1,195 @@
+"""What nginx serves from the static and media volumes."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from pathlib import Path
+
+import pytest
+from world import Nginx, World
+
+HASHED = "admin/css/base.0123456789ab.css"
+CSS = b"body { color: rebeccapurple; margin: 0 } /* \xc3\xa4 */\n" * 60
+YEAR = "public, max-age=31536000, immutable"
+MINUTES = "public, max-age=300"
+
+
+def put(folder: Path, name: str, content: bytes) -> bytes:
+    """Write a file as the project would, readable to all."""
+    target = folder / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(content)
+    return content
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (HASHED, YEAR),
+        ("js/app.min.0123456789ab.js", YEAR),
+        ("js/app.js.0123456789ab.map", YEAR),
+        ("LICENSE.0123456789ab", YEAR),
+        ("admin/css/base.css", MINUTES),
+        ("staticfiles.json", MINUTES),
+        ("js/app.0123456789ax.js", MINUTES),
+        ("js/app.0123456789abc.js", MINUTES),
+        ("js/0123456789ab.js", MINUTES),
+        ("v.0123456789ab.d/app.js", MINUTES),
+    ],
+)
+def test_only_hashed_names_are_kept_for_a_year(shared: World, nginx: Nginx, name: str, expected: str) -> None:
+    """Red when cache-control.conf's pattern takes any digits, or no name at all, for a hash."""
+    put(shared.folder / "static", name, CSS)
+    answer = nginx.request(f"/static/{name}")
+    assert (answer.status, answer.body) == (200, CSS)
+    assert answer.header("Cache-Control") == expected
+
+
+def test_an_unchanged_file_is_not_sent_again(shared: World, nginx: Nginx) -> None:
+    """Red with `etag off` or `if_modified_since off`."""
+    put(shared.folder / "static", "site.css", CSS)
+    first = nginx.request("/static/site.css")
+    etag = first.header("ETag")
+    assert etag
+    second = nginx.request("/static/site.css", headers={"If-None-Match": etag})
+    assert (second.status, second.body) == (304, b"")
+    assert second.header("Cache-Control") == MINUTES
+
+
+def test_text_is_compressed_for_whoever_takes_it(shared: World, nginx: Nginx) -> None:
+    """Red without `gzip on`, without gzip_vary, or with text/css out of gzip_types."""
+    put(shared.folder / "static", HASHED, CSS)
+    answer = nginx.request(f"/static/{HASHED}", headers={"Accept-Encoding": "gzip"})
+    assert answer.header("Content-Encoding") == "gzip"
+    assert answer.header("Vary") == "Accept-Encoding"
+    assert answer.header("Content-Type") == "text/css; charset=utf-8"
+    assert gzip.decompress(answer.body) == CSS
+    assert nginx.request(f"/static/{HASHED}").header("Content-Encoding") is None
+
+
+def test_the_applications_answer_is_compressed_behind_a_proxy_too(nginx: Nginx) -> None:
+    """Red without gzip_proxied."""
+    answer = nginx.request("/large?bytes=100000", headers={"Accept-Encoding": "gzip", "Via": "1.1 balancer"})
+    assert answer.header("Content-Encoding") == "gzip"
+    assert len(gzip.decompress(answer.body)) > 99_000
+
+
+def test_a_ready_compressed_file_is_sent_as_it_is(shared: World, nginx: Nginx) -> None:
+    """Red without gzip_static: nginx would then compress the plain file itself."""
+    put(shared.folder / "static", "ready.css", CSS)
+    ready = put(shared.folder / "static", "ready.css.gz", gzip.compress(b"/* prepared */ " + CSS))
+    answer = nginx.request("/static/ready.css", headers={"Accept-Encoding": "gzip"})
+    assert answer.header("Content-Encoding") == "gzip"
+    assert answer.body == ready
+    assert nginx.request("/static/ready.css").body == CSS
+
+
+def test_javascript_modules_have_a_type_browsers_run(shared: World, nginx: Nginx) -> None:
+    """Red without the .mjs location: application/octet-stream plus nosniff is refused by browsers."""
+    put(shared.folder / "static", "pdf/viewer.0123456789ab.mjs", b"export default 1;\n")
+    answer = nginx.request("/static/pdf/viewer.0123456789ab.mjs")
+    assert answer.status == 200
+    assert (answer.header("Content-Type") or "").startswith("text/javascript")
+    assert answer.header("Cache-Control") == YEAR
+
+
+@pytest.mark.parametrize("path", ["/static/nothing.0123456789ab.css", "/media/nothing.png"])
+def test_a_missing_file_is_answered_without_the_application(nginx: Nginx, path: str) -> None:
+    """Red when the location falls back to the application (try_files ... @web)."""
+    answer = nginx.request(path)
+    assert answer.status == 404
+    assert b"There is nothing at this address" in answer.body
+    assert answer.header("Cache-Control") == "no-store"
+    line = next(line for line in reversed(nginx.access_log()) if line["uri"] == path)
+    assert line["upstream_addr"] == ""
+
+
+def test_a_folder_redirects_without_naming_the_container_port(shared: World, nginx: Nginx) -> None:
+    """Red without `absolute_redirect off`: Location would name port 8080."""
+    put(shared.folder / "static", "folder/file.css", CSS)
+    answer = nginx.request("/static/folder")
+    assert (answer.status, answer.header("Location")) == (301, "/static/folder/")
+
+
+def test_an_upload_comes_back_byte_for_byte(shared: World, nginx: Nginx) -> None:
+    """Red when media is served from elsewhere, rewritten, or shown as a download."""
+    picture = put(shared.folder / "media", "2026/11/kitten.png", b"\x89PNG\r\n\x1a\n" + os.urandom(300_000))
+    answer = nginx.request("/media/2026/11/kitten.png", headers={"Accept-Encoding": "gzip"})
+    assert (answer.status, answer.header("Content-Type")) == (200, "image/png")
+    assert answer.body == picture
+    assert answer.header("X-Content-Type-Options") == "nosniff"
+    assert answer.header("Cache-Control") == MINUTES
+    assert answer.header("Content-Disposition") is None
+    part = nginx.request("/media/2026/11/kitten.png", headers={"Range": "bytes=8-107"})
+    assert (part.status, part.body) == (206, picture[8:108])
+
+
+def test_media_is_never_kept_for_a_year(shared: World, nginx: Nginx) -> None:
+    """Red when the pattern for hashed names covers media as well: an upload may be replaced."""
+    put(shared.folder / "media", "photo.0123456789ab.png", b"png")
+    assert nginx.request("/media/photo.0123456789ab.png").header("Cache-Control") == MINUTES
+
+
+@pytest.mark.parametrize(
+    "name", ["page.html", "drawing.svg", "feed.xml", "page.xhtml", "code.js", "noextension", "x.php"]
+)
+def test_a_dangerous_upload_is_a_download_and_sandboxed(shared: World, nginx: Nginx, name: str) -> None:
+    """Red when the type is on media-safety.conf's list of types shown in place."""
+    content = put(shared.folder / "media", name, b"<script>alert(document.cookie)</script>")
+    answer = nginx.request(f"/media/{name}")
+    assert (answer.status, answer.body) == (200, content)
+    assert answer.header("Content-Disposition") == "attachment"
+    assert "sandbox" in (answer.header("Content-Security-Policy") or "")
+    assert answer.header("X-Content-Type-Options") == "nosniff"
+
+
+@pytest.mark.parametrize("name", ["doc.pdf", "photo.JPG", "clip.mp4", "song.mp3", "notes.txt"])
+def test_a_harmless_upload_is_shown_in_place(shared: World, nginx: Nginx, name: str) -> None:
+    """Red when media-safety.conf treats every type as dangerous."""
+    put(shared.folder / "media", name, b"content")
+    answer = nginx.request(f"/media/{name}")
+    assert answer.header("Content-Disposition") is None
+    assert answer.header("Content-Security-Policy") is None
+
+
+def test_a_link_in_media_leads_nowhere(shared: World, nginx: Nginx) -> None:
+    """Red without disable_symlinks: /etc/passwd would be served."""
+    (shared.folder / "media" / "link.txt").symlink_to("/etc/passwd")
+    answer = nginx.request("/media/link.txt")
+    assert answer.status == 403
+    assert b"root:" not in answer.body
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_files_are_only_read(shared: World, nginx: Nginx, method: str) -> None:
+    """Red when another method on /media/ reaches the application or the file (dav_methods)."""
+    put(shared.folder / "media", "kept.txt", b"kept")
+    assert nginx.request("/media/kept.txt", method, body=b"x").status == 405
+    assert nginx.request("/media/kept.txt").body == b"kept"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/.git/config",
+        "/.env",
+        "/a/b/.env",
+        "/static/.env",
+        "/media/.htpasswd",
+        "/%2egit/config",
+        "/static/x/../../.env",
+    ],
+)
+def test_dotfiles_are_refused(shared: World, nginx: Nginx, path: str) -> None:
+    """Red without dotfiles.conf, or when /static/ or /media/ (as ^~) escape it."""
+    put(shared.folder / "static", ".env", b"SECRET=1")
+    put(shared.folder / "media", ".htpasswd", b"admin:1")
+    answer = nginx.request(path)
+    assert answer.status == 404
+    assert b"There is nothing at this address" in answer.body
+
+
+def test_well_known_reaches_the_application(nginx: Nginx) -> None:
+    """Red when dotfiles.conf makes no exception."""
+    assert nginx.request("/.well-known/security.txt").json["path"] == "/.well-known/security.txt"

@@ -1,0 +1,117 @@
+"""The container itself: who it runs as, how it is configured, stopped, reloaded, probed and logged."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from world import Answer, Nginx, World, docker, eventually, exchange
+
+
+def test_the_configuration_is_clean(nginx: Nginx) -> None:
+    """Red with a `user` line, or a hash that nginx calls too small: both are warnings."""
+    said = nginx.exec("nginx", "-t")
+    assert "test is successful" in said
+    assert "[" not in said, said
+
+
+def test_every_process_is_unprivileged(nginx: Nginx) -> None:
+    """Red when the container runs as root."""
+    uids = {row.split()[0] for row in docker("top", nginx.name, "-eo", "uid,pid").splitlines()[1:]}
+    assert uids == {"101"}
+    capabilities = nginx.exec("sh", "-c", "grep -h CapEff /proc/1/status")
+    assert capabilities.split()[1].strip("0") == ""
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/stub_status"])
+def test_the_status_server_answers_its_own_container_only(shared: World, nginx: Nginx, path: str) -> None:
+    """Red with `listen 8081` on all addresses."""
+    inside = nginx.exec("curl", "--fail", "--silent", f"http://127.0.0.1:8081{path}")
+    assert inside == "ok" or inside.startswith("Active connections:")
+    assert "refused" in shared.start_stub("neighbour").fetch(f"http://{nginx.name}:8081{path}")
+    assert nginx.request("/stub_status").json["path"] == "/stub_status", (
+        "on 8080 the path is the application's"
+    )
+
+
+def test_probes_are_not_logged(nginx: Nginx) -> None:
+    """Red without `access_log off` in status.conf, or without the map in log-formats.conf."""
+    nginx.exec("curl", "--silent", "http://127.0.0.1:8081/healthz")
+    nginx.request("/healthz/ready")
+    nginx.request("/echo?after-the-probes")
+    log = nginx.access_log()
+    assert any(line["uri"] == "/echo?after-the-probes" for line in log)
+    assert not [line for line in log if line["uri"].startswith("/healthz")]
+
+
+def test_the_log_says_what_happened(nginx: Nginx) -> None:
+    """Red when a field is missing, or a client's quotes break out of the JSON."""
+    agent = 'evil","status":200,"x":"\\'
+    nginx.request("/echo?the-log", headers={"User-Agent": agent, "Referer": "http://localhost/from"})
+    line = next(line for line in nginx.access_log() if line["uri"] == "/echo?the-log")
+    assert line["user_agent"] == agent
+    assert line["referer"] == "http://localhost/from"
+    assert (line["host"], line["method"], line["status"]) == ("localhost", "GET", 200)
+    assert line["upstream_status"] == "200"
+    assert line["upstream_addr"].endswith(":8000")
+    assert float(line["upstream_response_time"]) >= 0
+    assert line["request_time"] >= 0
+    assert line["bytes_sent"] > 0
+    assert line["remote_addr"] == line["peer_addr"]
+
+
+def test_the_log_can_be_text_and_names_the_real_client(behind_balancer: Nginx) -> None:
+    """Red when NGINX_LOG_FORMAT or the balancer's X-Forwarded-For is ignored."""
+    answer = behind_balancer.request("/echo?as-text", headers={"X-Forwarded-For": "198.51.100.77"})
+    line = next(line for line in behind_balancer.logs() if "as-text" in line)
+    assert line.startswith("198.51.100.77 [")
+    assert '"GET /echo?as-text HTTP/1.1" 200 ' in line
+    assert f"id={answer.header('X-Request-ID')}" in line
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("NGINX_LOG_FORMAT", "xml", 'unknown log format "xml"'),
+        ("NGINX_PROXY_TIMEOUT", "soon", '"worker_shutdown_timeout" directive invalid value'),
+        ("NGINX_RESOLVER", "", 'host not found in resolver "${nginx_resolver}"'),
+    ],
+)
+def test_a_wrong_or_missing_variable_stops_the_start(
+    world: World, variable: str, value: str, said: str
+) -> None:
+    """Red when nginx starts all the same, with a stock page or half a configuration."""
+    nginx = world.run_nginx(**{variable: value})
+    eventually("nginx gives up", lambda: nginx.inspect("{{.State.Status}}") == "exited")
+    assert nginx.inspect("{{.State.ExitCode}}") != "0"
+    assert said in "\n".join(nginx.logs()).lower()
+
+
+def test_a_stop_lets_a_request_in_flight_finish(world: World) -> None:
+    """Red with SIGTERM, nginx's fast stop."""
+    stub = world.start_stub()
+    nginx = world.start_nginx()
+    world.wait_for_application(nginx)
+    answers: list[Answer] = []
+    visitor = threading.Thread(target=lambda: answers.append(nginx.request("/slow?seconds=3")))
+    visitor.start()
+    eventually("the request has reached the application", lambda: stub.seen()["slow"])
+    docker("kill", "--signal", "QUIT", nginx.name)
+    visitor.join()
+    assert [answer.status for answer in answers] == [200]
+    eventually("nginx ends", lambda: nginx.inspect("{{.State.Status}} {{.State.ExitCode}}") == "exited 0")
+
+
+def test_a_reload_does_not_cut_idle_connections(world: World) -> None:
+    """Red without keepalive_min_timeout: the old workers close every idle connection at once."""
+    world.start_stub()
+    nginx = world.start_nginx()
+    world.wait_for_application(nginx)
+    connections = [nginx.connect() for _ in range(8)]
+    for connection in connections:
+        assert exchange(connection, "/echo").status == 200
+    nginx.reload()
+    for connection in connections:
+        connection.auto_open = 0  # a new connection would hide the loss
+        assert exchange(connection, "/echo", "POST", body=b"x").status == 200
+        connection.close()

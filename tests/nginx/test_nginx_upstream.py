@@ -1,0 +1,109 @@
+"""The application comes, goes, moves and multiplies; nginx is never restarted."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+
+from world import Nginx, World, eventually
+
+
+def answered_by(nginx: Nginx, requests: int) -> Counter[str]:
+    """The hostnames of the replicas that answered; every answer must be a 200."""
+    answers = [
+        nginx.request("/echo", "POST" if n % 2 else "GET", body=b"x" if n % 2 else None)
+        for n in range(requests)
+    ]
+    assert {answer.status for answer in answers} == {200}
+    return Counter(answer.json["hostname"] for answer in answers)
+
+
+def test_without_an_application_there_is_a_502_page_and_then_the_site(world: World) -> None:
+    """Red without `resolve` (nginx would not even start) or without error-pages.conf."""
+    nginx = world.start_nginx()
+    answer = nginx.request("/")
+    assert answer.status == 502
+    assert b"Back in a moment" in answer.body
+    assert answer.header("Retry-After") == "5"
+    assert answer.header("X-Content-Type-Options") == "nosniff"
+    assert nginx.request("/", headers={"Accept": "application/json"}).json["error"]["status"] == 502
+    assert nginx.exec("curl", "--fail", "--silent", "http://127.0.0.1:8081/healthz") == "ok"
+    world.start_stub()
+    world.wait_for_application(nginx)
+
+
+def test_a_recreated_application_is_found_at_its_new_address(world: World) -> None:
+    """Red without `resolve`, or with a resolver that believes Docker's ten minutes (no `valid`)."""
+    old = world.start_stub()
+    nginx = world.start_nginx()
+    world.wait_for_application(nginx)
+    left = old.address()
+    old.remove()
+    assert eventually("the loss shows", lambda: nginx.request("/").status in (502, 504))
+    assert world.start_stub(alias="somebody-else").address() == left
+    new = world.start_stub()
+    eventually("the new one answers", lambda: nginx.request("/echo").json["hostname"] == new.hostname())
+    assert answered_by(nginx, 20) == {new.hostname(): 20}
+
+
+def test_every_replica_is_used_and_one_that_left_is_forgotten(world: World) -> None:
+    """Red without `resolve`: neither new replicas nor the loss of them would be noticed."""
+    first = world.start_stub()
+    nginx = world.start_nginx()
+    world.wait_for_application(nginx)
+    more = [world.start_stub(), world.start_stub()]
+    names = {replica.hostname() for replica in (first, *more)}
+    eventually("all three replicas answer", lambda: set(answered_by(nginx, 12)) == names)
+    for replica in more:
+        replica.remove()
+    eventually("ten answers in a row", lambda: all(nginx.request("/echo").status == 200 for _ in range(10)))
+    assert set(answered_by(nginx, 30)) == {first.hostname()}
+
+
+def test_a_replica_that_refuses_costs_no_request(world: World) -> None:
+    """Red with `proxy_next_upstream off`. A replica that is stopping refuses, as does one still starting."""
+    ready = world.start_stub()
+    world.start_stub(port=9999)
+    nginx = world.start_nginx()
+    world.wait_for_application(nginx)
+    assert answered_by(nginx, 30) == {ready.hostname(): 30}
+    assert any("," in line["upstream_addr"] for line in nginx.access_log()), "the other one was never asked"
+
+
+def test_a_post_is_never_repeated(world: World) -> None:
+    """Red with `proxy_next_upstream error timeout non_idempotent`."""
+    stubs = [world.start_stub(), world.start_stub()]
+    nginx = world.start_nginx()
+    world.wait_for_application(nginx)
+    eventually("both replicas answer", lambda: len(answered_by(nginx, 8)) == 2)
+    assert nginx.request("/drop", "POST", body=b"order=1").status == 502
+    assert sum(stub.seen()["drop"] for stub in stubs) == 1
+    assert nginx.request("/drop").status == 502
+    assert sum(stub.seen()["drop"] for stub in stubs) == 3, "a GET is tried on the other replica"
+
+
+def test_rewriting_one_line_switches_to_another_release(world: World) -> None:
+    """Red when the server line is not alone in conf.d/upstream.d/, or when a switch loses a request."""
+    blue, green = world.start_stub("web-blue"), world.start_stub("web-green")
+    nginx = world.start_nginx(NGINX_UPSTREAM="web-blue:8000")
+    world.wait_for_application(nginx)
+    assert set(answered_by(nginx, 4)) == {blue.hostname()}
+    answers: list[int] = []
+    done = threading.Event()
+
+    def visitor() -> None:
+        while not done.is_set():
+            answers.append(nginx.request("/echo").status)
+
+    visitors = [threading.Thread(target=visitor) for _ in range(4)]
+    for thread in visitors:
+        thread.start()
+    line = "server web-green:8000 resolve max_fails=2 fail_timeout=2s;"
+    nginx.exec("sh", "-c", f"echo '{line}' > /etc/nginx/conf.d/upstream.d/web.conf")
+    nginx.exec("nginx", "-t")
+    nginx.reload()
+    done.set()
+    for thread in visitors:
+        thread.join()
+    assert set(answered_by(nginx, 10)) == {green.hostname()}
+    assert set(answers) == {200}, Counter(answers)
