@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 
 import pytest
-from world import Answer, Nginx, World, docker, eventually, exchange
+from world import KIT, Answer, Nginx, World, docker, eventually, exchange
 
 
 def test_the_configuration_is_clean(nginx: Nginx) -> None:
@@ -115,3 +116,20 @@ def test_a_reload_does_not_cut_idle_connections(world: World) -> None:
         connection.auto_open = 0  # a new connection would hide the loss
         assert exchange(connection, "/echo", "POST", body=b"x").status == 200
         connection.close()
+
+
+def test_a_template_of_the_projects_own_adds_a_location(world: World) -> None:
+    """Red when site.conf does not include conf.d/site.d/."""
+    world.templates = world.folder / "templates"
+    shutil.copytree(KIT / "nginx" / "templates", world.templates)
+    (world.templates / "site.d").mkdir()
+    (world.templates / "site.d" / "limits.conf.template").write_text(
+        "location /import/ {\n    client_max_body_size 20m;\n"
+        "    include /etc/nginx/snippets/proxy.conf;\n    proxy_pass http://web;\n}\n"
+    )
+    world.start_stub()
+    nginx = world.start_nginx()
+    world.wait_for_application(nginx)
+    body = bytes(11 * 2**20)
+    assert nginx.request("/import/", "POST", body=body).upstream_headers["host"] == f"localhost:{nginx.port}"
+    assert nginx.request("/", "POST", body=body).status == 413

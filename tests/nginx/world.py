@@ -198,6 +198,7 @@ class World:
     """A network of its own, with folders for static and media files; nothing of it survives ``destroy``."""
 
     folder: Path
+    templates: Path = KIT / "nginx" / "templates"
     name: str = field(default_factory=lambda: f"slipway-nginx-{uuid.uuid4().hex[:8]}")
     serial: int = 0
 
@@ -248,7 +249,7 @@ class World:
             *(arg for item in variables.items() for arg in ("--env", "=".join(item))),
             "--volume", f"{KIT}/nginx/nginx.conf:/etc/nginx/nginx.conf:ro",
             "--volume", f"{KIT}/nginx/snippets:/etc/nginx/snippets:ro",
-            "--volume", f"{KIT}/nginx/templates:/etc/nginx/templates:ro",
+            "--volume", f"{self.templates}:/etc/nginx/templates:ro",
             "--volume", f"{KIT}/nginx/html:/usr/share/nginx/html:ro",
             "--volume", f"{self.folder}/static:/srv/static:ro",
             "--volume", f"{self.folder}/media:/srv/media:ro",
