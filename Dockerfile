@@ -129,6 +129,9 @@ COPY --from=code /app /app
 ARG MANAGE_DIR=.
 WORKDIR /app/${MANAGE_DIR}
 ARG COLLECTSTATIC=build
+# BuildKit leaves the content of secrets out of its cache key: whoever changes app.env passes another
+# value here (a digest of the files) to have the files collected again.
+ARG APP_ENV_DIGEST=""
 # No network: what is collected depends on the project alone, never on a service that happens to
 # answer. /run/secrets is a tmpfs, so the throw-away files are gone with this instruction.
 RUN --network=none \

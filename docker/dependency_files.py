@@ -11,6 +11,7 @@ lines, local wheels and local packages, wherever in the project they are.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -34,7 +35,8 @@ REQUIREMENTS = (
     "constraints*.txt",
     "requirements/*.txt",
 )
-INCLUDE = re.compile(r"^\s*(?:-r|-c|-e|-f|--requirement|--constraint|--editable|--find-links)[\s=]+(\S+)")
+INCLUDE = re.compile(r"^\s*(?:-[rcef]\s*|--(?:requirement|constraint|editable|find-links)[\s=]+)(\S+)")
+ARCHIVES = {".whl", ".gz", ".bz2", ".zip"}
 LOCAL = re.compile(r"^\s*(?:[\w.\-\[\],]+\s*@\s*)?(?:file:)?(\.{0,2}[\w./\-]+)")
 
 
@@ -49,12 +51,14 @@ def dependency_files(project: Path, dependency_dir: str) -> set[Path]:
     for pattern in REQUIREMENTS:
         found.update(root.glob(pattern))
     queue = [*_local_sources(root), *(f for f in found if f.suffix == ".txt")]
+    seen: set[Path] = set()
     while queue:
-        path = queue.pop()
-        found.add(path)
-        if path.suffix == ".txt" and path.is_file():
-            queue.extend(p for p in _included(path, root) if p not in found)
-    return {path for path in found if path.exists() and path.resolve().is_relative_to(project)}
+        path = Path(os.path.normpath(queue.pop()))
+        if path not in seen and path.is_file() and path.suffix not in ARCHIVES:
+            queue.extend(_included(path, root))
+        seen.add(path)
+    chosen = {Path(os.path.normpath(path)) for path in found | seen}
+    return {path for path in chosen if path.exists() and path.resolve().is_relative_to(project)}
 
 
 def _included(requirements: Path, root: Path) -> Iterator[Path]:
@@ -116,7 +120,7 @@ def copy(paths: set[Path], project: Path, target: Path) -> None:
     """Copy ``paths`` under ``target`` with the places they have under ``project``."""
     target.mkdir(parents=True, exist_ok=True)
     for path in sorted(paths):
-        place = target / path.resolve().relative_to(project)
+        place = target / path.relative_to(project)
         place.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
             shutil.copytree(path, place, dirs_exist_ok=True)

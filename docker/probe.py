@@ -4,7 +4,8 @@
 
 Read from the environment:
     HEALTH_PATH             what to ask for (default /healthz/live); an argument wins
-    HEALTH_HOST             the Host header, one that ALLOWED_HOSTS admits (default localhost)
+    HEALTH_HOST             the Host header, one that ALLOWED_HOSTS admits (default localhost); of
+                            several names the first is sent, without the wildcard in front of it
     HEALTH_FORWARDED_PROTO  "https" where the project redirects plain HTTP (default: header not sent)
     HEALTH_TIMEOUT          seconds for the whole exchange (default 4)
 
@@ -68,12 +69,18 @@ def judge(head):
     return status
 
 
+def host_header(names):
+    """Return the first of ``names`` (space-separated, nginx's or Django's spelling) as a plain host."""
+    first = (names.split() or ["localhost"])[0]
+    return first.removeprefix("*").removeprefix(".") or "localhost"
+
+
 def main(arguments, environment, address=ADDRESS):
     """Probe once, print one line, return the exit code."""
     path = arguments[0] if arguments else environment.get("HEALTH_PATH") or "/healthz/live"
     lines = [
         f"GET {path} HTTP/1.1",
-        f"Host: {environment.get('HEALTH_HOST') or 'localhost'}",
+        f"Host: {host_header(environment.get('HEALTH_HOST', ''))}",
         "User-Agent: slipway-probe",
         "Connection: close",
     ]

@@ -54,6 +54,8 @@ def require_success(result: subprocess.CompletedProcess[str]) -> None:
     sys.stderr.flush()
     if result.returncode:
         lines = [line for line in (result.stdout + result.stderr).splitlines() if line.strip()]
+        # What Django says after an unknown command is not the reason.
+        lines = [line for line in lines if not line.startswith("Type 'manage.py help'")]
         command = " ".join(result.args[1:])
         raise StaticError(
             "SLIP-057: the settings do not import, or the command fails, with app.env and app.prod.env"

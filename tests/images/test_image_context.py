@@ -1,0 +1,132 @@
+"""What .dockerignore keeps out, asked of the image's own file system."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from imagekit import KIT, World, copy_of_project, plant
+
+# None of these may reach an image, in whatever folder the project lies.
+FORBIDDEN = {
+    ".git/config": "[remote]",
+    ".gitignore": "*.pyc",
+    ".env": "KIT=1",
+    ".env.production": "KIT=1",
+    "config/.env": "KIT=1",
+    "app.env": "SECRET_KEY=x",
+    "app.prod.env": "SECRET_KEY=x",
+    "deploy/app.dev.env": "SECRET_KEY=x",
+    "secrets/secret_key": "x",
+    "deploy/secrets/token": "x",
+    ".slipway/build/pip.conf": "[global]",
+    "tls/server.key": "x",
+    "tls/privkey1.pem": "x",
+    "id_ed25519": "x",
+    ".ssh/config": "x",
+    ".venv/bin/python": "x",
+    "shop/venv/bin/python": "x",
+    "node_modules/left/index.js": "x",
+    "shop/__pycache__/old.cpython-313.pyc": "x",
+    ".pytest_cache/README": "x",
+    "docs/index.txt": "x",
+    "README.md": "x",
+    "shop/tests/test_shop.py": "x",
+    "shop/tests.py": "x",
+    "shop/test_views.py": "x",
+    "conftest.py": "x",
+    "media/upload.jpg": "x",
+    "staticfiles/old.css": "x",
+    "db.sqlite3": "x",
+    "data/dump.sql.gz": "x",
+    "backups/monday.dump": "x",
+    "Dockerfile": "FROM scratch",
+    "compose.yaml": "services: {}",
+}
+
+# And these, which a careless pattern would take along, must.
+NEEDED = {
+    "manage.py": "pass",
+    "shop/__init__.py": "",
+    "shop/models.py": "pass",
+    "shop/tasks.py": "pass",
+    "shop/docs/__init__.py": "",
+    "shop/media/__init__.py": "",
+    "shop/secrets/__init__.py": "",
+    "shop/management/commands/test_email.py": "pass",
+    "shop/templates/tests/list.html": "x",
+    "shop/static/shop/media/logo.svg": "<svg/>",
+    "certificates/root-bundle.pem": "x",
+    "monitoring/__init__.py": "",
+    "requirements.txt": "",
+    "requirements/base.txt": "",
+    "pyproject.toml": "",
+}
+
+MACHINERY = (
+    "bootstrap",
+    "tasks.py",
+    "noxfile.py",
+    "slipway/",
+    "docker/",
+    "compose/",
+    "nginx/",
+    "tests/",
+    "example/",
+    "Dockerfile",
+    ".dockerignore",
+    "requirements/tools",
+    "requirements/test",
+)
+
+
+def files_in(world: World, image: str) -> set[str]:
+    """Return the files below /app, without the bytecode the build adds."""
+    listed = world.run(image, "sh", "-c", "cd /app && find . -type f -not -name '*.pyc' | cut -c3-")
+    return set(listed.splitlines())
+
+
+def test_a_project_outside_the_kit(world: World, tmp_path: Path) -> None:
+    """Red when Dockerfile.dockerignore goes: without it BuildKit looks for rules in the project alone."""
+    plant(tmp_path, {**FORBIDDEN, **NEEDED})
+    assert files_in(world, world.image("code", tmp_path)) == set(NEEDED)
+
+
+def test_the_projects_own_rules_cannot_let_a_secret_in(world: World, tmp_path: Path) -> None:
+    """Red when Dockerfile.dockerignore goes, as above: then an empty .dockerignore of the project decides."""
+    plant(tmp_path, {".env": "KIT=1", ".dockerignore": "", "manage.py": ""})
+    assert files_in(world, world.image("code", tmp_path)) == {"manage.py"}
+
+
+def test_the_kit_in_the_projects_own_root(world: World, tmp_path: Path) -> None:
+    """Red when a line of "The kit's own machinery" goes from .dockerignore."""
+    root = tmp_path / "site"
+    unwanted = shutil.ignore_patterns(".git", ".venv", ".nox", ".mypy_cache", ".ruff_cache", "__pycache__")
+    shutil.copytree(KIT, root, symlinks=True, ignore=unwanted)
+    plant(root, {**{name: text for name, text in FORBIDDEN.items() if name != "Dockerfile"}, **NEEDED})
+    there = files_in(world, world.image("code", root, kit=root))
+    assert set(NEEDED) <= there
+    assert not there & set(FORBIDDEN)
+    assert [name for name in there if name.startswith(MACHINERY)] == []
+
+
+def test_the_example_is_copied_whole(world: World) -> None:
+    """Red when a pattern takes a part of the example along with the tests."""
+    there = files_in(world, world.image("code", KIT / "example"))
+    code = {
+        str(path.relative_to(KIT / "example"))
+        for path in (KIT / "example").rglob("*.py")
+        if not path.name.startswith("test") and "tests" not in path.parts and path.name != "conftest.py"
+    }
+    assert code <= there
+
+
+@pytest.mark.parametrize("manage_dir", ["backend", "."])
+def test_the_project_in_a_folder_of_its_repository(world: World, tmp_path: Path, manage_dir: str) -> None:
+    """Red when WORKDIR forgets MANAGE_DIR: manage.py is not found."""
+    place = tmp_path / "repository" / manage_dir
+    copy_of_project("plain", place)
+    image = world.image("web", tmp_path / "repository", MANAGE_DIR=manage_dir, DEPENDENCY_DIR=manage_dir)
+    checked = world.run(image, "python", "manage.py", "check")
+    assert "no issues" in checked

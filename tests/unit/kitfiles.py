@@ -1,0 +1,23 @@
+"""Loading what runs inside images: files of docker/, which is no package."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+DOCKER = Path(__file__).resolve().parents[2] / "docker"
+
+
+def load(name: str) -> ModuleType:
+    """Return docker/NAME.py as a fresh module; files beside it can be imported by it."""
+    spec = importlib.util.spec_from_file_location(name, DOCKER / f"{name}.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(DOCKER))
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(DOCKER))
+    return module

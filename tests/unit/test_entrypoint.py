@@ -1,0 +1,114 @@
+"""docker/entrypoint.py: what it puts into the environment, and what it refuses."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from kitfiles import DOCKER, load
+
+
+@pytest.fixture
+def entrypoint() -> ModuleType:
+    return load("entrypoint")
+
+
+@pytest.fixture
+def secrets(tmp_path: Path) -> Path:
+    (tmp_path / "db").write_text("pa$$ {word}\n")
+    (tmp_path / "key").write_text("k1\r\n\n")
+    return tmp_path
+
+
+def test_a_placeholder_becomes_the_secret_wherever_it_stands(entrypoint: ModuleType, secrets: Path) -> None:
+    """Red when only a whole value is looked at, or the trailing newline is kept."""
+    given = {
+        "URL": "postgres://app:{{secret:db}}@db/app",
+        "TWO": "{{secret:key}}/{{ secret:key }}",
+        "PLAIN": "x",
+    }
+    assert entrypoint.resolve(given, secrets) == {
+        "URL": "postgres://app:pa$$ {word}@db/app",
+        "TWO": "k1/k1",
+        "PLAIN": "x",
+    }
+
+
+@pytest.mark.parametrize(
+    "value", ["{{ user }}", "{{}}", "{{{a}}}", "{secret:db}", '{"a": {"b": 1}}', "{% now %}"]
+)
+def test_other_braces_are_the_projects_own(entrypoint: ModuleType, secrets: Path, value: str) -> None:
+    """Red when everything in double braces counts as a placeholder."""
+    assert entrypoint.resolve({"TEMPLATE": value}, secrets) == {"TEMPLATE": value}
+
+
+def test_a_secret_is_not_searched_for_placeholders(entrypoint: ModuleType, secrets: Path) -> None:
+    """Red when the replacement is repeated until nothing is left to replace."""
+    (secrets / "odd").write_text("{{secret:db}}")
+    assert entrypoint.resolve({"A": "{{secret:odd}}"}, secrets) == {"A": "{{secret:db}}"}
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("{{secret:nope}}", "does not exist"),
+        ("{{secret:folder}}", "cannot be read"),
+        ("{{secret:../db}}", "unknown placeholder {{secret:../db}}"),
+        ("{{secret:}}", "unknown placeholder {{secret:}}"),
+        ("{{secert:db}}", "unknown placeholder {{secert:db}}"),
+    ],
+)
+def test_what_cannot_be_filled_names_the_variable_and_the_fix(
+    entrypoint: ModuleType, secrets: Path, value: str, reason: str
+) -> None:
+    """Red when a missing secret becomes an empty value, or a path may leave the folder."""
+    (secrets / "folder").mkdir()
+    with pytest.raises(entrypoint.EntrypointError) as caught:
+        entrypoint.resolve({"DATABASE_URL": value}, secrets)
+    message = str(caught.value)
+    assert message.startswith("SLIP-058: DATABASE_URL ")
+    assert reason in message
+    assert "\n  fix: " in message
+
+
+def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-IS", str(DOCKER / "entrypoint.py"), *command],
+        env={"PATH": "/usr/bin:/bin", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_command_takes_the_process_over() -> None:
+    """Red when the command is started as a child: it has another process id than the one started here."""
+    process = subprocess.Popen(
+        [sys.executable, "-IS", str(DOCKER / "entrypoint.py"), "sh", "-c", "echo $$"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    output, _ = process.communicate(timeout=30)
+    assert int(output) == process.pid
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [((), 1), (("sh", "-c", "exit 7"), 7), (("no-such-command-here",), 127), (("/",), 126)],
+)
+def test_exit_codes_are_the_shells(command: tuple[str, ...], code: int) -> None:
+    """Red when an exec that fails ends in a traceback (exit 1)."""
+    done = run(*command)
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+
+
+def test_a_missing_secret_is_one_message_and_exit_1() -> None:
+    """Red when EntrypointError is not caught in main."""
+    done = run("true", TOKEN="{{secret:no_such_secret_here}}")
+    assert done.returncode == 1
+    assert done.stderr.startswith("SLIP-058: TOKEN")
+    assert "Traceback" not in done.stderr

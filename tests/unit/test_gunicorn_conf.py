@@ -1,0 +1,111 @@
+"""docker/gunicorn.conf.py: how many workers, of which kind. The images' tests run it for real."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from kitfiles import DOCKER
+
+WITH_ASGI = {"sync": "", "gthread": "", "asgi": ""}
+
+
+@pytest.fixture
+def configured(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return a function that runs the file with an environment and gunicorn's list of workers."""
+
+    def run(supported: dict[str, str] = WITH_ASGI, **environment: str) -> dict[str, Any]:
+        workers = ModuleType("gunicorn.workers")
+        workers.SUPPORTED_WORKERS = supported  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "gunicorn", ModuleType("gunicorn"))
+        monkeypatch.setitem(sys.modules, "gunicorn.workers", workers)
+        for name in ("WEB_CONCURRENCY", "WEB_THREADS", "SERVER_TARGET"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in {"SERVER_TARGET": "config.wsgi:application", **environment}.items():
+            monkeypatch.setenv(name, value)
+        return runpy.run_path(str(DOCKER / "gunicorn.conf.py"))
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("files", "workers"),
+    [
+        ({"cpu.max": "max 100000\n"}, 5),
+        ({"cpu.max": "100000 100000\n"}, 2),
+        ({"cpu.max": "150000 100000\n"}, 3),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 5),
+        ({"cpu/cpu.cfs_quota_us": "50000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 2),
+        ({"cpu.max": "6400000 100000\n"}, 5),
+        ({}, 5),
+    ],
+)
+def test_workers_follow_the_container_not_the_host(
+    configured: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, files: dict[str, str], workers: int
+) -> None:
+    """Red when one of the two cgroup versions is not read. The host has four processors here."""
+    for name, content in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(content)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2, 3})
+    assert configured()["default_workers"](tmp_path) == workers
+
+
+def test_a_large_host_without_a_limit_does_not_start_dozens(
+    configured: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Red without MOST_DEFAULT_CPUS: 65."""
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(64)))
+    assert configured()["default_workers"](tmp_path) == 9
+
+
+def test_the_environment_decides_when_it_says(configured: Any) -> None:
+    """Red when WEB_CONCURRENCY or WEB_THREADS is ignored."""
+    result = configured(WEB_CONCURRENCY="7", WEB_THREADS="2")
+    assert (result["workers"], result["threads"]) == (7, 2)
+
+
+@pytest.mark.parametrize(
+    ("environment", "reason"),
+    [
+        ({"WEB_CONCURRENCY": "many"}, "WEB_CONCURRENCY='many' is not a number"),
+        ({"WEB_THREADS": "0"}, "WEB_THREADS='0'"),
+        ({"SERVER_TARGET": ""}, "SERVER_TARGET is empty"),
+    ],
+)
+def test_bad_values_end_in_one_message(configured: Any, environment: dict[str, str], reason: str) -> None:
+    """Red when the value is passed on: gunicorn would answer with a traceback."""
+    with pytest.raises(SystemExit) as caught:
+        configured(**environment)
+    assert str(caught.value).startswith("SLIP-059: ")
+    assert reason in str(caught.value)
+
+
+def test_the_worker_fits_the_target(configured: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Red when worker_for looks at the callable's name, or at "asgi" anywhere in the path."""
+    assert configured(SERVER_TARGET="config.wsgi:application")["worker_class"] == "gthread"
+    assert configured(SERVER_TARGET="asgi_shop.wsgi:asgi")["worker_class"] == "gthread"
+    assert configured(SERVER_TARGET="config.asgi:application")["worker_class"] == "asgi"
+    with pytest.raises(SystemExit, match="uvicorn-worker"):
+        configured(supported={"gthread": ""}, SERVER_TARGET="config.asgi:application")
+    brought = ModuleType("uvicorn_worker")
+    brought.__spec__ = ModuleSpec("uvicorn_worker", None)
+    monkeypatch.setitem(sys.modules, "uvicorn_worker", brought)
+    assert configured(SERVER_TARGET="asgi:app")["worker_class"] == "uvicorn_worker.UvicornWorker"
+
+
+def test_the_times_fit_into_each_other(configured: Any) -> None:
+    """Red when nginx keeps idle upstream connections longer than gunicorn does, or compose kills sooner."""
+    result = configured()
+    nginx = (DOCKER.parent / "nginx" / "snippets" / "upstream.conf").read_text()
+    compose = (DOCKER.parent / "compose" / "prod.yaml").read_text()
+    idle = int(nginx.split("keepalive_timeout ")[1].split("s;")[0])
+    grace = int(compose.split("STOP_GRACE_PERIOD:-")[1].split("s}")[0])
+    assert result["keepalive"] > idle
+    assert result["graceful_timeout"] < grace

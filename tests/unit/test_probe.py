@@ -1,0 +1,113 @@
+"""docker/probe.py against a real server on this machine."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+from kitfiles import load
+
+probe = load("probe")
+
+
+class Answering:
+    """A server that answers every connection with the same bytes, or never."""
+
+    def __init__(self, answer: bytes | None) -> None:
+        self.requests: list[str] = []
+        self._answer = answer
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.address = self._socket.getsockname()
+        self._kept: list[socket.socket] = []
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            self.requests.append(connection.recv(4096).decode())
+            if self._answer is None:
+                self._kept.append(connection)
+                continue
+            connection.sendall(self._answer)
+            connection.close()
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture
+def serve() -> Iterator[type[Answering]]:
+    servers = []
+
+    class Kept(Answering):
+        def __init__(self, answer: bytes | None) -> None:
+            super().__init__(answer)
+            servers.append(self)
+
+    yield Kept
+    for server in servers:
+        server.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "printed"),
+    [
+        (b"HTTP/1.1 200 OK\r\n\r\nbody", 0, "HTTP/1.1 200 OK"),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", 0, "204"),
+        (b"HTTP/1.1 302 Found\r\nLocation: /login/\r\n\r\n", 0, "302"),
+        (b"HTTP/1.1 301 Moved\r\nlocation: https://localhost/x\r\n\r\n", 1, "HEALTH_FORWARDED_PROTO=https"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", 1, "does ALLOWED_HOSTS admit HEALTH_HOST?"),
+        (b"HTTP/1.1 404 Not Found\r\n\r\n", 1, "404"),
+        (b"HTTP/1.1 503 Service Unavailable\r\n\r\n", 1, "503"),
+        (b"HTTP/1.1 abc\r\n\r\n", 1, "abc"),
+        (b"SSH-2.0-OpenSSH\r\n", 1, "not HTTP"),
+        (b"", 1, "not HTTP"),
+        (None, 1, "no answer within 0.2 s"),
+    ],
+)
+def test_the_answer_decides(
+    serve: type[Answering], capsys: pytest.CaptureFixture[str], answer: bytes | None, code: int, printed: str
+) -> None:
+    """Red when any HTTP answer counts as healthy, or a silent server is waited for without end."""
+    server = serve(answer)
+    assert probe.main([], {"HEALTH_TIMEOUT": "0.2"}, server.address) == code
+    assert printed in capsys.readouterr().out
+
+
+def test_nobody_listening_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """Red when OSError is not caught: a traceback would be the health log."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = taken.getsockname()
+    assert probe.main([], {}, address) == 1
+    assert "Connection refused" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "lines"),
+    [
+        ([], {}, ["GET /healthz/live HTTP/1.1", "Host: localhost"]),
+        (["/a"], {"HEALTH_PATH": "/b"}, ["GET /a HTTP/1.1"]),
+        (
+            [],
+            {"HEALTH_PATH": "/b", "HEALTH_HOST": "shop.test 127.0.0.1"},
+            ["GET /b HTTP/1.1", "Host: shop.test"],
+        ),
+        ([], {"HEALTH_HOST": "*.shop.test"}, ["Host: shop.test"]),
+        ([], {"HEALTH_HOST": ".shop.test"}, ["Host: shop.test"]),
+        ([], {"HEALTH_FORWARDED_PROTO": "https"}, ["X-Forwarded-Proto: https"]),
+    ],
+)
+def test_the_request_is_what_was_asked_for(
+    serve: type[Answering], arguments: list[str], environment: dict[str, str], lines: list[str]
+) -> None:
+    """Red when a variable is ignored; X-Forwarded-Proto must not be sent unasked."""
+    server = serve(b"HTTP/1.1 200 OK\r\n\r\n")
+    probe.main(arguments, environment, server.address)
+    sent = server.requests[0].split("\r\n")
+    assert set(lines) <= set(sent)
+    assert ("X-Forwarded-Proto: https" in sent) == bool(environment.get("HEALTH_FORWARDED_PROTO"))
