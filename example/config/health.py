@@ -38,8 +38,9 @@ def ready(request: HttpRequest) -> JsonResponse:
         check.result(timeout=DEADLINE)
     except Exception as error:
         check.cancel()
+        reason = f"no answer within {DEADLINE} s" if isinstance(error, TimeoutError) else str(error).strip()
         # The details may name hosts and users: they belong in the log, not in a public answer.
-        logger.warning("not ready: database: %s: %s", type(error).__name__, str(error).strip())
+        logger.warning("not ready: database: %s", reason)
         return JsonResponse({"status": "error", "failed": ["database"]}, status=503)
     return JsonResponse({"status": "ok"})
 

@@ -32,6 +32,7 @@ CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 # Application
 
 INSTALLED_APPS = [
+    "config",
     "guestbook",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -104,7 +105,9 @@ def _postgres() -> dict:
     pool = {
         "min_size": pool_min,
         "max_size": pool_max,
-        "timeout": 10,
+        # Seconds a request waits for a connection. Shorter than the 5 s of a health probe: while the
+        # database is down, waiting requests hold the threads that should answer /healthz/live.
+        "timeout": 3,
         # The default keeps doubling its pauses for five minutes, so that a database which comes
         # back goes unnoticed for up to half of that.
         "reconnect_timeout": 5,
