@@ -104,7 +104,6 @@ def ps(c: Context, all: bool = False, json: bool = False, prod: bool = False) ->
 
 
 @task(
-    positional=["services"],
     help={
         **PROD,
         **SERVICES,
@@ -150,7 +149,6 @@ def open_site(c: Context, prod: bool = False) -> None:
 
 
 @task(
-    positional=["service"],
     help={**PROD, "service": "where (default: web); psql in db", "django": "the Django shell"},
 )
 def shell(c: Context, service: str = "web", django: bool = False, prod: bool = False) -> None:
@@ -161,17 +159,16 @@ def shell(c: Context, service: str = "web", django: bool = False, prod: bool = F
 
 
 @task(
-    positional=["command"],
-    help={**PROD, "command": "the command and its arguments, quoted; or write them after --"},
+    help={**PROD, "command": "the command and its arguments, quoted; options may follow after --"},
 )
-def manage(c: Context, command: str = "", prod: bool = False) -> None:
-    """Run manage.py: invoke manage -- showmigrations."""
+def manage(c: Context, command: str, prod: bool = False) -> None:
+    """Run manage.py: invoke manage "migrate --plan"."""
     from slipway import commands
 
     commands.manage(session.begin(c, prod), commands.words(command, c.remainder))
 
 
-@task(positional=["target"], help={**PROD, "target": "app, or app and migration, quoted (default: all)"})
+@task(help={**PROD, "target": "app, or app and migration, quoted (default: all); or write it after --"})
 def migrate(c: Context, target: str = "", prod: bool = False) -> None:
     """Apply database migrations."""
     from slipway import commands
@@ -180,8 +177,10 @@ def migrate(c: Context, target: str = "", prod: bool = False) -> None:
 
 
 @task(
-    positional=["apps"],
-    help={"apps": "only these apps", "prod": "check that none is missing (the image is read-only)"},
+    help={
+        "apps": "only these apps, quoted; or write them after --",
+        "prod": "check that none is missing (the image is read-only)",
+    },
 )
 def makemigrations(c: Context, apps: str = "", prod: bool = False) -> None:
     """Write new migrations into the project."""
@@ -210,7 +209,6 @@ def createsuperuser(c: Context, username: str = "", email: str = "", prod: bool 
 
 
 @task(
-    positional=["arguments"],
     help={
         "arguments": "for the test command, quoted; or write them after --",
         "prod": "Django's deployment check in the production image, which carries no tests",

@@ -19,3 +19,6 @@ class SlipwayError(Exit):
         self.problem = message
         self.fix = fix
         super().__init__(f"{code}: {message}\n  fix: {fix}", exit_code)
+
+    def __str__(self) -> str:
+        return str(self.message)

@@ -1,0 +1,101 @@
+"""The proofs: lint and unit without an engine, the rest against real containers.
+
+`nox` runs lint, unit and smoke; `nox -t gate` the longer sessions; any session runs by name, and what
+follows `--` goes to pytest.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2026.8"
+nox.options.sessions = ["lint", "unit", "smoke"]
+nox.options.default_venv_backend = "uv|virtualenv"
+# What is pinned is what is tested: nothing newer sneaks in, nothing is downloaded twice.
+nox.options.reuse_venv = "yes"
+
+ROOT = Path(__file__).parent
+PYTHON_FILES = ("slipway", "tasks.py", "noxfile.py", "tests", "docker", "example")
+SHELL_FILES = ("bootstrap", ".ci/run")
+
+
+def install(session: nox.Session) -> None:
+    """Install the kit's tools and the test tools, exactly as pinned."""
+    pinned = [f"--requirement={ROOT / 'requirements' / name}" for name in ("tools.txt", "test.txt")]
+    # uv sees no pip.conf: the mirror of this machine is handed to it where there is one.
+    from slipway import mirrors  # noqa: PLC0415
+
+    index = mirrors.pip_index()
+    options = [f"--index-url={index}"] if index else []
+    session.install("--quiet", "--require-hashes", *options, *pinned)
+
+
+def pytest(session: nox.Session, folder: str, *options: str) -> None:
+    """Run one folder of tests; artefacts of failures go to `artifacts/`."""
+    session.run("pytest", f"tests/{folder}", *options, *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff, mypy, hadolint, shellcheck, and the compose files' own validation."""
+    install(session)
+    session.run("ruff", "format", "--check", *PYTHON_FILES)
+    session.run("ruff", "check", *PYTHON_FILES)
+    session.run("mypy")
+    session.run("hadolint", "Dockerfile", *map(str, sorted(ROOT.glob("docker/bases/**/*Dockerfile"))))
+    session.run("shellcheck", *SHELL_FILES, *_shell_scripts())
+
+
+@nox.session
+def unit(session: nox.Session) -> None:
+    """Builders, settings, messages: everything that needs no engine."""
+    install(session)
+    pytest(session, "unit")
+
+
+@nox.session
+@nox.parametrize("stack", ["dev", "prod"], ids=["dev", "prod"])
+def smoke(session: nox.Session, stack: str) -> None:
+    """Build the real images, start the real stack, and hold it to its promises."""
+    install(session)
+    pytest(session, f"smoke/test_{stack}.py")
+
+
+@nox.session(default=False, tags=["gate"])
+def nginx(session: nox.Session) -> None:
+    """nginx's configuration against a stub application."""
+    install(session)
+    pytest(session, "nginx")
+
+
+@nox.session(default=False, tags=["gate"])
+def images(session: nox.Session) -> None:
+    """The Dockerfile with every dependency manager, and what must not be in an image."""
+    install(session)
+    pytest(session, "images")
+
+
+@nox.session(default=False, tags=["gate"])
+def conformance(session: nox.Session) -> None:
+    """The base images (PYTHON_IMAGE, POSTGRES_IMAGE, NGINX_IMAGE) against the official contract."""
+    install(session)
+    pytest(session, "conformance")
+
+
+@nox.session(default=False, tags=["gate"])
+@nox.parametrize("debian", ["13", "12"], ids=["debian-13", "debian-12"])
+def fresh(session: nox.Session, debian: str) -> None:
+    """The README's two commands on a machine that has never seen the project."""
+    install(session)
+    pytest(session, "fresh", f"--debian={debian}")
+
+
+def _shell_scripts() -> list[str]:
+    """Every tracked-looking file in docker/ whose first line names a shell."""
+    found = []
+    for path in sorted((ROOT / "docker").rglob("*")):
+        if path.is_file() and path.read_bytes()[:64].split(b"\n")[0].endswith((b"/sh", b"/bash", b"env bash")):
+            found.append(str(path))
+    return found

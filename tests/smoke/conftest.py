@@ -1,0 +1,62 @@
+"""One world per module, up before its first test and gone after its last."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.site import Site
+from tests.support.world import World, world
+
+# Not root and not the usual 1000: that files belong to the person shows only when the ids are unusual.
+PERSON = 12345
+
+
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[World]:
+    """The development stack, running."""
+    folder = tmp_path_factory.mktemp("dev")
+    ids = {"HOST_UID": str(PERSON), "HOST_GID": str(PERSON)}
+    with world(folder, request.module.__name__, prod=False, **ids) as own:
+        _hand_over(own.root / "example")
+        own.invoke("up")
+        yield own
+        _keep_failures(own, request)
+
+
+@pytest.fixture(scope="module")
+def prod(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[World]:
+    """The production stack, running."""
+    folder = tmp_path_factory.mktemp("prod")
+    with world(folder, request.module.__name__, prod=True) as own:
+        own.invoke("up")
+        yield own
+        _keep_failures(own, request)
+
+
+@pytest.fixture
+def site(request: pytest.FixtureRequest) -> Iterator[Site]:
+    """A visitor of the module's stack."""
+    own: World = request.getfixturevalue("prod" if "prod" in request.fixturenames else "dev")
+    visitor = Site(own.url)
+    yield visitor
+    visitor.client.close()
+
+
+def _hand_over(folder: Path) -> None:
+    if os.getuid() != 0:
+        pytest.skip("only root can give files to another user")
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, PERSON, PERSON, follow_symlinks=False)
+    for parent in folder.parents:
+        if parent.is_relative_to("/tmp") and parent != Path("/tmp"):
+            parent.chmod(0o755)
+
+
+def _keep_failures(own: World, request: pytest.FixtureRequest) -> None:
+    """A failing test does not end the module, so its evidence is kept here."""
+    if request.session.testsfailed:
+        own.save(request.module.__name__)

@@ -1,0 +1,306 @@
+"""The production stack, through nginx."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import secrets
+import signal
+import threading
+import time
+
+import httpx
+import pytest
+
+from tests.support.polling import eventually
+from tests.support.site import Site, png
+from tests.support.world import World, docker
+
+_SEARCH = 'grep -rlF -e "$NEEDLE" /app /opt /etc /srv /usr/local /home /root /tmp /var 2>/dev/null || true'
+_SERVING = ("db", "web", "nginx")
+
+
+def _linked(page: str, pattern: str) -> str:
+    found = re.search(pattern, page)
+    assert found, f"no link like {pattern} in the page"
+    return found[1]
+
+
+def test_the_page_answers_and_names_its_release(prod: World, site: Site) -> None:
+    """Red when nginx has no upstream, or RELEASE does not reach the image."""
+    assert site.get("/").status_code == 200
+    assert site.release()
+
+
+def test_hashed_admin_css_is_cached_for_long_and_compressed(site: Site) -> None:
+    """Red without the manifest storage, the cache map, or gzip."""
+    page = site.get("/admin/login/").text
+    path = _linked(page, r'href="(/static/admin/css/base\.[0-9a-f]{12}\.css)"')
+    answer = site.get(path, Accept_Encoding="gzip")
+    assert answer.status_code == 200
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert "immutable" in answer.headers["Cache-Control"]
+    assert int(_linked(answer.headers["Cache-Control"], r"max-age=(\d+)")) >= 31_536_000
+    plain = site.get("/static/admin/css/base.css")
+    assert plain.status_code == 200
+    assert "immutable" not in plain.headers["Cache-Control"]
+
+
+def test_an_upload_by_the_form_comes_back_byte_identical(site: Site) -> None:
+    """Red when MEDIA_ROOT is not the shared volume, or nginx may not read what web writes."""
+    picture = png()
+    text = f"a picture {secrets.token_hex(4)}"
+    answer = site.submit("/", {"text": text}, files={"image": ("dot.png", picture, "image/png")})
+    assert answer.status_code == 302
+    entries = site.get("/api/entries?limit=10").json()["entries"]
+    entry = next(entry for entry in entries if entry["text"] == text)
+    served = site.get(entry["image"])
+    assert served.status_code == 200
+    assert served.headers["Content-Type"] == "image/png"
+    assert served.content == picture
+
+
+def test_the_form_is_refused_without_its_token(site: Site) -> None:
+    """Red when CSRF protection is off."""
+    assert site.client.post("/", data={"text": "no token"}).status_code == 403
+
+
+def test_admin_login(prod: World, site: Site) -> None:
+    """Red when Host loses its port on the way (`$host`): Django's origin check would refuse the form."""
+    prod.invoke("createsuperuser", "--username", "root", "--email", "r@example.org",
+                env={"DJANGO_SUPERUSER_PASSWORD": "Tr0ub4dor-and-3"})  # fmt: skip
+    assert site.sign_in("root", "Tr0ub4dor-and-3").headers["Location"] == "/admin/"
+    assert "Site administration" in site.get("/admin/").text
+
+
+def test_security_headers_once_each(site: Site) -> None:
+    """Red when a header is missing, or nginx and Django both send it."""
+    headers = site.get("/").headers
+    for name in ("X-Content-Type-Options", "X-Frame-Options", "Referrer-Policy", "Content-Security-Policy"):
+        assert len(headers.get_list(name)) == 1, name
+    assert "nginx/" not in headers["Server"]
+
+
+def test_the_request_id_comes_back_and_is_in_both_log_lines(prod: World, site: Site) -> None:
+    """Red when X-Request-ID is not passed to Django, or either log leaves it out."""
+    identifier = site.get("/?find-me").headers["X-Request-ID"]
+    assert len(identifier) >= 16
+
+    def logged(service: str) -> bool:
+        return any(identifier in line for line in docker("logs", f"{prod.project}-{service}-1").splitlines())
+
+    eventually(lambda: logged("nginx"), "the id in nginx's log", timeout=10)
+    eventually(lambda: logged("web"), "the id in Django's log", timeout=10)
+
+
+def test_unknown_hosts_and_dotfiles_are_refused(prod: World, site: Site) -> None:
+    """Red without the default server, or without the dotfile rule."""
+    try:
+        unknown = site.get("/", Host="evil.example").status_code
+    except httpx.RemoteProtocolError:
+        unknown = 444
+    assert unknown in {400, 421, 444}
+    for path in ("/.env", "/.git/config", "/static/.hidden"):
+        assert site.get(path).status_code in {403, 404}, path
+    django = [line for line in docker("logs", f"{prod.project}-web-1").splitlines() if ".git/config" in line]
+    assert django == []
+
+
+def test_a_body_over_the_limit_gets_the_413_page(site: Site) -> None:
+    """Red when CLIENT_MAX_BODY_SIZE does not reach nginx."""
+    answer = site.client.post("/", content=b"x" * 20_000_000)
+    assert answer.status_code == 413
+    assert "text/html" in answer.headers["Content-Type"]
+    assert "nginx/" not in answer.text
+
+
+def test_nothing_runs_as_root_or_can_write_its_file_system(prod: World) -> None:
+    """Red when user:, read_only:, cap_drop: or security_opt: is dropped from any service."""
+    for container in prod.containers():
+        name, host = container["Name"], container["HostConfig"]
+        assert host["ReadonlyRootfs"], name
+        assert host["CapDrop"] == ["ALL"] and not host["CapAdd"], name
+        assert any(option.startswith("no-new-privileges") for option in host["SecurityOpt"]), name
+        assert host["Memory"] > 0 and host["NanoCpus"] > 0, name
+        assert host["Init"], name
+        assert host["LogConfig"]["Config"]["max-size"], name
+        if container["State"]["Running"]:
+            assert container["State"]["Health"]["Status"] == "healthy", name
+            assert host["RestartPolicy"]["Name"] == "unless-stopped", name
+    for service in _SERVING:
+        name = f"{prod.project}-{service}-1"
+        status = docker("exec", name, "cat", "/proc/1/status", "/proc/self/status")
+        uids = re.findall(r"Uid:\s+(\d+)", status)
+        assert uids and "0" not in uids, (service, uids)
+        capabilities = re.findall(r"Cap(?:Eff|Prm|Bnd):\s+([0-9a-f]+)", status)
+        assert capabilities and set(capabilities) == {"0000000000000000"}, service
+        written = docker("exec", name, "sh", "-c", "touch /written 2>&1 || true")
+        assert "Read-only" in written, service
+
+
+def test_debug_is_off(prod: World, site: Site) -> None:
+    """Red when app.dev.env reaches production."""
+    script = "from django.conf import settings; print('debug is', settings.DEBUG)\n"
+    assert "debug is False" in prod.invoke("shell", "--django", stdin=script).stdout
+    missing = site.get("/no/such/page")
+    assert missing.status_code == 404
+    assert "DEBUG" not in missing.text
+
+
+def test_only_nginx_publishes_and_networks_are_separate(prod: World) -> None:
+    """Red when another service gets `ports:`, or nginx joins the data network."""
+    for container in prod.containers():
+        published = {k for k, v in (container["NetworkSettings"]["Ports"] or {}).items() if v}
+        expected = {"8080/tcp"} if "nginx" in container["Name"] else set()
+        assert published == expected, container["Name"]
+    networks = {c["Name"].split("-")[-2]: set(c["NetworkSettings"]["Networks"]) for c in prod.containers()}
+    assert networks["nginx"] == {f"{prod.project}_edge"}
+    assert networks["db"] == {f"{prod.project}_data"}
+    assert networks["web"] == {f"{prod.project}_edge", f"{prod.project}_data"}
+
+
+def test_no_secret_is_in_inspect_history_or_an_image_file(prod: World) -> None:
+    """Red when a secret travels as a build argument, an environment variable or a copied file."""
+    values = [path.read_text().strip() for path in (prod.root / "secrets").iterdir()]
+    assert len(values) >= 2 and all(len(value) >= 32 for value in values)
+    shown = json.dumps(prod.containers())
+    for image in (f"{prod.project}-web", f"{prod.project}-nginx"):
+        shown += docker("inspect", image) + docker("history", "--no-trunc", image)
+    for value in values:
+        assert value not in shown
+    for image in (f"{prod.project}-web", f"{prod.project}-nginx"):
+        for value in values:
+            found = docker(
+                *("run", "--rm", "--user", "0", "--network", "none", "--env", f"NEEDLE={value}"),
+                *("--entrypoint", "sh", image, "-c", _SEARCH),
+            )
+            assert found.strip() == "", (image, found)
+
+
+def test_readiness_follows_the_database_and_liveness_does_not(prod: World, site: Site) -> None:
+    """Red when /healthz/live asks the database, or /healthz/ready does not."""
+    prod.invoke("stop", "--services", "db")
+    try:
+        eventually(lambda: site.get("/healthz/ready").status_code == 503, "ready to be 503")
+        assert site.get("/healthz/live").status_code == 200
+    finally:
+        prod.invoke("start", "--services", "db")
+    eventually(lambda: site.get("/healthz/ready").status_code == 200, "ready to be 200 again")
+
+
+def _refused_while(site_url: str, stop: threading.Event, seen: list[int]) -> None:
+    with httpx.Client(base_url=site_url, timeout=30, trust_env=False) as client:
+        while not stop.is_set():
+            seen.append(client.get("/healthz/live").status_code)
+
+
+def test_a_recreated_web_leaves_no_502_once_healthy(prod: World, site: Site) -> None:
+    """Red when nginx keeps the old address: upstream without `resolve`."""
+    before = prod.container("web")["Id"]
+    docker("rm", "--force", f"{prod.project}-web-1")
+    prod.invoke("up", "--no-build")
+    assert prod.container("web")["Id"] != before
+    assert prod.health("web") == "healthy"
+    eventually(lambda: site.get("/").status_code == 200, "nginx to find the new container", timeout=15)
+    answers = [site.get("/").status_code for _ in range(100)]
+    assert set(answers) == {200}
+
+
+def test_scaling_1_3_1_leaves_no_502_and_uses_every_replica(prod: World, site: Site) -> None:
+    """Red when nginx resolves only once: the new replicas would get no request."""
+    prod.invoke("up", "--no-build", "--scale", "3")
+    names = {c["Name"] for c in prod.containers() if "-web-" in c["Name"]}
+    assert len(names) == 3
+
+    def served_by() -> int:
+        for _ in range(30):
+            assert site.get("/?scaled").status_code == 200
+        logs = [docker("logs", name.lstrip("/")) for name in names]
+        return sum("?scaled" in log or "scaled" in log for log in logs)
+
+    eventually(lambda: served_by() == 3, "all three replicas to serve", timeout=30)
+    prod.invoke("up", "--no-build", "--scale", "1")
+    eventually(lambda: site.get("/").status_code == 200, "nginx to forget the removed ones", timeout=15)
+    assert {site.get("/").status_code for _ in range(100)} == {200}
+
+
+def test_web_stops_on_sigterm_with_exit_0_within_its_grace(prod: World, site: Site) -> None:
+    """Red when gunicorn is not exec'd (SIGKILL after the grace: 137), or ignores SIGTERM."""
+    name = f"{prod.project}-web-1"
+    try:
+        started = time.monotonic()
+        docker("stop", "--signal", "SIGTERM", "--time", "30", name)
+        elapsed = time.monotonic() - started
+        state = prod.container("web")["State"]
+        assert state["ExitCode"] == 0, state
+        assert elapsed < 30, "the engine had to kill it"
+    finally:
+        prod.invoke("start", "--services", "web")
+        eventually(lambda: prod.health("web") == "healthy", "web to be healthy again")
+    eventually(lambda: site.get("/").status_code == 200, "the site to answer again")
+
+
+def test_every_serving_container_ends_by_itself(prod: World) -> None:
+    """Red when a stop signal is not the one the program understands: 137 is SIGKILL."""
+    prod.invoke("stop")
+    try:
+        for service in _SERVING:
+            assert prod.container(service)["State"]["ExitCode"] in {0, 128 + signal.SIGQUIT}, service
+    finally:
+        prod.invoke("start")
+        for service in _SERVING:
+            eventually(lambda service=service: prod.health(service) == "healthy", f"{service} healthy")
+
+
+# -- the tasks that behave differently here ----------------------------------------------------------
+
+
+def test_makemigrations_only_checks(prod: World) -> None:
+    """Red when the task tries to write into the read-only image."""
+    assert "No changes detected" in prod.invoke("makemigrations").stdout
+
+
+def test_test_is_the_deployment_check(prod: World) -> None:
+    """Red when it looks for tests the image does not have."""
+    shown = prod.invoke("test")
+    assert "System check identified" in shown.stdout + shown.stderr
+
+
+def test_collectstatic_publishes_again_and_keeps_old_files(prod: World, site: Site) -> None:
+    """Red when publishing deletes what pages of an earlier release still ask for."""
+    volume = f"{prod.project}_static"
+    web = f"{prod.project}-web"
+    docker("run", "--rm", "--volume", f"{volume}:/srv/static", "--entrypoint", "sh", web, "-c",
+           "echo old > /srv/static/old.0123456789ab.css && rm /srv/static/admin/css/base.css")  # fmt: skip
+    assert site.get("/static/admin/css/base.css").status_code == 404
+    prod.invoke("collectstatic")
+    assert site.get("/static/admin/css/base.css").status_code == 200
+    assert site.get("/static/old.0123456789ab.css").text == "old\n"
+
+
+def test_config_and_ps_name_the_production_services(prod: World) -> None:
+    """Red when --prod is ignored."""
+    assert set(json.loads(prod.invoke("config", "--json").stdout)["services"]) == {
+        "db", "migrate", "static", "web", "nginx",
+    }  # fmt: skip
+    rows = {row["service"]: row for row in json.loads(prod.invoke("ps", "--json").stdout)}
+    assert set(rows) == set(_SERVING)
+    assert {row["state"] for row in rows.values()} == {"healthy"}
+
+
+def test_precompressed_files_are_what_the_originals_are(site: Site) -> None:
+    """Red when the .gz beside a file is of another version."""
+    plain = site.get("/static/admin/css/base.css", Accept_Encoding="identity").content
+    with site.client.stream(
+        "GET", "/static/admin/css/base.css", headers={"Accept-Encoding": "gzip"}
+    ) as answer:
+        assert answer.headers["Content-Encoding"] == "gzip"
+        assert gzip.decompress(b"".join(answer.iter_raw())) == plain
+
+
+@pytest.mark.parametrize("task", ["down"])
+def test_down_volumes_leaves_nothing(prod: World, task: str) -> None:
+    """Red when an image, network or volume of the stack stays. Runs last: it ends the stack."""
+    prod.invoke(task, "--volumes", "--yes")
+    assert prod.left_behind() == {"containers": [], "volumes": [], "networks": [], "images": []}

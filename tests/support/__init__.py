@@ -1,0 +1,1 @@
+"""What tests share: a world of their own, polling with a deadline, HTTP, artefacts."""

@@ -1,0 +1,204 @@
+"""One test's own copy of the kit: its own name, ports, files and containers."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+ARTIFACTS = ROOT / "artifacts"
+
+
+def free_port() -> int:
+    """A TCP port nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def docker(*arguments: str, check: bool = True) -> str:
+    """Run the docker command and return what it printed."""
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 or not check, f"docker {' '.join(arguments)}: {done.stderr}"
+    return done.stdout
+
+
+class World:
+    """A copy of the checkout in ``folder``, with a project name and ports no one else has."""
+
+    def __init__(self, folder: Path, *, prod: bool, **settings: str) -> None:
+        self.root = folder / "kit"
+        self.prod = prod
+        self.name = f"t{secrets.token_hex(4)}"
+        self.project = f"{self.name}-{'prod' if prod else 'dev'}"
+        self.port = free_port()
+        _copy_checkout(self.root)
+        chosen = {
+            "PROJECT_NAME": self.name,
+            "HTTP_PORT" if prod else "WEB_PORT": str(self.port),
+            **_base_images(),
+            **settings,
+        }
+        self.write_env(**chosen)
+
+    @property
+    def url(self) -> str:
+        """Where the stack's site answers."""
+        return f"http://localhost:{self.port}"
+
+    def write_env(self, **settings: str) -> None:
+        """Set variables in the copy's .env; others stay."""
+        path = self.root / ".env"
+        lines = path.read_text().splitlines() if path.exists() else []
+        kept = [line for line in lines if line.split("=")[0] not in settings]
+        path.write_text("\n".join([*kept, *(f"{k}={v}" for k, v in settings.items())]) + "\n")
+
+    def invoke(
+        self,
+        *arguments: str,
+        check: bool = True,
+        stdin: str | None = None,
+        env: dict[str, str] | None = None,
+        timeout: float = 540,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run ``invoke`` in the copy, with ``--prod`` where the stack is; no terminal."""
+        task = next((i for i, word in enumerate(arguments) if not word.startswith("-")), 0)
+        mode = ["--prod"] if self.prod else []
+        argv = [*arguments[: task + 1], *mode, *arguments[task + 1 :]]
+        done = subprocess.run(
+            [sys.executable, "-m", "invoke", *argv],
+            cwd=self.root,
+            env={**_clean_environment(), **(env or {})},
+            input=stdin if stdin is not None else "",
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout,
+        )
+        if check and done.returncode != 0:
+            raise AssertionError(
+                f"invoke {' '.join(argv)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
+            )
+        return done
+
+    def container(self, service: str, number: int = 1) -> dict[str, Any]:
+        """What the engine knows of a service's container."""
+        found: list[dict[str, Any]] = json.loads(docker("inspect", f"{self.project}-{service}-{number}"))
+        return found[0]
+
+    def containers(self, *, everything: bool = True) -> list[dict[str, Any]]:
+        """Every container of the stack."""
+        flags = ["--all"] if everything else []
+        label = f"label=com.docker.compose.project={self.project}"
+        ids = docker("ps", *flags, "--quiet", "--filter", label).split()
+        return json.loads(docker("inspect", *ids)) if ids else []
+
+    def health(self, service: str, number: int = 1) -> str:
+        """``healthy``, ``starting``, ``unhealthy``."""
+        return str(self.container(service, number)["State"]["Health"]["Status"])
+
+    def sql(self, query: str) -> str:
+        """The database's answer to ``query``, unaligned."""
+        settings = ["--username=app", "--dbname=app", "--tuples-only", "--no-align"]
+        return docker("exec", f"{self.project}-db-1", "psql", *settings, "-c", query).strip()
+
+    def left_behind(self) -> dict[str, list[str]]:
+        """Everything on the engine that bears this world's name."""
+        label = f"label=com.docker.compose.project={self.project}"
+        return {
+            "containers": docker("ps", "--all", "--quiet", "--filter", label).split(),
+            "volumes": docker("volume", "ls", "--quiet", "--filter", label).split(),
+            "networks": docker("network", "ls", "--quiet", "--filter", label).split(),
+            "images": docker("images", "--quiet", "--filter", label).split()
+            + docker("images", "--quiet", "--filter", f"reference={self.project}-*").split(),
+        }
+
+    def save(self, name: str) -> None:
+        """Keep logs and inspect output of every container under ``artifacts/NAME``."""
+        folder = ARTIFACTS / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        for container in self.containers():
+            stem = folder / container["Name"].lstrip("/")
+            stem.with_suffix(".json").write_text(json.dumps(container, indent=2))
+            logs = subprocess.run(
+                ["docker", "logs", container["Id"]],
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+            )  # fmt: skip
+            stem.with_suffix(".log").write_bytes(logs.stdout)
+
+    def remove(self) -> None:
+        """Take everything away, however far the test got."""
+        for container in docker(
+            "ps", "--all", "--quiet", "--filter", f"label=com.docker.compose.project={self.project}"
+        ).split():
+            docker("rm", "--force", "--volumes", container, check=False)
+        left = self.left_behind()
+        for kind, remove in (("networks", "network"), ("volumes", "volume"), ("images", "image")):
+            for name in dict.fromkeys(left[kind]):
+                docker(remove, "rm", *(["--force"] if kind == "images" else []), name, check=False)
+
+
+@contextlib.contextmanager
+def world(folder: Path, name: str, *, prod: bool, **settings: str) -> Iterator[World]:
+    """A ``World`` that is gone afterwards; on failure its logs are kept in ``artifacts/NAME``.
+
+    With KEEP_FAILED=1 in the environment a failed one stays on the engine too.
+    """
+    own = World(folder, prod=prod, **settings)
+    try:
+        yield own
+    except BaseException:
+        own.save(name)
+        if os.environ.get("KEEP_FAILED") != "1":
+            own.remove()
+        raise
+    own.remove()
+
+
+def _copy_checkout(target: Path) -> None:
+    """Copy what a clone would have: tracked files and new ones git does not ignore."""
+    listing = subprocess.run(
+        ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        capture_output=True, check=False,
+    )  # fmt: skip
+    if listing.returncode == 0:
+        names = [n for n in listing.stdout.decode().split("\0") if n]
+    else:
+        # A copy without git (as in `fresh`): everything but what the kit and its tools wrote.
+        skip = {".venv", ".nox", ".slipway", "secrets", "artifacts", "backups", ".git"}
+        names = [
+            str(p.relative_to(ROOT))
+            for p in ROOT.rglob("*")
+            if p.is_file() and p.relative_to(ROOT).parts[0] not in skip
+        ]
+    for name in names:
+        source = ROOT / name
+        if not source.exists() or (len(Path(name).parts) == 1 and name in {".env", "app.env"}):
+            continue
+        destination = target / name
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, destination, follow_symlinks=False)
+
+
+def _base_images() -> dict[str, str]:
+    """The base images this machine uses, so that a copy does not go looking for them again."""
+    sys.path.insert(0, str(ROOT))
+    from slipway.settings import load
+
+    return load(ROOT, required=False).images()
+
+
+def _clean_environment() -> dict[str, str]:
+    from slipway.settings import variables
+
+    return {k: v for k, v in os.environ.items() if k not in variables()}

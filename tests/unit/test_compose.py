@@ -1,0 +1,101 @@
+"""The exact argv of every docker compose call."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from slipway.compose import Stack
+from slipway.settings import Settings
+
+_FLAGS = ["--project-directory", ".", "--env-file", ".slipway/machine.env", "--env-file", ".env"]
+_DEV = ["-f", "compose/base.yaml", "-f", "compose/db.yaml", "-f", "compose/dev.yaml"]
+_PROD = [
+    *["-f", "compose/base.yaml", "-f", "compose/db.yaml"],
+    *["-f", "compose/prod.yaml", "-f", "compose/prod-db.yaml"],
+]
+_ENTRYPOINT = ["python", "/opt/slipway/entrypoint.py"]
+
+
+@pytest.fixture
+def dev(settings: Settings) -> Stack:
+    return Stack(settings, prod=False, cwd=settings.root)
+
+
+@pytest.fixture
+def prod(settings: Settings) -> Stack:
+    return Stack(settings, prod=True, cwd=settings.root)
+
+
+def _dev(*arguments: str) -> list[str]:
+    return ["docker", "compose", "--project-name", "shop-dev", *_FLAGS, *_DEV, *arguments]
+
+
+def _prod(*arguments: str) -> list[str]:
+    return ["docker", "compose", "--project-name", "shop-prod", *_FLAGS, *_PROD, *arguments]
+
+
+def test_build(dev: Stack, prod: Stack) -> None:
+    assert dev.build() == _dev("build")
+    assert prod.build(["web"], no_cache=True) == _prod("build", "--no-cache", "web")
+    assert dev.build(progress="plain") == _dev("build", "--progress=plain")
+
+
+def test_up(dev: Stack, prod: Stack) -> None:
+    assert dev.up() == _dev("up", "--detach", "--no-build", "--remove-orphans")
+    expected = _prod("up", "--detach", "--no-build", "--remove-orphans", "--scale", "web=3")
+    assert prod.up(scale=3) == expected
+
+
+def test_down_keeps_volumes_unless_told(dev: Stack) -> None:
+    assert dev.down() == _dev("down", "--remove-orphans")
+    assert dev.down(volumes=True) == _dev("down", "--remove-orphans", "--volumes")
+
+
+@pytest.mark.parametrize("verb", ["start", "stop", "restart"])
+def test_lifecycle(prod: Stack, verb: str) -> None:
+    assert prod.lifecycle(verb) == _prod(verb)
+    assert prod.lifecycle(verb, ["web", "db"]) == _prod(verb, "web", "db")
+
+
+def test_ps_logs_stats_config(dev: Stack) -> None:
+    assert dev.ps() == _dev("ps")
+    assert dev.ps(everything=True, as_json=True) == _dev("ps", "--all", "--format", "json")
+    assert dev.logs() == _dev("logs")
+    everything = dev.logs(["web"], follow=True, tail="10", since="5m", timestamps=True)
+    assert everything == _dev("logs", "--follow", "--tail", "10", "--since", "5m", "--timestamps", "web")
+    assert dev.stats() == _dev("stats", "--no-stream")
+    assert dev.stats(follow=True, as_json=True) == _dev("stats", "--format", "json")
+    assert dev.config(as_json=True) == _dev("config", "--format", "json")
+
+
+def test_execute_uses_the_running_container_else_a_one_off(dev: Stack) -> None:
+    """A one-off passes the image's entrypoint by itself; an exec does not, so it is named."""
+    argv = dev.execute("web", ["ls", "-l"], running=True, tty=True)
+    assert argv == _dev("exec", "web", *_ENTRYPOINT, "ls", "-l")
+    argv = dev.execute("web", ["ls"], running=True, tty=False, env=["A"])
+    assert argv == _dev("exec", "-T", "--env", "A", "web", *_ENTRYPOINT, "ls")
+    argv = dev.execute("web", ["ls"], running=False, tty=False)
+    assert argv == _dev("run", "--rm", "-T", "web", "ls")
+    argv = dev.execute("db", ["psql"], running=True, tty=True)
+    assert argv == _dev("exec", "db", "psql")
+
+
+def test_files_follow_the_settings(settings: Settings) -> None:
+    """Red when a capability's overlay is always or never used."""
+    without = replace(settings, database="none")
+    assert Stack(without, prod=True).files() == ["compose/base.yaml", "compose/prod.yaml"]
+    published = replace(settings, db_port=5432, overlays=("mine.yaml",))
+    assert Stack(published, prod=False).files()[-2:] == ["compose/db-port.yaml", "mine.yaml"]
+    assert "compose/db-port.yaml" not in Stack(published, prod=True).files()
+    assert "db" not in Stack(without, prod=False).services()
+
+
+def test_paths_are_relative_to_where_the_task_was_called(settings: Settings) -> None:
+    """So that the printed command can be pasted there."""
+    stack = Stack(settings, prod=False, cwd=Path(settings.root / "example"))
+    argv = stack.command("ps")
+    assert argv[argv.index("--project-directory") + 1] == ".."
+    assert "../compose/base.yaml" in argv

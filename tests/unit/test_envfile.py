@@ -1,0 +1,101 @@
+"""Env files: what is refused, and with which words."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from slipway import envfile
+from slipway.errors import SlipwayError
+
+
+def _read(tmp_path: Path, text: str) -> dict[str, str]:
+    path = tmp_path / ".env"
+    path.write_text(text)
+    return {name: entry.value for name, entry in envfile.read(path).items()}
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("A=x", "x"),
+        ("A=x ", "x"),
+        ("A=x # note", "x"),
+        ("A=x#y", "x#y"),
+        ("A='a$b # c '", "a$b # c "),
+        ('A="a b"', "a b"),
+        ("export A=x", "x"),
+        ("A=", ""),
+        ("A={{secret:key}}", "{{secret:key}}"),
+        ("A='two\nlines'", "two\nlines"),
+    ],
+)
+def test_what_both_readers_agree_on_is_read(tmp_path: Path, line: str, value: str) -> None:
+    """Red when a form that Compose and python-dotenv share is refused or read otherwise."""
+    assert _read(tmp_path, f"# first\n\n{line}\n") == {"A": value}
+
+
+@pytest.mark.parametrize("line", ["A=a$b", 'A="a$b"', "A=${HOME}", "A=$$", "A= # note", "A=pa$$word  "])
+def test_what_they_disagree_on_is_refused_with_its_line(tmp_path: Path, line: str) -> None:
+    """Red when ``_disagreement`` returns an empty string."""
+    with pytest.raises(SlipwayError) as caught:
+        _read(tmp_path, f"B=1\n\n{line}\n")
+    assert "SLIP-004" in str(caught.value)
+    assert ".env:3" in str(caught.value)
+    assert "single quotes" in str(caught.value)
+
+
+@pytest.mark.parametrize("line", ["just words", "A", "A='x'y", "A='open", "1A=x", "A: x", "A B=x"])
+def test_a_bad_line_is_named(tmp_path: Path, line: str) -> None:
+    """Red when a parse error of python-dotenv is passed over, as its own reader does."""
+    with pytest.raises(SlipwayError, match=r"SLIP-003: \.env:2: "):
+        _read(tmp_path, f"B=1\n{line}\n")
+
+
+def test_a_variable_set_twice_is_named_with_both_lines(tmp_path: Path) -> None:
+    """Red when the later line silently wins."""
+    with pytest.raises(SlipwayError, match=r"\.env:3: A is already set on line 1"):
+        _read(tmp_path, "A=1\nB=2\nA=3\n")
+
+
+def test_missing_unreadable_and_binary_files_are_told_apart(tmp_path: Path) -> None:
+    """Red when any of the three ends in a traceback."""
+    with pytest.raises(SlipwayError, match="SLIP-001"):
+        envfile.read(tmp_path / ".env")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(SlipwayError, match="SLIP-002.*directory"):
+        envfile.read(tmp_path / "folder")
+    (tmp_path / ".env").write_bytes(b"A=\xff\xfe\n")
+    with pytest.raises(SlipwayError, match="SLIP-002.*UTF-8"):
+        envfile.read(tmp_path / ".env")
+
+
+@pytest.fixture
+def unprivileged() -> Iterator[None]:
+    """Root reads everything, so a root test run becomes somebody else for a moment."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    yield
+    os.seteuid(before)
+
+
+def test_a_file_without_read_permission_is_named(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """Red when PermissionError is not caught."""
+    path = tmp_path / ".env"
+    path.write_text("A=1\n")
+    path.chmod(0)
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    request.getfixturevalue("unprivileged")
+    with pytest.raises(SlipwayError, match=r"SLIP-002.*Permission"):
+        envfile.read(path)
+
+
+@pytest.mark.parametrize("value", ["plain", "with space", "a$b", "#x", "a\\b", "http://h:1/p?q=1", ""])
+def test_quote_writes_what_read_reads(tmp_path: Path, value: str) -> None:
+    """Red when ``quote`` leaves a value bare that needs quotes."""
+    assert _read(tmp_path, f"A={envfile.quote(value)}\n") == {"A": value}
