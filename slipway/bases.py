@@ -13,6 +13,7 @@ import re
 import shlex
 import shutil
 import sys
+import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -259,9 +260,11 @@ def build(stand_in: StandIn, runner: Runner, *, force: bool = False) -> None:
     started = time.monotonic()
     base = _debian(stand_in.suite, runner, force=force)
     mirrors.write_build_secrets(SECRETS)
-    packages = _command(
+    packages = f"{stand_in.reference}-packages"
+    fresh = ["--no-cache"] if force else []
+    _command(
         f"{stand_in.reference}: installing the packages",
-        _build_argv(stand_in, base, ["--target", "packages", *(["--no-cache"] if force else [])]),
+        _build_argv(stand_in, base, ["--target=packages", f"--tag={packages}", *fresh]),
         runner,
     )
     versions = _versions(stand_in, packages, runner)
@@ -284,7 +287,7 @@ def _build_argv(stand_in: StandIn, base: str, options: list[str]) -> list[str]:
     ]
     arguments = {"BASE": base, **kind.arguments(stand_in.series)}
     return [
-        "docker", "build", "--quiet",
+        "docker", "build", "--progress=plain",
         *proxies,
         *(f"--build-arg={name}={value}" for name, value in arguments.items()),
         f"--secret=id=ca,src={SECRETS / 'ca.pem'}",
@@ -324,6 +327,7 @@ def _debian(suite: str, runner: Runner, *, force: bool) -> str:
             rootfs_argv(suite, archive, mirrors.debian_mirror(), mirrors.debian_security_mirror()),
             runner,
         )
+        _forbid_service_starts(archive, runner)
         _command(
             f"Debian {suite}: importing it",
             [
@@ -333,6 +337,17 @@ def _debian(suite: str, runner: Runner, *, force: bool) -> str:
             runner,
         )  # fmt: skip
     return reference
+
+
+def _forbid_service_starts(archive: Path, runner: Runner) -> None:
+    """Add the policy that every Debian image has: mmdebstrap removes one that its hooks install."""
+    if runner.dry:
+        return
+    with tarfile.open(archive, "a") as tar:
+        member = tar.gettarinfo(RECIPES / "debian" / "policy-rc.d", "./usr/sbin/policy-rc.d")
+        member.mode, member.uid, member.gid, member.uname, member.gname = 0o755, 0, 0, "", ""
+        with (RECIPES / "debian" / "policy-rc.d").open("rb") as content:
+            tar.addfile(member, content)
 
 
 def rootfs_argv(suite: str, archive: Path, mirror: str, security: str) -> list[str]:
@@ -379,20 +394,20 @@ def _require_mmdebstrap(runner: Runner) -> None:
     _command("installing mmdebstrap", [*sudo, *install], runner)
 
 
-def _command(step: str, argv: list[str], runner: Runner) -> str:
-    """Run one step of a build and return what it printed, without the newline at the end."""
+def _command(step: str, argv: list[str], runner: Runner) -> None:
+    """Run one step of a build, which prints only when it fails. Raises SLIP-045."""
     with _timed(step):
         if runner.dry:
-            return runner.run(argv).stdout
+            runner.run(argv)
+            return
         answer = runner.capture(argv)
     if answer.returncode != 0:
         lines = (answer.stderr or answer.stdout).strip().splitlines()
         raise SlipwayError(
             "SLIP-045",
-            "\n    ".join([f"{step}: failed ({shlex.join(argv)})", *lines[-15:]]),
+            "\n    ".join([f"{step}: failed ({shlex.join(argv)})", *lines[-25:]]),
             "the last lines above say why; a mirror that cannot be reached is the usual cause",
         )
-    return answer.stdout.strip()
 
 
 @contextmanager

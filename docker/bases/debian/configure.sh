@@ -10,7 +10,6 @@ keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
 # Fixed modes: a checkout made under another umask must not decide who may read these.
 install_settings() {
-    install -m 0755 "$here/policy-rc.d" "$root/usr/sbin/policy-rc.d"
     install -m 0644 "$here"/apt.conf.d/* "$root/etc/apt/apt.conf.d/"
 }
 

@@ -49,8 +49,14 @@ install_pip() {
         --root-user-action=ignore "$wheel"
 }
 
+# Like the official image, which leaves the interpreter's own tests out.
+remove_tests() {
+    rm -r "/usr/lib/$python/test"
+}
+
 apt_get update
 install_interpreter
+remove_tests
 unpack_headers
 link_commands
 install_pip

@@ -15,7 +15,8 @@ skip() {
 
 [ -f /proc/net/if_inet6 ] || skip "IPv6 is not available"
 [ -f "$config" ] || skip "$config is not there"
-[ -w "$config" ] && [ -w "$(dirname "$config")" ] || skip "cannot write $config (read-only file system?)"
+[ -w "$config" ] || skip "cannot write $config (read-only file system?)"
+[ -w "$(dirname "$config")" ] || skip "cannot replace files beside $config"
 grep -q 'listen  *\[::\]' "$config" && skip "IPv6 is listened on already"
 md5sum --status --check "$shipped" || skip "$config was changed, leaving it alone"
 

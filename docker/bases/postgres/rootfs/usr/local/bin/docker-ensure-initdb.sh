@@ -6,7 +6,7 @@
 # exists already is an error.
 set -Eeo pipefail
 
-# shellcheck source=docker-entrypoint.sh
+# shellcheck source=/dev/null
 . /usr/local/bin/docker-entrypoint.sh
 
 if [ "$#" -eq 0 ] || [ "$1" != postgres ]; then

@@ -16,7 +16,7 @@ die() {
 file_env() {
     local name=$1 file_name=${1}_FILE value=${2:-}
     if [ "${!name:-}" ] && [ "${!file_name:-}" ]; then
-        die "both $name and $file_name are set (but are exclusive)"
+        die "both $name and $file_name are set: set one of them"
     fi
     if [ "${!name:-}" ]; then
         value=${!name}
@@ -122,14 +122,13 @@ forget_this_user() {
 }
 
 init_cluster() {
-    local waldir=()
     if [ "${POSTGRES_INITDB_WALDIR:-}" ]; then
-        waldir=(--waldir "$POSTGRES_INITDB_WALDIR")
+        set -- --waldir "$POSTGRES_INITDB_WALDIR" "$@"
     fi
     name_this_user
     # The arguments are one string with shell quoting, by contract. The newline keeps an empty
     # password, which initdb would refuse to read, a line.
-    eval 'initdb --username="$POSTGRES_USER" --pwfile=<(printf "%s\n" "$POSTGRES_PASSWORD") "${waldir[@]}" '"$POSTGRES_INITDB_ARGS"' "$@"'
+    eval 'initdb --username="$POSTGRES_USER" --pwfile=<(printf "%s\n" "$POSTGRES_PASSWORD") '"$POSTGRES_INITDB_ARGS"' "$@"'
     forget_this_user
 }
 
@@ -151,9 +150,6 @@ allow_remote_connections() {
 # Usage: start_temporary_server [OPTION...]. Listens on the socket alone, so that nobody outside
 # sees a database that is not finished.
 start_temporary_server() {
-    if [ "${1:-}" = postgres ]; then
-        shift
-    fi
     set -- "$@" -c listen_addresses='' -p "${PGPORT:-5432}"
     # No notification for this one: the real server is still to come.
     NOTIFY_SOCKET='' PGUSER="${PGUSER:-$POSTGRES_USER}" \
@@ -175,13 +171,13 @@ docker_process_sql() {
 
 create_database() {
     local exists
+    # The last --dbname wins: the database itself is not there yet.
     exists=$(
-        POSTGRES_DB='' docker_process_sql --dbname postgres --set db="$POSTGRES_DB" --tuples-only \
+        docker_process_sql --dbname postgres --set db="$POSTGRES_DB" --tuples-only \
             <<< "SELECT 1 FROM pg_database WHERE datname = :'db';"
     )
     if [ -z "$exists" ]; then
-        POSTGRES_DB='' docker_process_sql --dbname postgres --set db="$POSTGRES_DB" \
-            <<< 'CREATE DATABASE :"db";'
+        docker_process_sql --dbname postgres --set db="$POSTGRES_DB" <<< 'CREATE DATABASE :"db";'
     fi
 }
 
@@ -190,6 +186,7 @@ run_init_files() {
     local file
     printf '\n'
     for file; do
+        [ -e "$file" ] || continue # an empty directory leaves the pattern itself
         case $file in
             *.sh)
                 if [ -x "$file" ]; then
@@ -211,8 +208,11 @@ run_init_files() {
     done
 }
 
-# Usage: make_cluster [postgres] [OPTION...]
+# Usage: make_cluster [postgres] [OPTION...], the options being the server's.
 make_cluster() {
+    if [ "${1:-}" = postgres ]; then
+        shift
+    fi
     require_password
     refuse_old_layout
     # Readable early: a listing that fails must fail before there is a half-made cluster.
