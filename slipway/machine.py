@@ -28,6 +28,7 @@ __all__ = ["check_disk", "check_versions", "ensure", "report"]
 
 _DETACHED_LOG = "/var/log/dockerd.log"
 _SERVICE_LOG = "/var/log/docker.log"
+_INIT_SCRIPT = Path("/etc/init.d/docker")
 _START_SECONDS = 60.0
 _POLL_SECONDS = 0.25
 
@@ -114,7 +115,7 @@ def _launch(runner: Runner, host: Host) -> list[str]:
     if host.systemd:
         runner.run(host.as_root(["systemctl", "start", "docker"]), check=False)
         return ["journalctl", "-u", "docker", "-n", "15", "--no-pager", "-o", "cat"]
-    if Path("/etc/init.d/docker").exists():
+    if _INIT_SCRIPT.exists():
         begun = runner.run(host.as_root(["service", "docker", "start"]), check=False)
         if begun.returncode == 0:
             return ["tail", "-n", "15", _SERVICE_LOG]

@@ -133,7 +133,10 @@ def _surroundings(folder: Path) -> list[str]:
 
 def _copy_checkout(machine: Machine) -> None:
     """Copy what a clone of this working tree would have; no .git, so nothing may depend on it."""
-    listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True).stdout
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, check=True,
+    ).stdout  # fmt: skip
     present = b"\0".join(path for path in listed.split(b"\0") if path and (ROOT / os.fsdecode(path)).exists())
     docker("exec", machine.name, "mkdir", "-p", CHECKOUT)
     packed = subprocess.run(
