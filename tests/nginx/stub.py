@@ -104,6 +104,9 @@ class Application(BaseHTTPRequestHandler):
 
     def on_upgrade(self, rest: str, query: dict[str, str]) -> None:
         """Accept a websocket handshake and echo raw bytes until the client leaves."""
+        if (self.headers["Upgrade"], self.headers["Connection"]) != ("websocket", "upgrade"):
+            self.answer(426, b"", {})
+            return
         self.send_response(101)
         self.send_header("Upgrade", self.headers["Upgrade"])
         self.send_header("Connection", "upgrade")

@@ -14,9 +14,13 @@ SECURITY = {
 }
 
 
-@pytest.mark.parametrize("path", ["/plain", "/static/missing.css", "/.env"])
-def test_security_headers_are_on_every_answer(nginx: Nginx, path: str) -> None:
+@pytest.mark.parametrize(
+    "path", ["/plain", "/static/present.css", "/media/present.css", "/static/missing.css", "/.env"]
+)
+def test_security_headers_are_on_every_answer(shared: World, nginx: Nginx, path: str) -> None:
     """Red when a location adds a header of its own, or a line in response-headers.conf lacks `always`."""
+    for volume in ("static", "media"):
+        (shared.folder / volume / "present.css").write_text("a {}")
     answer = nginx.request(path)
     assert {name: answer.header(name) for name in SECURITY} == SECURITY
     assert answer.header("Server") == "nginx"
