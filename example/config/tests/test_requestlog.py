@@ -10,6 +10,7 @@ from django.urls import path
 from guestbook.models import Entry
 
 from config import logs
+from config.requestlog import request_log
 from config.tests.test_health import DEAD, database, refusing_port
 from config.urls import urlpatterns as site
 
@@ -62,7 +63,8 @@ class RequestLogTests(TestCase):
             self.client.get("/healthz/live")
 
     async def test_same_under_asgi(self):
-        """Red when the middleware is not marked as capable of both."""
+        """Red when the decorator goes, or the answer is not awaited."""
+        self.assertTrue(request_log.async_capable and request_log.sync_capable)
         with self.assertLogs(LOGGER, "INFO") as log:
             response = await AsyncClient().get("/api/entries", headers={"X-Request-ID": "from-asgi"})
         self.assertEqual(response.status_code, 200)

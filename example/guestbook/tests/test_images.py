@@ -1,9 +1,11 @@
 import re
+from io import BytesIO
 from pathlib import Path
 
 from django.conf import settings
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import TestCase, override_settings
+from PIL import Image
 
 from guestbook.models import Entry
 from guestbook.tests.support import picture
@@ -26,6 +28,13 @@ class UploadTests(TestCase):
                 self.assertRegex(image.name, rf"^uploads/\d{{4}}/\d\d/[0-9a-f]{{32}}\.{suffix}$")
                 self.assertEqual(Path(image.path).read_bytes(), sent)
                 self.assertContains(self.client.get("/"), f'src="{image.url}"')
+
+    def test_a_phones_double_picture_is_a_jpeg(self):
+        """Red when MPO, which many cameras write as .jpg, is missing from SUFFIXES."""
+        buffer, image = BytesIO(), Image.new("RGB", (8, 8))
+        image.save(buffer, "MPO", save_all=True, append_images=[image])
+        self.sign(SimpleUploadedFile("DSC1.JPG", buffer.getvalue()))
+        self.assertTrue(Entry.objects.get().image.name.endswith(".jpg"))
 
     def test_files_are_readable_for_another_user(self):
         """nginx serves them. Red when FILE_UPLOAD_PERMISSIONS or its directory twin goes."""
