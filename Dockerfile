@@ -2,7 +2,8 @@
 #
 # The project is the main build context. The kit's own files come from two named contexts, so a
 # project in another folder needs nothing of the kit inside it:
-#   docker build --build-context docker=docker --build-context front=nginx --target web example
+#   docker build --file Dockerfile --build-context docker=docker --build-context front=nginx \
+#     --target web example
 #
 # No frontend line on top: it would fetch an image from a registry on every build.
 

@@ -20,7 +20,9 @@ if [ -s /run/secrets/pip ]; then
     fi
     if [ -n "$(pip_setting extra-index-url)" ]; then
         UV_INDEX=$(pip_setting extra-index-url)
-        export UV_INDEX
+        # What pip does on this machine: of all indexes, the best version. uv's default asks the
+        # further index alone for whatever it has, in however old a version.
+        export UV_INDEX UV_INDEX_STRATEGY=unsafe-best-match
     fi
     if [ -n "$(pip_setting trusted-host)" ]; then
         UV_INSECURE_HOST=$(pip_setting trusted-host)

@@ -83,6 +83,20 @@ def test_bytecode_is_there_for_code_environment_and_standard_library(world: Worl
         assert missing == []
 
 
+def test_a_base_image_without_bytecode_is_compiled(world: World, tmp_path: Path) -> None:
+    """Red when the stage `base` does not run compile-stdlib. The official image has none, so here is one without."""
+    (tmp_path / "Dockerfile").write_text(
+        f"FROM {PYTHON_IMAGE}\nRUN find / -xdev -name '*.pyc' -delete\n", encoding="utf-8"
+    )
+    bare = f"{world.name}:bare"
+    docker("build", "--quiet", "--tag", bare, str(tmp_path))
+    world.images.add(bare)
+    compiled = world.image("base", KIT / "example", PYTHON_IMAGE=bare)
+    count = "find / -xdev -path '*/json/__pycache__/decoder.*.pyc' | wc -l"
+    assert world.run(bare, "sh", "-c", count) == "0"
+    assert world.run(compiled, "sh", "-c", count) == "1"
+
+
 def test_static_files_are_collected_and_compressed(world: World, web: str) -> None:
     """Red when precompress is not called, or the tree is copied beside STATIC_ROOT."""
     checks = (
