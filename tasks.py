@@ -45,7 +45,7 @@ def build(c: Context, services: str = "", no_cache: bool = False, prod: bool = F
 )
 def up(
     c: Context,
-    scale: int | None = None,
+    scale: str = "",
     no_build: bool = False,
     local: bool = False,
     json: bool = False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -52,9 +53,14 @@ def check(settings: Settings, prod: bool) -> None:
 def record(settings: Settings) -> None:
     """Write what Compose must know of this host and checkout: ids, place, build secrets."""
     mirrors.write_build_secrets(settings.root / ".slipway" / "build")
+    digest = hashlib.sha256()
+    for name in (settings.app_env, settings.app_prod_env):
+        path = settings.path(name)
+        digest.update(path.read_bytes() if path.is_file() else b"")
     record_machine(
         settings.root,
         {
+            "APP_ENV_DIGEST": digest.hexdigest()[:16],
             "KIT_ROOT": str(settings.root),
             "HOST_UID": str(os.getuid()),
             "HOST_GID": str(os.getgid()),

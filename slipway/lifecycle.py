@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 
-from slipway import bases, engine, enginecheck, init, machinereport, ports, revision
+from slipway import bases, engine, enginecheck, init, machinereport, ports, revision, values
 from slipway.errors import SlipwayError
 from slipway.output import confirm, note, rows
 from slipway.session import Session
@@ -40,22 +40,22 @@ def build(session: Session, services: Sequence[str] = (), *, no_cache: bool = Fa
     )
 
 
-def up(session: Session, *, scale: int | None, no_build: bool, as_json: bool) -> None:
+def up(session: Session, *, scale: str, no_build: bool, as_json: bool) -> None:
     """Build, create, start, wait until healthy, and print services, health and URLs.
 
+    ``scale`` is the number of web replicas as typed, empty for WEB_REPLICAS.
     Raises ``SlipwayError`` SLIP-063 (port), SLIP-064 (a service failed), SLIP-065 (the database volume
     has another password), SLIP-066 (not ready in time), and what ``build`` raises.
     """
     stack, runner, settings = session.stack, session.runner, session.settings
-    if scale is not None and scale < 1:
-        raise SlipwayError("SLIP-068", f"--scale {scale} starts nothing", "use --scale 1 or more")
+    replicas = _replicas(scale) if scale else None
     if not runner.dry:
         enginecheck.check_versions(runner)
         init.check(settings, stack.prod)
         _check_ports(session)
     if not no_build:
         build(session)
-    started = runner.run(stack.up(scale=scale), check=False).returncode == 0
+    started = runner.run(stack.up(scale=replicas), check=False).returncode == 0
     if runner.dry:
         return
     states = engine.wait(
@@ -163,6 +163,13 @@ def _prepare(session: Session) -> None:
     init.check(settings, session.stack.prod)
     ensure_bases(session)
     record_machine(settings.root, revision.describe(settings.path(settings.project_root), runner))
+
+
+def _replicas(text: str) -> int:
+    try:
+        return values.count(text)
+    except ValueError as wrong:
+        raise SlipwayError("SLIP-068", f"--scale is {wrong}: {text!r}", "use --scale 3, for example") from None
 
 
 def _check_ports(session: Session) -> None:

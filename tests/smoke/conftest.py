@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.site import Site
 from tests.support.world import World, world
 
 # Not root and not the usual 1000: that files belong to the person shows only when the ids are unusual.
@@ -35,15 +34,6 @@ def prod(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReques
         own.invoke("up")
         yield own
         _keep_failures(own, request)
-
-
-@pytest.fixture
-def site(request: pytest.FixtureRequest) -> Iterator[Site]:
-    """A visitor of the module's stack."""
-    own: World = request.getfixturevalue("prod" if "prod" in request.fixturenames else "dev")
-    visitor = Site(own.url)
-    yield visitor
-    visitor.client.close()
 
 
 def _hand_over(folder: Path) -> None:

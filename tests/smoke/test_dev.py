@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from tests.smoke.conftest import PERSON
 from tests.support.polling import eventually
 from tests.support.site import Site
 from tests.support.world import World, docker, free_port
+
+
+@pytest.fixture
+def site(dev: World) -> Iterator[Site]:
+    """A visitor of the stack."""
+    visitor = Site(dev.url)
+    yield visitor
+    visitor.client.close()
 
 
 def test_the_page_answers(dev: World, site: Site) -> None:
@@ -137,7 +148,10 @@ def test_shell_reaches_bash_psql_and_django_through_a_pipe(dev: World) -> None:
 def test_manage_and_exec_pass_arguments_and_exit_codes(dev: World) -> None:
     """Red when words after -- are lost, or a failing command ends in 0."""
     assert "guestbook" in dev.invoke("manage", "showmigrations").stdout
-    assert "[X]  guestbook.0001_initial" in dev.invoke("manage", "showmigrations", "--", "--plan", "guestbook").stdout
+    assert (
+        "[X]  guestbook.0001_initial"
+        in dev.invoke("manage", "showmigrations", "--", "--plan", "guestbook").stdout
+    )
     assert dev.invoke("exec", "web", "--", "sh", "-c", "exit 7", check=False).returncode == 7
     assert dev.invoke("manage", "nonsense", check=False).returncode != 0
 
