@@ -84,7 +84,7 @@ def test_bytecode_is_there_for_code_environment_and_standard_library(world: Worl
 
 
 def test_a_base_image_without_bytecode_is_compiled(world: World, tmp_path: Path) -> None:
-    """Red when the stage `base` does not run compile-stdlib. The official image has none, so here is one without."""
+    """Red when the stage `base` does not run compile-stdlib. The official image has none."""
     (tmp_path / "Dockerfile").write_text(
         f"FROM {PYTHON_IMAGE}\nRUN find / -xdev -name '*.pyc' -delete\n", encoding="utf-8"
     )
