@@ -53,11 +53,14 @@ class Machine:
     ) -> subprocess.CompletedProcess[str]:
         """Run ``argv`` in the checkout; the output (both streams in one) also goes to the log."""
         call = ["docker", "exec", "--user", user, "--workdir", CHECKOUT, self.name, *argv]
-        done = subprocess.run(
-            call, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout, check=False
-        )
-        with self.log.open("a", encoding="utf-8") as log:
-            log.write(f"$ {' '.join(argv)}   [{user}]\n{done.stdout}[exit code {done.returncode}]\n\n")
+        with self.log.open("a+", encoding="utf-8", errors="replace") as log:
+            log.write(f"$ {' '.join(argv)}   [{user}]\n")
+            log.flush()
+            start = log.tell()
+            code = subprocess.run(call, stdout=log, stderr=log, timeout=timeout, check=False).returncode
+            log.seek(start)
+            done = subprocess.CompletedProcess(call, code, log.read())
+            log.write(f"[exit code {code}]\n\n")
         if check and done.returncode:
             tail = "\n".join(done.stdout.splitlines()[-40:])
             raise AssertionError(
@@ -106,6 +109,7 @@ def pristine(release: str, label: str) -> Iterator[Machine]:
         # A volume for the inner engine: an overlay file system cannot lie on another one.
         docker(
             "run", "--detach", "--privileged", "--init", "--name", name, "--label", _LABEL,
+            "--label", f"slipway.test.folder={folder}",  # how .ci/run knows its own
             "--volume", "/var/lib/docker", "--volume", "/var/lib/containerd",
             *_surroundings(Path(folder)), image, "sleep", "infinity",
         )  # fmt: skip
