@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import threading
 
 import pytest
@@ -59,6 +60,25 @@ def test_the_log_says_what_happened(nginx: Nginx) -> None:
     assert line["request_time"] >= 0
     assert line["bytes_sent"] > 0
     assert line["remote_addr"] == line["peer_addr"]
+
+
+@pytest.mark.parametrize(
+    "request_text",
+    [
+        'GET /"quoted\\ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n',
+        "GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
+        "GET /without-a-version\r\n",
+        "nonsense\r\n\r\n",
+    ],
+)
+def test_the_log_stays_json_whatever_arrives(nginx: Nginx, request_text: str) -> None:
+    """Red with escape=none."""
+    before = len(nginx.access_log())
+    with socket.create_connection(("127.0.0.1", nginx.port), timeout=10) as connection:
+        connection.sendall(request_text.encode())
+        while connection.recv(65536):
+            pass
+    eventually("the request is logged", lambda: len(nginx.access_log()) > before)
 
 
 def test_the_log_can_be_text_and_names_the_real_client(behind_balancer: Nginx) -> None:
