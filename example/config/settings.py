@@ -71,6 +71,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "config.release.release",
+                *(["django.template.context_processors.csp"] if HAS_CSP else []),
             ],
         },
     },
@@ -184,14 +185,19 @@ SECURE_HSTS_PRELOAD = env.flag("HSTS_PRELOAD")
 # Both bind every host below the domain, which is for its owner to decide, not for a template.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
-# No page, Django's admin included, has an inline script or style, so no nonce is needed.
-SECURE_CSP = {
-    "default-src": ["'self'"],
-    "object-src": ["'none'"],
-    "base-uri": ["'none'"],
-    "form-action": ["'self'"],
-    "frame-ancestors": ["'none'"],
-}
+if HAS_CSP:
+    from django.utils.csp import CSP
+
+    # Our pages have nothing inline. Some of the admin's have, marked with the nonce.
+    SECURE_CSP = {
+        "default-src": [CSP.SELF],
+        "script-src": [CSP.SELF, CSP.NONCE],
+        "style-src": [CSP.SELF, CSP.NONCE],
+        "object-src": [CSP.NONE],
+        "base-uri": [CSP.NONE],
+        "form-action": [CSP.SELF],
+        "frame-ancestors": [CSP.NONE],
+    }
 
 # ---------------------------------------------------------------------------------------------
 # Logging: one line per event on standard output, for the engine to collect
