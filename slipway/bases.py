@@ -89,7 +89,8 @@ KINDS: Mapping[str, Kind] = {
         Kind(
             name="nginx",
             variable="NGINX_IMAGE",
-            suites={"1.26": "trixie", "1.30": "forky"},
+            # Debian 13 has 1.26, which cannot resolve an upstream again while it runs.
+            suites={"1.30": "forky"},
             flavour=r"(-trixie|-forky)?",
             example="{series}-trixie",
             environment={"NGINX_VERSION": "nginx"},
@@ -135,7 +136,9 @@ def stand_in_for(variable: str, reference: str) -> StandIn:
     Raises ``SlipwayError`` SLIP-041 when Debian has no packages for it, naming what it has, and
     SLIP-042 when ``reference`` is not one of the three official images.
     """
-    name, _, tag = reference.partition(":")
+    parts = re.fullmatch(r"(.+?)(?::([^:/@]+))?(@.+)?", reference)
+    assert parts is not None
+    name, tag, digest = parts.groups(default="")
     for kind in KINDS.values():
         if re.fullmatch(rf"{PREFIX}{kind.name}|(([^/]+/)?library/)?{kind.name}", name):
             break
@@ -145,7 +148,7 @@ def stand_in_for(variable: str, reference: str) -> StandIn:
             f"{variable}={reference} cannot be pulled, and only the official images have stand-ins",
             f"build or load that image on this machine, or set {variable} to one of: {_offers(variable)}",
         )
-    match = re.fullmatch(rf"(\d+(?:\.\d+)*){kind.flavour}", tag)
+    match = re.fullmatch(rf"(\d+(?:\.\d+)*){kind.flavour}", tag + digest)
     if match is None or match.group(1) not in kind.suites:
         raise SlipwayError(
             "SLIP-041",

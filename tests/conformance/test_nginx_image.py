@@ -54,7 +54,9 @@ def test_command_is_there(nginx_image: str, command: str) -> None:
 
 
 def test_layout(nginx_image: str) -> None:
-    """Red when: RUN rm /var/log/nginx/access.log; RUN chmod -x /docker-entrypoint.d/*; RUN mkdir /etc/nginx/sites-enabled."""
+    """Red when: RUN rm /var/log/nginx/access.log; RUN chmod -x /docker-entrypoint.d/*;
+    RUN mkdir /etc/nginx/sites-enabled.
+    """
     script = """
         readlink /var/log/nginx/access.log /var/log/nginx/error.log
         find /docker-entrypoint.d -type f -perm 0755 | sort
@@ -79,7 +81,9 @@ def test_layout(nginx_image: str) -> None:
 
 
 def test_stock_configuration(nginx_image: str) -> None:
-    """Red when: RUN sed -i 's/^user .*//' /etc/nginx/nginx.conf; RUN sed -i 's/listen  */listen /' /etc/nginx/conf.d/default.conf."""
+    """Red when: RUN sed -i 's/^user .*//' /etc/nginx/nginx.conf;
+    RUN sed -i 's/listen  */listen /' /etc/nginx/conf.d/default.conf.
+    """
     effective = run(nginx_image, "nginx", "-T")
     assert re.search(r"^user +nginx;", effective, re.MULTILINE)
     assert re.search(r"^pid +/run/nginx.pid;", effective, re.MULTILINE)
@@ -89,12 +93,14 @@ def test_stock_configuration(nginx_image: str) -> None:
 
 
 def test_serves_the_stock_page_and_stops_gracefully(nginx_image: str, start: Start) -> None:
-    """Red when: RUN sed -i 's/^user .*/user root;/' /etc/nginx/nginx.conf; STOPSIGNAL SIGUSR1; RUN rm /var/log/nginx/access.log."""
+    """Red when: RUN sed -i 's/^user .*/user root;/' /etc/nginx/nginx.conf; STOPSIGNAL SIGUSR1;
+    RUN rm /var/log/nginx/access.log.
+    """
     container = start(nginx_image)
     assert "Welcome to nginx!" in serving(container)
     assert "Welcome to nginx!" in container.exec("curl", "-fsS", "http://[::1]/")
     owners = container.exec(
-        "sh", "-c", 'stat -c %u $(grep -l "nginx: worker" /proc/[0-9]*/cmdline | xargs dirname)'
+        "sh", "-c", 'stat -c %u $(grep -l "nginx: [w]orker" /proc/[0-9]*/cmdline | xargs dirname)'
     )
     assert set(owners.split()) == {"101"}
     container.wait_for("the access log", lambda: '"GET / HTTP/1.1" 200' in container.logs())
@@ -123,7 +129,8 @@ def test_request_in_flight_survives_the_stop_signal(nginx_image: str, tmp_path: 
 def test_templates_are_rendered_through_the_filter(nginx_image: str, tmp_path: Path, start: Start) -> None:
     """Only set variables that match; sub-folders keep their place; other suffixes are left alone.
 
-    Red when: RUN chmod -x /docker-entrypoint.d/20*; RUN sed -i 's/ && name ~ filter//' /docker-entrypoint.d/20*.
+    Red when: RUN chmod -x /docker-entrypoint.d/20*;
+    RUN sed -i 's/ && name ~ filter//' /docker-entrypoint.d/20*.
     """
     folder_with(
         tmp_path,
@@ -145,7 +152,8 @@ def test_templates_are_rendered_through_the_filter(nginx_image: str, tmp_path: P
     )
     rendered = shell(
         nginx_image,
-        "/docker-entrypoint.d/20-envsubst-on-templates.sh >&2; cd /etc/nginx/conf.d; cat default.conf parts/inner.conf; ls",
+        "/docker-entrypoint.d/20-envsubst-on-templates.sh >&2;"
+        "cd /etc/nginx/conf.d; cat default.conf parts/inner.conf; ls",
         *mounted(tmp_path, "/etc/nginx/templates"),
         *options,
     )
@@ -253,7 +261,9 @@ def test_failing_drop_in_stops_the_start(nginx_image: str, tmp_path: Path, start
 
 
 def test_entrypoint_can_be_quiet_and_leaves_other_commands_alone(nginx_image: str, start: Start) -> None:
-    """Red when: RUN sed -i 's/QUIET_LOGS/LOUD/' /docker-entrypoint.sh; RUN sed -i 's/= nginx /!= x /' /docker-entrypoint.sh."""
+    """Red when: RUN sed -i 's/QUIET_LOGS/LOUD/' /docker-entrypoint.sh;
+    RUN sed -i 's/= nginx /!= x /' /docker-entrypoint.sh.
+    """
     quiet = start(nginx_image, "nginx", "-t", options=("--env=NGINX_ENTRYPOINT_QUIET_LOGS=1",))
     assert quiet.wait() == 0
     assert "entrypoint" not in quiet.logs()

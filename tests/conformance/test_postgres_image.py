@@ -46,14 +46,17 @@ def step(name: str) -> str:
 def write_init_files(folder: Path) -> None:
     """One file of every kind, their names out of step with the order they are written in."""
     files: dict[str, bytes] = {
-        "20-sourced.sh": b"SOURCED=yes\ndocker_process_sql -c \"INSERT INTO steps (name) VALUES ('sourced by ' || current_user)\"\n",
+        "20-sourced.sh": (
+            b"SOURCED=yes\n"
+            b"docker_process_sql -c \"INSERT INTO steps (name) VALUES ('sourced by ' || current_user)\"\n"
+        ),
         "10-first.sql": b"CREATE TABLE steps (id serial, name text);\n" + step("sql").encode(),
         "30-executed.sh": (
-            "#!/bin/sh\nset -e\n"
-            "pg_isready -q -h 127.0.0.1 && tcp=open || tcp=closed\n"
-            'psql -v ON_ERROR_STOP=1 -U "$POSTGRES_USER" -d "$POSTGRES_DB" '
-            "-c \"INSERT INTO steps (name) VALUES ('executed, ${SOURCED:-apart}, tcp $tcp')\"\n"
-        ).encode(),
+            b"#!/bin/sh\nset -e\n"
+            b"pg_isready -q -h 127.0.0.1 && tcp=open || tcp=closed\n"
+            b'psql -v ON_ERROR_STOP=1 -U "$POSTGRES_USER" -d "$POSTGRES_DB" '
+            b"-c \"INSERT INTO steps (name) VALUES ('executed, ${SOURCED:-apart}, tcp $tcp')\"\n"
+        ),
         "40-packed.sql.gz": gzip.compress(step("gz").encode()),
         "50-packed.sql.xz": lzma.compress(step("xz").encode()),
         "70-ignored.sql.bz2": bz2.compress(step("bz2").encode()),
@@ -122,10 +125,13 @@ def test_command_is_there(postgres_image: str, command: str) -> None:
 
 
 def test_layout(postgres_image: str) -> None:
-    """Red when: RUN chmod 755 /var/run/postgresql; RUN chown root /var/lib/postgresql; RUN rmdir /docker-entrypoint-initdb.d."""
+    """Red when: RUN chmod 755 /var/run/postgresql; RUN chown root /var/lib/postgresql;
+    RUN rmdir /docker-entrypoint-initdb.d.
+    """
     modes = shell(
         postgres_image,
-        "stat -L -c '%n %a %U:%G' /var/run/postgresql /docker-entrypoint-initdb.d; stat -c '%n %U:%G' /var/lib/postgresql",
+        "stat -L -c '%n %a %U:%G' /var/run/postgresql /docker-entrypoint-initdb.d;"
+        "stat -c '%n %U:%G' /var/lib/postgresql",
     )
     assert modes.splitlines() == [
         "/var/run/postgresql 3777 postgres:postgres",
@@ -200,12 +206,14 @@ def test_values_come_from_the_files(cluster: Container) -> None:
     ],
 )
 def test_setting_of_a_new_cluster(cluster: Container, setting: str, value: str) -> None:
-    """Red when: ENV LANG=C; RUN sed -i 's/^listen_addresses/#&/' /usr/share/postgresql/postgresql.conf.sample."""
+    """Red when: ENV LANG=C;
+    RUN sed -i 's/^listen_addresses/#&/' /usr/share/postgresql/postgresql.conf.sample.
+    """
     assert query(cluster, f"SHOW {setting}", "keeper", "shop") == value
 
 
 def test_everybody_authenticates_with_a_password(cluster: Container) -> None:
-    """Red when: RUN sed -i 's/host all all all %s/host all all all trust/' /usr/local/bin/docker-entrypoint.sh."""
+    """Red when: RUN sed -i 's/all all all %s/all all all trust/' /usr/local/bin/docker-entrypoint.sh."""
     last = cluster.exec("sh", "-c", 'tail -n 1 "$PGDATA/pg_hba.conf"')
     assert last == "host all all all scram-sha-256"
 

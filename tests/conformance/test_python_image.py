@@ -102,7 +102,8 @@ def test_pip_installs_system_wide(python_image: str, tmp_path: Path) -> None:
 def test_virtual_environment_moves_between_containers(python_image: str, volume: str, tmp_path: Path) -> None:
     """Built in one stage, used in another, read-only and as somebody else.
 
-    Red when: RUN rm -r /usr/lib/python3.13/ensurepip; RUN mv /usr/local/bin/python* /usr/bin.
+    Red when: RUN rm -r /usr/lib/python3.13/ensurepip;
+    RUN rm /usr/local/bin/python && ln -s python3.13 /usr/bin/python.
     """
     wheel = write_wheel(tmp_path)
     tmp_path.chmod(0o755)
@@ -121,7 +122,10 @@ def test_virtual_environment_moves_between_containers(python_image: str, volume:
 
 
 def test_stops_on_sigterm(python_image: str, start: Callable[..., Container]) -> None:
-    """The signal reaches the program as it is. Red when: STOPSIGNAL SIGHUP; ENTRYPOINT ["sh", "-c", '"$@"; exit 0', "sh"]."""
+    """The signal reaches the program as it is.
+
+    Red when: STOPSIGNAL SIGHUP; ENTRYPOINT ["sh", "-c", '"$@"; exit 0', "sh"].
+    """
     program = (
         "import signal, sys\n"
         "signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\n"
