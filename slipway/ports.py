@@ -17,7 +17,10 @@ def check(variable: str, address: str, port: int, project: str) -> None:
     """
     if _is_free(address, port):
         return
-    container = engine.publisher(port)
+    try:
+        container = engine.publisher(port)
+    except SlipwayError:
+        container = None  # no engine answers (`up --local` needs none), so none of its containers has it
     if container and container in {state.name for state in engine.containers(project)}:
         return
     holder = f"the container {container}" if container else _process(port)
