@@ -87,14 +87,14 @@ FROM build AS dependencies
 RUN --mount=type=bind,from=docker,target=/kit \
     --mount=type=bind,from=tools,source=/opt/tools,target=/opt/tools \
     --mount=type=secret,id=pip --mount=type=secret,id=ca \
-    --mount=type=cache,target=/root/.cache/uv \
+    --mount=type=cache,target=/var/cache/uv \
     /kit/install-dependencies production
 
 FROM build AS dev-dependencies
 RUN --mount=type=bind,from=docker,target=/kit \
     --mount=type=bind,from=tools,source=/opt/tools,target=/opt/tools \
     --mount=type=secret,id=pip --mount=type=secret,id=ca \
-    --mount=type=cache,target=/root/.cache/uv \
+    --mount=type=cache,target=/var/cache/uv \
     /kit/install-dependencies development
 
 
@@ -176,7 +176,7 @@ FROM ${NGINX_IMAGE} AS nginx
 # The stock server would answer beside ours. The folder is handed to the user nginx runs as,
 # because the image's entrypoint renders the templates into it.
 RUN rm -f /etc/nginx/conf.d/default.conf \
-    && chown 101:101 /etc/nginx/conf.d
+    && chown 101:101 /etc/nginx/conf.d /var/cache/nginx
 COPY --from=front nginx.conf /etc/nginx/nginx.conf
 COPY --from=front snippets/ /etc/nginx/snippets/
 COPY --from=front templates/ /etc/nginx/templates/

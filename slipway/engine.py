@@ -29,7 +29,10 @@ _POLL_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class ContainerState:
-    """One container as the engine reports it. ``health`` is empty when it has no health check."""
+    """One container as the engine reports it.
+
+    ``health`` is empty when it has no health check; ``error`` is why the engine could not start it.
+    """
 
     id: str
     name: str
@@ -40,6 +43,7 @@ class ContainerState:
     exit_code: int
     ports: tuple[str, ...]
     health_output: str
+    error: str
     restarts: int
 
     @property
@@ -53,7 +57,9 @@ class ContainerState:
     def failed(self) -> bool:
         """Ended with an error, killed, restarting or unhealthy: waiting longer will not help."""
         broken = self.state in {"exited", "dead"} and self.exit_code != 0
-        return broken or self.state in {"dead", "restarting"} or self.health == "unhealthy"
+        return (
+            broken or bool(self.error) or self.state in {"dead", "restarting"} or self.health == "unhealthy"
+        )
 
     @property
     def summary(self) -> str:
@@ -247,5 +253,6 @@ def _state(container: Container) -> ContainerState:
         exit_code=state["ExitCode"],
         ports=tuple(sorted(ports)),
         health_output=outputs[-1] if outputs else "",
+        error=state.get("Error", ""),
         restarts=attrs.get("RestartCount", 0),
     )

@@ -15,7 +15,8 @@ from slipway.views import service_rows, url
 
 __all__ = ["build", "down", "ensure_bases", "restart", "start", "stop", "up"]
 
-_LOG_LINES = 25
+_SHOWN_LINES = 25
+_SEARCHED_LINES = 400
 _NEEDED_DISK = 2 * 1000**3  # a build of the example writes about half of this
 
 
@@ -169,7 +170,9 @@ def _replicas(text: str) -> int:
     try:
         return values.count(text)
     except ValueError as wrong:
-        raise SlipwayError("SLIP-068", f"--scale is {wrong}: {text!r}", "use --scale 3, for example") from None
+        raise SlipwayError(
+            "SLIP-068", f"--scale is {wrong}: {text!r}", "use --scale 3, for example"
+        ) from None
 
 
 def _check_ports(session: Session) -> None:
@@ -196,35 +199,34 @@ class _progress:  # noqa: N801  (used as a function that remembers)
 
 
 def _failure(session: Session, broken: Sequence[engine.ContainerState]) -> SlipwayError:
-    # What waits for another is not the cause: a container that never started is named last.
-    ordered = sorted(broken, key=lambda state: (not state.failed, state.state == "created"))
-    last_lines: list[str] = []
-    for state in ordered:
-        if state.state == "created":
-            continue
+    # What only waits for another was never started: it is not the cause, and has no log.
+    suspects = sorted(
+        (state for state in broken if state.failed or state.state != "created"),
+        key=lambda state: not state.failed,
+    )
+    logs = {state.name: engine.logs(state.id, _SEARCHED_LINES) for state in suspects}
+    for state in suspects:
         note(f"\n{state.name}: {state.summary}" + (f", {state.health_output}" if state.health_output else ""))
-        lines = engine.logs(state.id, _LOG_LINES)
-        for line in lines:
+        for line in logs[state.name][-_SHOWN_LINES:]:
             note(f"  | {line}")
-        last_lines = last_lines or lines
-    if any("password authentication failed" in line for line in last_lines):
+    if any("password authentication failed" in line for lines in logs.values() for line in lines):
         return SlipwayError(
             "SLIP-065",
             "the database refuses the password: its volume was created with another one",
             "put the earlier password back into secrets/postgres_password, or delete the data with "
             f"invoke down --volumes{' --prod' if session.stack.prod else ''}",
         )
-    if not ordered:
-        return SlipwayError(
-            "SLIP-064", "docker compose could not start the stack", "its own message is above"
-        )
-    first = ordered[0]
-    why = first.health_output or (last_lines[-1].strip() if last_lines else "no log lines")
+    if not suspects:
+        return SlipwayError("SLIP-064", "docker compose could not start the stack", "its message is above")
+    first = suspects[0]
+    last_lines = [line.strip() for line in logs[first.name] if line.strip()]
+    why = first.error or first.health_output or (last_lines[-1] if last_lines else "no log lines")
     if first.failed:
         return SlipwayError(
             "SLIP-064",
             f"the service {first.service} failed: {first.summary}: {why[:300]}",
-            f"its last lines are above (more: invoke logs {first.service}); mend it and run invoke up again",
+            f"its last lines are above (more: invoke logs --services {first.service}); "
+            "mend it and run invoke up again",
         )
     return SlipwayError(
         "SLIP-066",

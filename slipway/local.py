@@ -80,8 +80,9 @@ def install_commands(root: Path, folder: Path, venv: Path, *, fresh: bool = True
         commands += _with_tool(root, uv, "poetry", export)
         files = [exported]
     elif (folder / "Pipfile.lock").is_file():
-        # Pipenv only prints.
-        commands += _with_tool(root, uv, "pipenv", ["requirements", "--dev", "--hash"], into=exported)
+        commands += _with_tool(
+            root, uv, "pipenv", ["requirements", "--dev", "--hash", "--exclude-index"], into=exported
+        )
         files = [exported]
     else:
         files = [path for path in (_first(folder, _REQUIREMENTS), _first(folder, _DEV_REQUIREMENTS)) if path]
@@ -104,9 +105,12 @@ def _with_tool(
     python = str(home / "bin" / "python")
     pins = str(root / "docker" / "requirements" / f"{tool}.txt")
     call = [str(home / "bin" / tool), *arguments]
-    return [
+    install = [
         [uv, "venv", "--quiet", "--clear", "--no-project", "--python", sys.executable, str(home)],
         [uv, "pip", "install", "--quiet", "--python", python, "--require-hashes", "-r", pins],
+    ]
+    return [
+        *([] if Path(call[0]).exists() else install),
         ["sh", "-c", '"$@" >"$0"', str(into), *call] if into else call,
     ]
 

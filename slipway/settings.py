@@ -207,6 +207,7 @@ def load(root: Path, *, required: bool = True, environ: Mapping[str, str] | None
         origins[variable.name] = origin
     settings = Settings(root=root, env_file=env_file.name, origins=origins, **chosen)
     _check_folders(settings)
+    _check_times(settings)
     return settings
 
 
@@ -260,6 +261,16 @@ def _warn_unknown(entries: Mapping[str, envfile.Entry]) -> None:
         print(
             f"warning: SLIP-005: {entry.where}: {entry.name} is not a variable of the kit; {hint}",
             file=sys.stderr,
+        )
+
+
+def _check_times(settings: Settings) -> None:
+    if values.seconds(settings.stop_grace_period) <= values.seconds(settings.proxy_timeout):
+        raise SlipwayError(
+            "SLIP-012",
+            f"STOP_GRACE_PERIOD ({settings.stop_grace_period}) is not longer than PROXY_TIMEOUT "
+            f"({settings.proxy_timeout}): a request may be cut when its container stops",
+            "raise STOP_GRACE_PERIOD above PROXY_TIMEOUT, or lower PROXY_TIMEOUT",
         )
 
 

@@ -148,6 +148,14 @@ def test_nothing_runs_as_root_or_can_write_its_file_system(prod: World) -> None:
         assert "Read-only" in written, service
 
 
+def test_request_bodies_are_buffered_on_disk(prod: World) -> None:
+    """Red when /var/cache/nginx is a tmpfs: a few unfinished uploads would then kill nginx (137)."""
+    mounts = {m["Destination"]: m["Type"] for m in prod.container("nginx")["Mounts"]}
+    assert mounts["/var/cache/nginx"] == "volume"
+    written = docker("exec", f"{prod.project}-nginx-1", "ls", "-nd", "/var/cache/nginx").split()
+    assert written[2] == "101"
+
+
 def test_debug_is_off(prod: World, site: Site) -> None:
     """Red when app.dev.env reaches production."""
     script = "from django.conf import settings; print('debug is', settings.DEBUG)\n"
@@ -222,13 +230,14 @@ def test_scaling_1_3_1_leaves_no_502_and_uses_every_replica(prod: World, site: S
     names = {c["Name"] for c in prod.containers() if "-web-" in c["Name"]}
     assert len(names) == 3
 
-    def served_by() -> int:
-        for _ in range(30):
-            assert site.get("/?scaled").status_code == 200
-        logs = [docker("logs", name.lstrip("/")) for name in names]
-        return sum("?scaled" in log or "scaled" in log for log in logs)
+    def serving() -> set[str]:
+        answers = [site.get("/") for _ in range(30)]
+        assert {answer.status_code for answer in answers} == {200}
+        asked = {answer.headers["X-Request-ID"] for answer in answers}
+        logs = {name: docker("logs", name.lstrip("/")) for name in names}
+        return {name for name, log in logs.items() if any(identifier in log for identifier in asked)}
 
-    eventually(lambda: served_by() == 3, "all three replicas to serve", timeout=30)
+    eventually(lambda: serving() == names, "all three replicas to serve", timeout=30)
     prod.invoke("up", "--no-build", "--scale", "1")
     eventually(lambda: site.get("/").status_code == 200, "nginx to forget the removed ones", timeout=15)
     assert {site.get("/").status_code for _ in range(100)} == {200}

@@ -45,7 +45,7 @@ class World:
         chosen = {
             "PROJECT_NAME": self.name,
             "HTTP_PORT" if prod else "WEB_PORT": str(self.port),
-            **_base_images(),
+            **base_images(),
             **settings,
         }
         self.write_env(**chosen)
@@ -190,7 +190,7 @@ def _copy_checkout(target: Path) -> None:
         shutil.copy2(source, destination, follow_symlinks=False)
 
 
-def _base_images() -> dict[str, str]:
+def base_images() -> dict[str, str]:
     """The base images this machine uses, so that a copy does not go looking for them again."""
     sys.path.insert(0, str(ROOT))
     from slipway.settings import load

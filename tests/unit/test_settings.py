@@ -77,6 +77,7 @@ def test_an_empty_value_counts_as_not_set(checkout: Path) -> None:
         ("TRUSTED_PROXY=10.0.0.1/8", ["SLIP-006", "CIDR"]),
         ("PROJECT_ROOT=nowhere", ["SLIP-007", "PROJECT_ROOT", "nowhere"]),
         ("MANAGE_DIR=sub", ["SLIP-007", "MANAGE_DIR"]),
+        ("PROXY_TIMEOUT=35s", ["SLIP-012", "STOP_GRACE_PERIOD", "PROXY_TIMEOUT"]),
         ("PROJECT_NAME=My Shop", ["SLIP-006", "PROJECT_NAME"]),
     ],
 )

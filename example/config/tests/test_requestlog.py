@@ -7,12 +7,12 @@ from django.conf import settings
 from django.db.models.signals import post_save
 from django.test import AsyncClient, SimpleTestCase, TestCase
 from django.urls import path
-from guestbook.models import Entry
 
 from config import logs
 from config.requestlog import request_log
 from config.tests.test_health import DEAD, database, refusing_port
 from config.urls import urlpatterns as site
+from guestbook.models import Entry
 
 LOGGER = "guestbook.request"
 

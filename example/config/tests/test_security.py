@@ -4,6 +4,7 @@ from unittest import mock, skipUnless
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import TestCase
+
 from guestbook.admin import EntryAdmin
 from guestbook.models import Entry
 

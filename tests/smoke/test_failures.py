@@ -1,0 +1,182 @@
+"""Bad input on a real engine: one clear message, a code, a non-zero exit, nothing lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.polling import eventually
+from tests.support.site import Site
+from tests.support.world import World, base_images, docker, world
+
+
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[World]:
+    """A development stack that has been up once, so that images and volume exist."""
+    with world(tmp_path_factory.mktemp("failures"), request.module.__name__, prod=False) as own:
+        own.invoke("up")
+        yield own
+        if request.session.testsfailed:
+            own.save(request.module.__name__)
+
+
+def _refused(own: World, *arguments: str, code: str, env: dict[str, str] | None = None) -> str:
+    """Run a task that must be refused; returns its message."""
+    done = own.invoke(*arguments, check=False, env=env)
+    said = done.stderr + done.stdout
+    assert done.returncode != 0, said
+    assert "Traceback (most recent call last)" not in done.stderr, said
+    message = done.stderr[done.stderr.rindex("SLIP-") :]
+    assert message.startswith(f"{code}: "), said
+    assert "\n  fix: " in message, said
+    return message
+
+
+def test_a_port_taken_by_a_process_names_it_and_the_next_free_one(dev: World) -> None:
+    """Red without the check: Compose would say "address already in use" and leave half a stack."""
+    dev.invoke("down")
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", dev.port))
+        holder.listen()
+        message = _refused(dev, "up", "--no-build", code="SLIP-063")
+        assert f"port {dev.port} (WEB_PORT)" in message
+        assert f"({os.getpid()})" in message
+        assert "WEB_PORT=" in message
+        assert dev.containers() == []
+    dev.invoke("up", "--no-build")
+
+
+def test_a_port_taken_by_a_container_names_it(dev: World) -> None:
+    """Red when only processes are looked at: the holder would be docker-proxy."""
+    name = f"{dev.name}-holder"
+    dev.invoke("down")
+    docker("run", "--detach", "--rm", "--name", name, "--publish", f"127.0.0.1:{dev.port}:8000",
+           "--entrypoint", "sleep", base_images()["PYTHON_IMAGE"], "300")  # fmt: skip
+    try:
+        message = _refused(dev, "up", "--no-build", code="SLIP-063")
+        assert f"the container {name}" in message
+    finally:
+        docker("rm", "--force", name)
+    dev.invoke("up", "--no-build")
+
+
+def test_a_project_that_does_not_import_names_service_and_cause(dev: World) -> None:
+    """Red when the failing service's log is not looked at."""
+    settings = dev.root / "example" / "config" / "settings.py"
+    source = settings.read_text()
+    settings.write_text(f"import no_such_module\n{source}")
+    try:
+        dev.invoke("down")
+        message = _refused(dev, "up", "--no-build", code="SLIP-064")
+        assert "migrate failed" in message
+        assert "No module named 'no_such_module'" in message
+    finally:
+        settings.write_text(source)
+    dev.invoke("up", "--no-build")
+
+
+def test_a_password_the_volume_does_not_know_says_so_and_loses_nothing(dev: World) -> None:
+    """Red when the failure is reported as any other: people then delete the volume."""
+    Site(dev.url).submit("/", {"text": "kept"})
+    secret = dev.root / "secrets" / "postgres_password"
+    before = secret.read_text()
+    dev.invoke("down")
+    secret.chmod(0o644)
+    secret.write_text("another-password-than-the-volume-was-made-with")
+    try:
+        message = _refused(dev, "up", "--no-build", code="SLIP-065")
+        assert "secrets/postgres_password" in message
+    finally:
+        secret.write_text(before)
+    dev.invoke("up", "--no-build")
+    assert dev.sql("select count(*) from guestbook_entry where text = 'kept'") == "1"
+
+
+def test_requirements_that_cannot_be_installed_end_with_the_failing_line(dev: World) -> None:
+    """Red when the last line is only BuildKit's "did not complete successfully"."""
+    file = dev.root / "example" / "requirements.txt"
+    before = file.read_text()
+    file.write_text("no-such-package-anywhere==9.9.9 --hash=sha256:" + "0" * 64 + "\n")
+    try:
+        message = _refused(dev, "build", code="SLIP-050")
+        assert "no-such-package-anywhere" in message
+    finally:
+        file.write_text(before)
+
+
+def test_a_dockerfile_that_fails_ends_with_the_failing_line(dev: World) -> None:
+    """Red when the output of the failing step is lost."""
+    dockerfile = dev.root / "Dockerfile"
+    before = dockerfile.read_text()
+    broken = 'RUN echo "the reason it fails" >&2 && exit 3\n'
+    assert " AS dev\n" in before
+    dockerfile.write_text(before.replace(" AS dev\n", f" AS dev\n{broken}", 1))
+    try:
+        assert "the reason it fails" in _refused(dev, "build", code="SLIP-050")
+    finally:
+        dockerfile.write_text(before)
+
+
+def test_unknown_services_and_empty_commands_are_named(dev: World) -> None:
+    """Red when the engine's or Compose's own words are the first the person reads."""
+    assert "did you mean web?" in _refused(dev, "logs", "--services", "wbe", code="SLIP-067")
+    assert "there are: db, migrate, web" in _refused(dev, "restart", "--services", "nginx", code="SLIP-067")
+    _refused(dev, "exec", "web", code="SLIP-072")
+    _refused(dev, "manage", "'unfinished", code="SLIP-071")
+    _refused(dev, "up", "--scale", "many", code="SLIP-068")
+    _refused(dev, "inspect", "migrat", code="SLIP-067")
+
+
+def test_no_engine_wrong_context_and_unreachable_host_are_told_apart(dev: World) -> None:
+    """Red when they share a message."""
+    said = {
+        _refused(dev, "up", env={"DOCKER_HOST": "unix:///nowhere.sock"}, code="SLIP-028"),
+        _refused(dev, "up", env={"DOCKER_CONTEXT": "no-such-context"}, code="SLIP-027"),
+    }
+    assert len(said) == 2
+    _refused(dev, "ps", env={"DOCKER_HOST": "unix:///nowhere.sock"}, code="SLIP-062")
+
+
+@pytest.mark.parametrize("after", ["the volume exists", "initdb has begun", "the database answers"])
+def test_interrupted_first_start_is_repaired_by_the_next_up(
+    tmp_path: Path, request: pytest.FixtureRequest, after: str
+) -> None:
+    """Red without docker/db/first-start.sh: a cluster without its database would be taken for whole.
+
+    SIGKILL to the containers stands for the worst an interruption can do; SIGINT goes to ``up``.
+    """
+    with world(tmp_path, request.node.name.replace(" ", "-"), prod=False) as own:
+        own.invoke("build")
+        up = subprocess.Popen(
+            [sys.executable, "-m", "invoke", "up"], cwd=own.root, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+        try:
+            eventually(lambda: _reached(own, after), after, timeout=120, interval=0.05)
+        finally:
+            subprocess.run(["kill", "-INT", "--", f"-{up.pid}"], check=False)
+            running = docker("ps", "--quiet", "--filter", f"label=com.docker.compose.project={own.project}")
+            for container in running.split():
+                docker("kill", "--signal", signal.SIGKILL.name, container, check=False)
+            output = up.communicate(timeout=120)[0].decode()
+        assert up.returncode != 0, output
+        assert "Traceback" not in output, output
+        own.invoke("up")
+        assert Site(own.url).get("/").status_code == 200
+
+
+def _reached(own: World, moment: str) -> bool:
+    if moment == "the volume exists":
+        return bool(own.left_behind()["volumes"])
+    name = f"{own.project}-db-1"
+    if moment == "initdb has begun":
+        return "base" in docker("exec", name, "ls", "/var/lib/postgresql/data/pgdata", check=False)
+    return docker("exec", name, "pg_isready", check=False).strip().endswith("accepting connections")
