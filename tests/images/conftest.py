@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from imagekit import KIT, World
+from mirror import Mirror
 
 from slipway.mirrors import write_build_secrets
 
@@ -50,3 +51,10 @@ def web(world: World, app_env: Path) -> str:
 def dev(world: World) -> str:
     """The example's development image."""
     return world.image("dev", KIT / "example", RELEASE="r-1", REVISION="0123abc")
+
+
+@pytest.fixture
+def mirror() -> Iterator[Mirror]:
+    mirror = Mirror()
+    yield mirror
+    mirror.server.shutdown()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import shutil
 import subprocess
 import zipfile
 from collections.abc import Callable
@@ -10,9 +12,7 @@ from pathlib import Path
 
 import pytest
 from imagekit import PROJECTS, World, copy_of_project, plant
-from pip._internal.models.index import PyPI
-
-from slipway.mirrors import pip_index
+from mirror import INDEX, Mirror
 
 PYPROJECT = """\
 [project]
@@ -23,6 +23,19 @@ dependencies = ["iniconfig"]
 
 [dependency-groups]
 dev = ["pluggy"]
+"""
+
+PIPFILE = f"""\
+[[source]]
+url = "{INDEX}"
+verify_ssl = true
+name = "pypi"
+
+[packages]
+iniconfig = "*"
+
+[dev-packages]
+pluggy = "*"
 """
 
 # iniconfig stands for a dependency of production, pluggy for one of development alone.
@@ -52,14 +65,13 @@ def lock_with_uv(project: Path) -> None:
 
 def lock_with_poetry(project: Path) -> None:
     # Its own default index asks for more than the simple interface, which is all a mirror must have.
-    source = f'\n[[tool.poetry.source]]\nname = "index"\nurl = "{pip_index() or PyPI.simple_url}"\n'
+    source = f'\n[[tool.poetry.source]]\nname = "index"\nurl = "{INDEX}"\n'
     plant(project, {"pyproject.toml": PYPROJECT + source})
     tool(project, "poetry", "lock")
 
 
 def lock_with_pipenv(project: Path) -> None:
-    tool(project, "pipenv", "install", "--skip-lock", "iniconfig")
-    tool(project, "pipenv", "install", "--skip-lock", "--dev", "pluggy")
+    plant(project, {"Pipfile": PIPFILE})
     tool(project, "pipenv", "lock")
 
 
@@ -80,40 +92,70 @@ MANAGERS = {
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
+    """A project with nothing to install from."""
     place = copy_of_project("plain", tmp_path / "plain")
     (place / "requirements.txt").unlink()
     return place
 
 
-@pytest.mark.parametrize("lock", MANAGERS.values(), ids=MANAGERS)
-def test_production_gets_its_own_and_the_server_and_development_all(
-    world: World, project: Path, lock: Callable[[Path], None]
-) -> None:
+@pytest.fixture(scope="session")
+def lock_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return a function that gives a folder with one manager's manifest and lock, made at first need."""
+
+    @functools.cache
+    def locked(manager: str) -> Path:
+        place = tmp_path_factory.mktemp(manager)
+        MANAGERS[manager](place)
+        return place
+
+    return locked
+
+
+@pytest.fixture
+def locked(project: Path, manager: str, lock_once: Callable[[str], Path]) -> Path:
+    """The project with the lock of the test's ``manager``, free to be changed."""
+    return Path(shutil.copytree(lock_once(manager), project, dirs_exist_ok=True))
+
+
+@pytest.mark.parametrize("manager", MANAGERS)
+def test_production_gets_its_own_and_the_server_and_development_all(world: World, locked: Path) -> None:
     """Red when the target is ignored (pluggy in production) or install_server goes (no gunicorn)."""
-    lock(project)
-    production = world.image("dependencies", project)
-    development = world.image("dev", project)
+    production = world.image("dependencies", locked)
+    development = world.image("dev", locked)
     assert world.run(production, "/opt/venv/bin/python", "-c", INSTALLED) == "iniconfig gunicorn"
     assert world.run(development, "python", "-c", INSTALLED) == "iniconfig pluggy"
 
 
 @pytest.mark.parametrize("manager", ["uv", "poetry", "pipenv"])
-def test_a_stale_lock_fails_the_build(world: World, project: Path, manager: str) -> None:
+def test_a_stale_lock_fails_the_build(world: World, locked: Path, manager: str) -> None:
     """Red when the check before the installation goes: the old lock would install happily."""
-    MANAGERS[manager](project)
-    for manifest in ("pyproject.toml", "Pipfile"):
-        path = project / manifest
-        if path.exists():
-            text = path.read_text()
-            path.write_text(
-                text.replace('["iniconfig"]', '["iniconfig<2"]').replace(
-                    'iniconfig = "*"', 'iniconfig = "<2"'
-                )
-            )
-            assert path.read_text() != text
-    output = world.failure("dependencies", project)
+    manifest = locked / ("Pipfile" if manager == "pipenv" else "pyproject.toml")
+    asked = manifest.read_text()
+    manifest.write_text(asked.replace('"iniconfig"', '"iniconfig<2"').replace('"*"', '"<2"'))
+    assert manifest.read_text() != asked
+    output = world.failure("dependencies", locked)
     assert "SLIP-056" in output
     assert "lock` and commit" in output
+
+
+def test_downloads_go_to_the_cache_mount_and_not_into_a_layer(world: World) -> None:
+    """Red without UV_CACHE_DIR: HOME is /tmp, and the cache would lie there."""
+    image = world.image("dependencies", PROJECTS / "plain")
+    assert world.run(image, "find", "/tmp", "-type", "f") == ""
+
+
+@pytest.mark.parametrize("manager", ["uv", "pipenv"])
+def test_a_lock_made_elsewhere_is_installed_from_this_machines_mirror(
+    world: World, locked: Path, mirror: Mirror, tmp_path: Path
+) -> None:
+    """Red when `uv sync --locked` is all there is: to uv, a lock of another index is stale."""
+    config = tmp_path / "pip.conf"
+    config.write_text(f"[global]\nindex-url = http://{mirror.address}/simple\n")
+    # A name of its own keeps the layer from being taken from an earlier build.
+    (locked / "constraints.txt").write_text(f"# {world.name}\n")
+    image = world.image("dependencies", locked, "--network", "host", secrets={"pip": config})
+    assert world.run(image, "/opt/venv/bin/python", "-c", INSTALLED) == "iniconfig gunicorn"
+    assert any(path.startswith("/simple/iniconfig") for path in mirror.asked), mirror.asked
 
 
 def test_nothing_to_install_from_is_said(world: World, project: Path) -> None:

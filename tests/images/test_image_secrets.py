@@ -2,57 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import uuid
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import pytest
 from imagekit import World, copy_of_project, docker, everything_in
-from pip._internal.models.index import PyPI
-
-from slipway.mirrors import debian_mirror, pip_index
-
-
-class Mirror:
-    """A package mirror on this machine: sends every request on, and remembers that it was asked."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-        index = (pip_index() or PyPI.simple_url).rstrip("/")
-        debian = (debian_mirror() or "").rstrip("/")
-        mirror = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                mirror.asked.append(self.path)
-                place = self.path.replace("/simple", index, 1) if self.path.startswith("/simple") else (
-                    debian + self.path.removeprefix("/debian")
-                )  # fmt: skip
-                self.send_response(302)
-                self.send_header("Location", place)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            do_HEAD = do_GET  # noqa: N815 - the name http.server asks for
-
-            def log_message(self, format: str, *args: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.server.server_port}"
-
-
-@pytest.fixture
-def mirror() -> Iterator[Mirror]:
-    mirror = Mirror()
-    yield mirror
-    mirror.server.shutdown()
+from mirror import Mirror
 
 
 def test_certificates_mirrors_and_secrets_leave_no_trace(
