@@ -136,8 +136,8 @@ def main(arguments: list[str]) -> int:
     project = Path(arguments[0]).resolve()
     if not (project / arguments[1]).is_dir():
         print(
-            f"SLIP-055: the project has no folder {arguments[1]!r}\n"
-            "  fix: set DEPENDENCY_DIR to the folder of the lock or requirements file",
+            f"SLIP-055: the project has no folder {arguments[1]!r};"
+            " fix: set DEPENDENCY_DIR to the folder of the lock or requirements file",
             file=sys.stderr,
         )
         return 1

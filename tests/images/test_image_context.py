@@ -65,6 +65,7 @@ NEEDED = {
 }
 
 MACHINERY = (
+    "app.",
     "bootstrap",
     "tasks.py",
     "noxfile.py",
