@@ -15,9 +15,11 @@ GRACE_SECONDS = 20
 KILLED = 137  # 128 + SIGKILL: the grace period was over
 
 
-def docker(*arguments: str, check: bool = True, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+def docker(
+    *arguments: str, check: bool = True, stdin: str | None = None, timeout: float = 300
+) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
-        ["docker", *arguments], check=False, capture_output=True, text=True, input=stdin, timeout=300
+        ["docker", *arguments], check=False, capture_output=True, text=True, input=stdin, timeout=timeout
     )
     if check and done.returncode != 0:
         raise AssertionError(
@@ -77,7 +79,7 @@ class Container:
 
     def wait(self) -> int:
         """Wait for the end; return the exit code."""
-        return int(docker("wait", self.id).stdout)
+        return int(docker("wait", self.id, timeout=60).stdout)
 
     def stop(self) -> int:
         """Send the image's stop signal; return the exit code."""
@@ -91,12 +93,11 @@ def mounted(folder: Path, target: str) -> tuple[str, ...]:
 
 def remove_everything() -> None:
     """Remove what this run made, whatever state it is in."""
-    for kind, listing, removal in (
-        ("container", ("ps", "--all", "--quiet"), ("rm", "--force", "--volumes")),
-        ("volume", ("volume", "ls", "--quiet"), ("volume", "rm", "--force")),
-        ("image", ("image", "ls", "--quiet"), ("image", "rm", "--force")),
+    for listing, removal in (
+        (("ps", "--all", "--quiet"), ("rm", "--force", "--volumes")),
+        (("volume", "ls", "--quiet"), ("volume", "rm", "--force")),
+        (("image", "ls", "--quiet"), ("image", "rm", "--force")),
     ):
         found = docker(*listing, "--filter", f"label={LABEL}", check=False).stdout.split()
         if found:
-            assert kind
             docker(*removal, *found, check=False)
