@@ -57,7 +57,7 @@ def test_words_of_the_command_arrive_unchanged(kit: Path) -> None:
 
 
 def test_without_a_command_the_machine_is_only_made_ready(kit: Path) -> None:
-    """Red when exec is reached with nothing to run."""
+    """Red when a missing command is a usage error, or ends in a shell."""
     done = bootstrap(kit)
     assert (done.returncode, done.stdout) == (0, "")
     assert "ready for" in done.stderr
@@ -116,13 +116,21 @@ def test_a_failed_installation_is_refused_and_begun_again(kit: Path) -> None:
         assert "SLIP-022" in done.stderr
 
 
+OLD = "exec {python} -c 'import sys; sys.version_info = (3, 10, 12); '\"$2\""
+
+
 @pytest.mark.parametrize(
-    ("answer", "found"), [("echo Python 3.10.12", "Python 3.10.12"), ("exit 127", "at all")]
+    ("question", "answer", "found"),
+    [(OLD, "echo Python 3.10.12", "3.10.12"), ("exit 127", "exit 127", "at all")],
+    ids=["3.10", "none"],
 )
-def test_a_python_that_is_too_old_is_refused(kit: Path, tmp_path: Path, answer: str, found: str) -> None:
-    """Red when find_python takes what it gets."""
+def test_a_python_that_is_too_old_is_refused(
+    kit: Path, tmp_path: Path, question: str, answer: str, found: str
+) -> None:
+    """Red when find_python accepts 3.10, or takes another Python than the one that was named."""
     old = tmp_path / "python3"
-    old.write_text(f'#!/bin/sh\nif [ "$1" = --version ]; then {answer}; exit 0; fi\nexit 1\n')
+    question = question.format(python=sys.executable)
+    old.write_text(f'#!/bin/sh\nif [ "$1" = --version ]; then {answer}; exit 0; fi\n{question}\n')
     old.chmod(0o755)
     done = bootstrap(kit, "echo", "ran", PYTHON=str(old))
     assert (done.returncode, done.stdout) == (3, "")
