@@ -6,9 +6,15 @@ follows `--` goes to pytest.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import nox
+
+ROOT = Path(__file__).parent
+sys.path.insert(0, str(ROOT))  # nox runs this file without its folder on the path
+
+from slipway import mirrors  # noqa: E402
 
 nox.needs_version = ">=2026.8"
 nox.options.sessions = ["lint", "unit", "smoke"]
@@ -16,7 +22,6 @@ nox.options.default_venv_backend = "uv|virtualenv"
 # What is pinned is what is tested: nothing newer sneaks in, nothing is downloaded twice.
 nox.options.reuse_venv = "yes"
 
-ROOT = Path(__file__).parent
 PYTHON_FILES = ("slipway", "tasks.py", "noxfile.py", "tests", "docker", "example")
 SHELL_FILES = ("bootstrap", ".ci/run")
 
@@ -25,8 +30,6 @@ def install(session: nox.Session) -> None:
     """Install the kit's tools and the test tools, exactly as pinned."""
     pinned = [f"--requirement={ROOT / 'requirements' / name}" for name in ("tools.txt", "test.txt")]
     # uv sees no pip.conf: the mirror of this machine is handed to it where there is one.
-    from slipway import mirrors  # noqa: PLC0415
-
     index = mirrors.pip_index()
     options = [f"--index-url={index}"] if index else []
     session.install("--quiet", "--require-hashes", *options, *pinned)
@@ -46,6 +49,9 @@ def lint(session: nox.Session) -> None:
     session.run("mypy")
     session.run("hadolint", "Dockerfile", *map(str, sorted(ROOT.glob("docker/bases/**/*Dockerfile"))))
     session.run("shellcheck", *SHELL_FILES, *_shell_scripts())
+    # The two tools that read these files at run time are the ones to judge them.
+    session.run("pytest", "--quiet", "tests/lint")
+    session.run("pytest", "--quiet", "tests/nginx", "-k", "configuration_is_clean")
 
 
 @nox.session
@@ -56,7 +62,7 @@ def unit(session: nox.Session) -> None:
 
 
 @nox.session
-@nox.parametrize("stack", ["dev", "prod"], ids=["dev", "prod"])
+@nox.parametrize("stack", ["dev", "prod", "failures"], ids=["dev", "prod", "failures"])
 def smoke(session: nox.Session, stack: str) -> None:
     """Build the real images, start the real stack, and hold it to its promises."""
     install(session)
@@ -81,6 +87,7 @@ def images(session: nox.Session) -> None:
 def conformance(session: nox.Session) -> None:
     """The base images (PYTHON_IMAGE, POSTGRES_IMAGE, NGINX_IMAGE) against the official contract."""
     install(session)
+    session.run("invoke", "bases")
     pytest(session, "conformance")
 
 
@@ -96,6 +103,7 @@ def _shell_scripts() -> list[str]:
     """Every tracked-looking file in docker/ whose first line names a shell."""
     found = []
     for path in sorted((ROOT / "docker").rglob("*")):
-        if path.is_file() and path.read_bytes()[:64].split(b"\n")[0].endswith((b"/sh", b"/bash", b"env bash")):
+        first_line = path.read_bytes().split(b"\n", 1)[0] if path.is_file() else b""
+        if first_line.startswith(b"#!") and first_line.endswith(b"sh"):
             found.append(str(path))
     return found

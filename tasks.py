@@ -20,7 +20,7 @@ def _list(names: str) -> list[str]:
 # -- the stack ---------------------------------------------------------------------------------------
 
 
-@task(help=ANY_STACK)
+@task(help={**ANY_STACK})
 def init(c: Context, prod: bool = False) -> None:
     """Create missing env files and secrets."""
     session.begin(c, prod, create=True)
@@ -137,7 +137,7 @@ def url(c: Context, json: bool = False, prod: bool = False) -> None:
     views.print_url(session.begin(c, prod), as_json=json)
 
 
-@task(name="open", help=PROD)
+@task(name="open", help={**PROD})
 def open_site(c: Context, prod: bool = False) -> None:
     """Open the site in a browser."""
     from slipway import views

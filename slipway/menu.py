@@ -22,5 +22,5 @@ def menu(**groups: tuple[Task[Any], ...]) -> Collection:
 
     # Invoke has no hook for the order of its list; this is the method that prints the default format.
     # Another tasks file in the same process does not occur: Invoke loads one.
-    Program.list_flat = list_by_group  # type: ignore[method-assign]
+    Program.list_flat = list_by_group  # type: ignore[assignment]
     return Collection(*(task for tasks in groups.values() for task in tasks))

@@ -41,7 +41,7 @@ class World:
         self.name = f"t{secrets.token_hex(4)}"
         self.project = f"{self.name}-{'prod' if prod else 'dev'}"
         self.port = free_port()
-        _copy_checkout(self.root)
+        copy_checkout(self.root)
         chosen = {
             "PROJECT_NAME": self.name,
             "HTTP_PORT" if prod else "WEB_PORT": str(self.port),
@@ -165,7 +165,7 @@ def world(folder: Path, name: str, *, prod: bool, **settings: str) -> Iterator[W
     own.remove()
 
 
-def _copy_checkout(target: Path) -> None:
+def copy_checkout(target: Path) -> None:
     """Copy what a clone would have: tracked files and new ones git does not ignore."""
     listing = subprocess.run(
         ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],

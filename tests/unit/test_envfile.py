@@ -66,10 +66,10 @@ def test_missing_unreadable_and_binary_files_are_told_apart(tmp_path: Path) -> N
     with pytest.raises(SlipwayError, match="SLIP-001"):
         envfile.read(tmp_path / ".env")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(SlipwayError, match="SLIP-002.*directory"):
+    with pytest.raises(SlipwayError, match=r"SLIP-002.*directory"):
         envfile.read(tmp_path / "folder")
     (tmp_path / ".env").write_bytes(b"A=\xff\xfe\n")
-    with pytest.raises(SlipwayError, match="SLIP-002.*UTF-8"):
+    with pytest.raises(SlipwayError, match=r"SLIP-002.*UTF-8"):
         envfile.read(tmp_path / ".env")
 
 

@@ -1,0 +1,123 @@
+"""Compose reads every combination of its files, and keeps the promises that can be read off them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slipway import init
+from slipway.compose import Stack
+from slipway.settings import Settings, load
+from tests.support.world import copy_checkout
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """The settings of a copy of the checkout that has been through ``invoke init``."""
+    root = tmp_path_factory.mktemp("compose") / "kit"
+    copy_checkout(root)
+    init.create_missing(root)
+    found = load(root, environ={})
+    init.record(found)
+    return found
+
+
+def _config(settings: Settings, *, prod: bool) -> dict[str, Any]:
+    argv = Stack(settings, prod, cwd=settings.root).config(as_json=True)
+    done = subprocess.run(argv, cwd=settings.root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "", "Compose warns about something"
+    merged: dict[str, Any] = json.loads(done.stdout)
+    return merged
+
+
+@pytest.mark.parametrize("prod", [False, True], ids=["dev", "prod"])
+@pytest.mark.parametrize(
+    "changes", [{}, {"database": "none"}, {"db_port": 5432}], ids=["default", "no-db", "db-port"]
+)
+def test_compose_reads_every_combination(
+    settings: Settings, prod: bool, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Red when a file does not parse, or uses a variable nobody sets."""
+    monkeypatch.setenv("DB_PORT", str(changes.get("db_port", "")))
+    merged = _config(replace(settings, **changes), prod=prod)
+    assert ("db" in merged["services"]) == (changes.get("database") != "none")
+
+
+@pytest.mark.parametrize("prod", [False, True], ids=["dev", "prod"])
+def test_services_are_those_the_tasks_know(settings: Settings, prod: bool) -> None:
+    """Red when Stack.services and the compose files part ways."""
+    assert set(_config(settings, prod=prod)["services"]) == set(Stack(settings, prod).services())
+
+
+@pytest.mark.parametrize("prod", [False, True], ids=["dev", "prod"])
+def test_every_one_shot_is_waited_for(settings: Settings, prod: bool) -> None:
+    """A one-shot nobody depends on makes a waiting `up` fail with "exited (0)"; red when one appears."""
+    services = _config(settings, prod=prod)["services"]
+    one_shots = {name for name, service in services.items() if service.get("restart") == "no"}
+    adopted = {
+        name
+        for service in services.values()
+        for name, how in service.get("depends_on", {}).items()
+        if how["condition"] == "service_completed_successfully"
+    }
+    assert one_shots == adopted == ({"migrate", "static"} if prod else {"migrate"})
+
+
+@pytest.mark.parametrize("prod", [False, True], ids=["dev", "prod"])
+def test_every_service_that_stays_has_a_health_check_and_log_limits(settings: Settings, prod: bool) -> None:
+    """Red when a new service is added without them."""
+    for name, service in _config(settings, prod=prod)["services"].items():
+        assert service["logging"]["options"].keys() == {"max-size", "max-file"}, name
+        assert service["init"] is True, name
+        if service.get("restart") != "no":
+            assert service["healthcheck"]["test"], name
+
+
+def test_production_is_hardened_throughout(settings: Settings) -> None:
+    """Red when a service forgets one of them."""
+    for name, service in _config(settings, prod=True)["services"].items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["deploy"]["resources"]["limits"].keys() == {"cpus", "memory"}, name
+        assert service.get("restart") in {"unless-stopped", "no"}, name
+        assert bool(service.get("ports")) == (name == "nginx"), name
+
+
+def test_compose_and_the_tasks_read_the_same_from_an_env_file(settings: Settings, tmp_path: Path) -> None:
+    """Red when ``envfile`` accepts a form on which the two parsers differ.
+
+    Every accepted form goes through Compose's own parser and must come out the same.
+    """
+    from slipway import envfile
+    from slipway.errors import SlipwayError
+
+    forms = [
+        "x", "x ", " x", "'x '", '"x "', "x # c", "x#c", "'x' # c", "a'b", 'a"b', "a\\b", "'a\\b'", "'a\\'b'",
+        '"a\\nb"', "a$b", "a$$b", "'a$b'", '"a$b"', "${HOME}", "", " # c", "#c", "'a#b'", "{{secret:x}}",
+        "[a]", "a b", "'a\"b'", "\"a'b\"", "x'", "''", "é", "'two\nlines'", "a=b", "'x'y", "'open",
+    ]  # fmt: skip
+    accepted = 0
+    for number, form in enumerate(forms):
+        path = tmp_path / f"{number}.env"
+        path.write_text(f"VALUE={form}\n")
+        try:
+            ours = envfile.read(path)["VALUE"].value
+        except SlipwayError:
+            continue
+        accepted += 1
+        compose = tmp_path / "compose.yaml"
+        compose.write_text(f"services: {{a: {{image: a, env_file: {number}.env}}}}\n")
+        done = subprocess.run(
+            ["docker", "compose", "-f", str(compose), "config", "--format", "json"],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        theirs = json.loads(done.stdout)["services"]["a"]["environment"]["VALUE"]
+        assert theirs.replace("$$", "$") == ours, form
+    assert accepted >= 25

@@ -1,0 +1,81 @@
+"""What can be said about a build or a start without an engine."""
+
+from __future__ import annotations
+
+import pytest
+
+from slipway.engine import ContainerState
+from slipway.errors import SlipwayError
+from slipway.lifecycle import failing_line, require_consent
+
+_FAILED_BUILD = """\
+#11 [dependencies 3/3] RUN install-dependencies
+#11 0.412 Resolved 14 packages
+#11 0.613 error: no matching distribution for nothing==9
+#11 ERROR: process "/bin/sh -c install-dependencies" did not complete successfully: exit code: 2
+------
+ > [dependencies 3/3] RUN install-dependencies:
+0.613 error: no matching distribution for nothing==9
+------
+failed to solve: process "/bin/sh -c install-dependencies" did not complete successfully: exit code: 2
+"""
+
+
+def test_the_failing_line_is_what_the_step_said() -> None:
+    """Red when BuildKit's own summary is taken for the reason."""
+    assert failing_line(_FAILED_BUILD) == "error: no matching distribution for nothing==9"
+
+
+def test_a_step_that_said_nothing_gives_the_engines_error() -> None:
+    """Red when such a failure has no reason at all."""
+    silent = "#5 [x 1/1] COPY a b\n#5 ERROR: failed to compute cache key: /a: not found\n"
+    assert failing_line(silent) == "failed to compute cache key: /a: not found"
+    assert failing_line("unknown flag: --x\n") == "unknown flag: --x"
+    assert failing_line("") == "no output"
+
+
+def test_nobody_to_ask_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Red when a pipe counts as consent."""
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
+    with pytest.raises(SlipwayError, match=r"SLIP-069.*no terminal"):
+        require_consent("Delete?", yes=False)
+    require_consent("Delete?", yes=True)
+
+
+def test_only_yes_is_consent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Red when Enter deletes."""
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    for answer in ("", "n", "nope", "yep"):
+        monkeypatch.setattr("builtins.input", lambda _question, answer=answer: answer)
+        with pytest.raises(SlipwayError, match="SLIP-069"):
+            require_consent("Delete?", yes=False)
+    monkeypatch.setattr("builtins.input", lambda _question: "Yes")
+    require_consent("Delete?", yes=False)
+
+
+def _state(**changes: object) -> ContainerState:
+    facts = {
+        "id": "1", "name": "shop-dev-web-1", "service": "web", "image": "i", "state": "running", "health": "",
+        "exit_code": 0, "ports": (), "health_output": "", "error": "", "restarts": 0,
+    }  # fmt: skip
+    return ContainerState(**{**facts, **changes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("facts", "ready", "failed", "summary"),
+    [
+        ({}, True, False, "running"),
+        ({"health": "healthy"}, True, False, "healthy"),
+        ({"health": "starting"}, False, False, "starting"),
+        ({"health": "unhealthy"}, False, True, "unhealthy"),
+        ({"state": "exited"}, True, False, "done"),
+        ({"state": "exited", "exit_code": 1}, False, True, "exited (1)"),
+        ({"state": "created"}, False, False, "created"),
+        ({"state": "created", "error": "port is taken"}, False, True, "created"),
+        ({"state": "restarting", "exit_code": 1}, False, True, "restarting"),
+    ],
+)
+def test_states_are_judged(facts: dict[str, object], ready: bool, failed: bool, summary: str) -> None:
+    """Red when a crash counts as ready, or a slow start as failed."""
+    state = _state(**facts)
+    assert (state.ready, state.failed, state.summary) == (ready, failed, summary)

@@ -1,0 +1,67 @@
+"""The runner: what it echoes, what it executes, how it fails."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from invoke.exceptions import Exit
+
+from slipway.errors import SlipwayError
+from slipway.run import Runner
+
+
+def test_commands_are_echoed_on_stderr_and_run(capfd: pytest.CaptureFixture[str]) -> None:
+    """Red when the echo goes to stdout, where it would break `--json`."""
+    Runner().run(["echo", "two words"])
+    out, err = capfd.readouterr()
+    assert (out, err) == ("two words\n", "echo 'two words'\n")
+
+
+def test_a_dry_run_prints_and_runs_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    """Red when a dry run executes: the missing program would raise."""
+    done = Runner(dry=True).run(["no-such-program", "a b"])
+    assert done.returncode == 0
+    assert capfd.readouterr().out == "no-such-program 'a b'\n"
+
+
+def test_a_failing_command_is_an_error_with_its_exit_code() -> None:
+    """Red when `check` is ignored."""
+    with pytest.raises(SlipwayError, match="SLIP-060") as caught:
+        Runner(echo=False).run(["sh", "-c", "exit 3"])
+    assert caught.value.code == 3
+    assert Runner(echo=False).run(["sh", "-c", "exit 3"], check=False).returncode == 3
+
+
+def test_replace_hands_on_the_exit_code_without_words() -> None:
+    """Red when a wrapped command's code becomes 1."""
+    with pytest.raises(Exit) as caught:
+        Runner(echo=False).replace(["sh", "-c", "exit 7"])
+    assert caught.value.code == 7
+    assert not isinstance(caught.value, SlipwayError)
+
+
+def test_a_missing_program_is_named() -> None:
+    """Red when FileNotFoundError reaches the person."""
+    with pytest.raises(SlipwayError, match=r"SLIP-061.*no-such-program"):
+        Runner(echo=False).run(["no-such-program"])
+    assert Runner().capture(["no-such-program"]).returncode == 127
+
+
+def test_capture_answers_within_its_timeout() -> None:
+    """Red when a silent program is waited for without end."""
+    assert Runner().capture(["sleep", "60"], timeout=0.2).returncode == 124
+
+
+def test_capture_with_check_shows_the_last_error_line() -> None:
+    """Red when only the exit code is told."""
+    with pytest.raises(SlipwayError, match="the reason"):
+        Runner().capture(["sh", "-c", "echo first >&2; echo the reason >&2; exit 1"], check=True)
+
+
+def test_an_interrupt_waits_for_the_child_and_ends_in_130() -> None:
+    """Red when the child is left behind, or the traceback shown."""
+    script = "import os, signal; os.kill(os.getppid(), signal.SIGINT)"
+    with pytest.raises(Exit) as caught:
+        Runner(echo=False).run([sys.executable, "-c", f"{script}; import time; time.sleep(0.3)"])
+    assert caught.value.code == 130

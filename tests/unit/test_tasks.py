@@ -1,0 +1,169 @@
+"""The command surface: what is listed, what --dry prints without an engine, what is refused."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from invoke.tasks import Task
+
+import tasks
+from tests.support.world import copy_checkout
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = sorted(tasks.namespace.task_names)
+# Arguments a task cannot do without.
+REQUIRED = {"manage": ["check"], "exec": ["web", "--command", "true"], "inspect": ["web"]}
+
+
+@pytest.fixture(scope="module")
+def kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone nobody has run `init` in."""
+    root = tmp_path_factory.mktemp("kit") / "shop"
+    copy_checkout(root)
+    return root
+
+
+def _invoke(kit: Path, *arguments: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "invoke", *arguments],
+        cwd=kit,
+        env={**os.environ, **({"PATH": path} if path else {})},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_every_promised_task_is_there() -> None:
+    """Red when a task is dropped or renamed."""
+    promised = (
+        "init build up down start stop restart ps logs shell manage migrate makemigrations collectstatic "
+        "createsuperuser test exec stats inspect config images url open prune bases machine"
+    )
+    assert set(promised.split()) <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_task_takes_prod_and_explains_every_flag(name: str) -> None:
+    """Red when a flag is added without help."""
+    task: Task = tasks.namespace[name]  # type: ignore[type-arg]
+    helps = {argument.name: argument.help for argument in task.get_arguments()}
+    assert "prod" in helps
+    assert all(helps.values()), helps
+    assert inspect.getdoc(task)
+
+
+def test_the_list_is_grouped_and_fits_a_screen(kit: Path) -> None:
+    """Red when Invoke's own alphabetical list comes back, or a summary wraps."""
+    shown = _invoke(kit, "--list")
+    lines = shown.stdout.splitlines()
+    assert [line for line in lines if line.endswith(":") and not line.startswith(" ")] == [
+        "stack:", "project:", "look:", "machine:",
+    ]  # fmt: skip
+    assert len(lines) <= 42
+    assert all(len(line) <= 80 for line in lines)
+    assert lines.index(next(x for x in lines if x.startswith("  up "))) < lines.index("project:")
+
+
+def test_the_list_needs_neither_the_docker_sdk_nor_rich(kit: Path) -> None:
+    """What makes it quick; red when a module is imported at the top of tasks.py again."""
+    script = "import sys, tasks; print([m for m in ('docker', 'rich', 'slipway.engine') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], cwd=kit, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("mode", [[], ["--prod"]], ids=["dev", "prod"])
+@pytest.mark.parametrize("name", sorted(set(NAMES) - {"init", "url", "machine"}))
+def test_dry_prints_commands_and_needs_no_docker(
+    kit: Path, tmp_path: Path, name: str, mode: list[str]
+) -> None:
+    """Red when a task asks the engine, or writes a file, in a dry run.
+
+    PATH holds nothing but the Python that runs Invoke: no docker, no git.
+    """
+    before = {str(p) for p in kit.rglob("*") if "__pycache__" not in p.parts}
+    done = _invoke(kit, "--dry", name, *REQUIRED.get(name, []), *mode, path=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    after = {str(p) for p in kit.rglob("*") if "__pycache__" not in p.parts}
+    assert after == before
+    if name != "open":
+        assert done.stdout.startswith("docker "), done.stdout
+
+
+def test_dry_up_prints_the_two_commands_it_would_run(kit: Path) -> None:
+    """Red when the printed command is not the one that runs."""
+    flags = (
+        "docker compose --project-name shop-dev --project-directory . --env-file .slipway/machine.env "
+        "--env-file .env -f compose/base.yaml -f compose/db.yaml -f compose/dev.yaml"
+    )
+    lines = _invoke(kit, "--dry", "up", "--scale", "2").stdout.splitlines()
+    assert lines[-2:] == [
+        f"{flags} build",
+        f"{flags} up --detach --no-build --remove-orphans --scale web=2",
+    ]
+
+
+@pytest.fixture
+def own(kit: Path, tmp_path: Path) -> Path:
+    """A clone of one's own, with what `init` makes."""
+    root = tmp_path / "shop"
+    shutil.copytree(kit, root)
+    assert _invoke(root, "init").returncode == 0
+    return root
+
+
+def test_init_creates_what_is_missing_and_overwrites_nothing(kit: Path, tmp_path: Path) -> None:
+    """Red when an existing file is written again."""
+    root = tmp_path / "shop"
+    shutil.copytree(kit, root)
+    (root / "app.env").write_text("MINE=1\n")
+    first = _invoke(root, "init")
+    assert first.returncode == 0, first.stderr
+    assert "created .env" in first.stderr and "app.env (" not in first.stderr.replace("app.env.example", "")
+    assert (root / "app.env").read_text() == "MINE=1\n"
+    before = {p: p.read_bytes() for p in [*root.glob("*.env"), root / ".env", *(root / "secrets").iterdir()]}
+    second = _invoke(root, "init")
+    assert second.returncode == 0 and "created" not in second.stderr
+    assert {p: p.read_bytes() for p in before} == before
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "code"),
+    [
+        (".env", "WEB_PORT=http\n", "SLIP-006"),
+        (".env", "what is this\n", "SLIP-003"),
+        (".env", "PROJECT_NAME=a$b\n", "SLIP-004"),
+        (".env", "PROJECT_ROOT=missing\n", "SLIP-007"),
+        (".env", b"WEB_PORT=\xff\n", "SLIP-002"),
+    ],
+)
+def test_a_bad_env_file_ends_in_one_message(own: Path, file: str, text: str | bytes, code: str) -> None:
+    """Red when a bad value ends in a traceback or in exit code 0."""
+    (own / file).write_bytes(text if isinstance(text, bytes) else text.encode())
+    done = _invoke(own, "ps")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"{code}: "), done.stderr
+    assert "\n  fix: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_missing_env_file_names_init(own: Path) -> None:
+    """Red when another task creates it silently, or fails in Compose."""
+    (own / ".env").unlink()
+    done = _invoke(own, "ps")
+    assert (done.returncode, done.stderr.split(":")[0]) == (1, "SLIP-001")
+    assert "invoke init" in done.stderr
+
+
+def test_an_unknown_task_is_named(kit: Path) -> None:
+    """Invoke's own message; red when it becomes a traceback."""
+    done = _invoke(kit, "dance")
+    assert done.returncode == 1
+    assert "dance" in done.stderr and "Traceback" not in done.stderr
