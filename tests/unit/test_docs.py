@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import shlex
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,6 @@ _FENCE = re.compile(
 _SPAN = re.compile(r"`([^`\n]+)`")
 _LINK = re.compile(r"!?\[[^\]]*\]\((?P<markdown>[^)\s]+)\)|(?:src|srcset|href)=\"(?P<html>[^\"]+)\"")
 _INVOKE = re.compile(r"(?:^|[\s(;&])((?:\./bootstrap )?invoke(?: .*)?)$")
-_NOX = re.compile(r"\bnox ((?:-s [\w\"'(),= -]+?|-t \w+))(?= --|[^\w\"'(),= -]|$)", re.MULTILINE)
 # Where one command of a line ends.
 _END = {"|", "||", "&&", ";", ">", ">>", "<", "&", ")"}
 _DOCKER_COMMANDS = (
@@ -96,6 +96,15 @@ def _code(text: str) -> Iterator[str]:
     yield from (span.replace("\\|", "|") for span in _SPAN.findall(_FENCE.sub("", text)))
 
 
+def nox_names(text: str) -> Iterator[tuple[str, str]]:
+    """``-s`` or ``-t`` and each name after it, of every ``nox`` call in a page's code."""
+    for code in _code(text):
+        for call in re.findall(r"\bnox (-[st] .*)", code):
+            option, *words = shlex.split(call, comments=True)
+            names = words[: words.index("--")] if "--" in words else words
+            yield from ((option, name) for name in names)
+
+
 def check_command(argv: list[str]) -> None:
     """Let Invoke itself parse ``argv``. Raises ``ParseError`` for a task or a flag that does not exist."""
     program = Program(namespace=tasks.namespace)
@@ -154,18 +163,32 @@ def test_wrong_commands_are_refused(command: str) -> None:
         check_command(command.split())
 
 
-def test_every_session_that_is_named_exists() -> None:
+@pytest.fixture(scope="module")
+def sessions() -> dict[str, set[str]]:
+    """The sessions as nox itself lists them, those that run by default and the others, with their tags."""
+    argv = [sys.executable, "-m", "nox", "--list", "--nocolor", "--noxfile", str(ROOT / "noxfile.py")]
+    listing = subprocess.run(argv, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    lines = re.findall(r"^[*-] (\S+)(?: \[(.*?)\])? ->", listing, re.MULTILINE)
+    return {session: set(re.findall(r"\w+", tags)) for session, tags in lines}
+
+
+def _by_name(sessions: Iterable[str]) -> set[str]:
+    """What may stand after -s: a session, or all of its parametrisations."""
+    return {word for session in sessions for word in (session, session.partition("(")[0])}
+
+
+def test_every_session_that_is_named_exists(sessions: dict[str, set[str]]) -> None:
     """Red when a nox session or tag is renamed and a page is not."""
-    tree = ast.parse(_page(ROOT / "noxfile.py"))
-    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
-    sessions = {f.name for f in functions if any("nox.session" in ast.unparse(d) for d in f.decorator_list)}
-    tags = set(re.findall(r"tags=\[['\"](\w+)['\"]\]", ast.unparse(tree)))
-    named = [(path.name, words) for path in PAGES for words in _NOX.findall(_page(path))]
-    assert named
-    for page, words in named:
-        option, _, names = words.partition(" ")
-        wanted = {re.split(r"[(\"']", name)[0] for name in shlex.split(names) if name}
-        assert wanted <= (sessions if option == "-s" else tags), f"{page}: nox {words}"
+    valid = {"-s": _by_name(sessions), "-t": set().union(*sessions.values())}
+    named = [(path.name, *found) for path in PAGES for found in nox_names(_page(path))]
+    assert {option for _, option, _ in named} == {"-s", "-t"}
+    assert [entry for entry in named if entry[2] not in valid[entry[1]]] == []
+
+
+def test_readme_says_what_each_session_proves(sessions: dict[str, set[str]]) -> None:
+    """Red when a session is added and README's table does not have it."""
+    named = {name for row in table("What is tested") for _, name in nox_names(row[0])}
+    assert [session for session in sessions if not _by_name([session]) & named] == []
 
 
 def test_readme_lists_every_task_once() -> None:
@@ -209,3 +232,17 @@ def test_the_index_lists_every_page() -> None:
     index = ROOT / "docs" / "README.md"
     linked = {(index.parent / m["markdown"]).resolve() for m in _LINK.finditer(_page(index)) if m["markdown"]}
     assert set(PAGES) - {README, index} <= linked
+
+
+def test_every_volume_and_network_is_explained() -> None:
+    """Red when a Compose file gets a volume or a network that its page does not name."""
+    for kind, name_in_page in (("volumes", "_{}`"), ("networks", "`{}`")):
+        text = _page(ROOT / "docs" / f"{kind}.md")
+        names = {
+            name
+            for path in (ROOT / "compose").glob("*.yaml")
+            for section in re.findall(rf"^{kind}:\n((?:(?:  .*)?\n)+)", _page(path) + "\n", re.MULTILINE)
+            for name in re.findall(r"^  ([\w-]+):", section, re.MULTILINE)
+        }
+        assert names
+        assert [name for name in sorted(names) if name_in_page.format(name) not in text] == []
