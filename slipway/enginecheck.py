@@ -71,7 +71,7 @@ def probe(runner: Runner) -> Probe:
     complaint = done.stderr.strip()
     detail = complaint.splitlines()[0] if complaint else "it said nothing"
     if "context not found" in complaint or "is not found on the file system" in complaint:
-        return Probe("unknown-context", detail=detail)
+        return Probe("unknown-context", detail=detail.partition(": open ")[0])
     state = "denied" if "permission denied" in complaint else "silent"
     return Probe(state, endpoint_in_use(runner), detail)
 
