@@ -12,6 +12,7 @@ from tests.support.world import World, world
 
 # Not root and not the usual 1000: that files belong to the person shows only when the ids are unusual.
 PERSON = 12345
+RELEASE = "smoke-1"
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def dev(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 def prod(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[World]:
     """The production stack, running."""
     folder = tmp_path_factory.mktemp("prod")
-    with world(folder, request.module.__name__, prod=True) as own:
+    with world(folder, request.module.__name__, prod=True, RELEASE=RELEASE) as own:
         own.invoke("up")
         yield own
         _keep_failures(own, request)

@@ -133,6 +133,8 @@ def test_unknown_services_and_empty_commands_are_named(dev: World) -> None:
     _refused(dev, "manage", "'unfinished", code="SLIP-071")
     _refused(dev, "up", "--scale", "many", code="SLIP-068")
     _refused(dev, "inspect", "migrat", code="SLIP-067")
+    # The engine-wide kind has its own question, and nobody is here to answer it.
+    _refused(dev, "prune", "--system", code="SLIP-069")
 
 
 def test_no_engine_wrong_context_and_unreachable_host_are_told_apart(dev: World) -> None:

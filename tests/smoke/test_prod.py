@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from tests.smoke.conftest import RELEASE
 from tests.support.polling import eventually
 from tests.support.site import Site, png
 from tests.support.world import World, docker
@@ -39,7 +40,9 @@ def site(prod: World) -> Iterator[Site]:
 def test_the_page_answers_and_names_its_release(prod: World, site: Site) -> None:
     """Red when nginx has no upstream, or RELEASE does not reach the image."""
     assert site.get("/").status_code == 200
-    assert site.release()
+    assert site.release() == RELEASE
+    labels = json.loads(docker("inspect", f"{prod.project}-web"))[0]["Config"]["Labels"]
+    assert labels["org.opencontainers.image.version"] == RELEASE
 
 
 def test_hashed_admin_css_is_cached_for_long_and_compressed(site: Site) -> None:
