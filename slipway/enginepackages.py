@@ -15,7 +15,7 @@ from slipway.run import Runner
 __all__ = ["Plan", "advice", "install", "plan"]
 
 # From the newer release, on a Debian that is too old to have them. Nothing else may come from there:
-# with runc or tini in this list apt would replace libc6 (Debian 12 has both, recent enough).
+# runc and tini would want the newer libc6 (Debian 12's own are recent enough).
 PINNED = ("docker.io", "docker-cli", "docker-compose", "docker-buildx", "containerd")
 DEBIAN = (*PINNED, "iptables", "ca-certificates")
 UBUNTU = ("docker.io", "docker-compose-v2", "docker-buildx", "iptables", "ca-certificates")

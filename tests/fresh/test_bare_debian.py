@@ -17,7 +17,7 @@ def test_one_command_serves_the_site(bare: Machine) -> None:
 
 
 def test_nothing_but_the_engine_comes_from_a_newer_release(bare: Machine, release: str) -> None:
-    """Red when runc joins enginepackages.PINNED (apt then takes libc6 along), or the pins go."""
+    """Red when the pins go; with runc among PINNED the installation fails, for it wants a newer libc6."""
     versions = bare.run("dpkg-query", "-W", "-f", "${Package} ${Version}\n", "docker.io", "libc6", "runc")
     installed = dict(line.split() for line in versions.stdout.splitlines())
     own_libc = {"12": "2.36", "13": "2.41"}[release]
