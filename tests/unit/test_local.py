@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -110,3 +111,22 @@ def test_a_missing_secret_is_named(project: Settings) -> None:
     with pytest.raises(SlipwayError) as caught:
         local.up(project, Recorder())
     assert caught.value.slip_code == "SLIP-010"
+
+
+def test_a_taken_port_is_named_where_no_engine_answers(
+    project: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Red when ports.check lets the missing engine's own error through."""
+
+    def no_engine(port: int) -> None:
+        raise SlipwayError("SLIP-062", "no engine", "")
+
+    monkeypatch.setattr("slipway.engine.publisher", no_engine)
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        taken = holder.getsockname()[1]
+        with pytest.raises(SlipwayError) as caught:
+            local.up(replace(project, web_port=taken), Recorder())
+    assert caught.value.slip_code == "SLIP-063"
+    assert str(taken) in caught.value.problem
