@@ -32,8 +32,8 @@ def manage(
     """Run ``manage.py`` of the working directory, as ``uid`` if given; output captured, no check made."""
     if not Path("manage.py").is_file():
         raise StaticError(
-            f"SLIP-057: there is no manage.py in {Path.cwd()}\n"
-            "  fix: set MANAGE_DIR to its folder, relative to the project's root"
+            f"SLIP-057: there is no manage.py in {Path.cwd()}; fix: "
+            "set MANAGE_DIR to its folder, relative to the project's root"
         )
     as_user: dict[str, Any] = {} if uid is None else {"user": uid, "group": uid, "extra_groups": []}
     return subprocess.run(
@@ -59,8 +59,8 @@ def require_success(result: subprocess.CompletedProcess[str]) -> None:
         command = " ".join(result.args[1:])
         raise StaticError(
             "SLIP-057: the settings do not import, or the command fails, with app.env and app.prod.env"
-            " as its environment\n"
-            f"  fix: make `{command}` work without other services; or COLLECTSTATIC=start, or skip\n"
+            " as its environment; fix: "
+            f"make `{command}` work without other services; or COLLECTSTATIC=start, or skip\n"
             f"  {command}: {lines[-1].strip() if lines else f'exit code {result.returncode}'}"
         )
 
@@ -74,14 +74,14 @@ def static_root(diffsettings: str) -> Path:
     value = ast.literal_eval(values[-1]) if values else None
     if not value:
         raise StaticError(
-            "SLIP-057: the project sets no STATIC_ROOT, so there is no place to collect into\n"
-            '  fix: set it, e.g. STATIC_ROOT = BASE_DIR / "staticfiles"; or COLLECTSTATIC=skip'
+            "SLIP-057: the project sets no STATIC_ROOT, so there is no place to collect into; fix: "
+            'set it, e.g. STATIC_ROOT = BASE_DIR / "staticfiles"; or COLLECTSTATIC=skip'
         )
     root = Path(os.path.abspath(value))  # noqa: PTH100 - resolve() would follow links the project wants
     if root in (Path.cwd(), *Path.cwd().parents):
         raise StaticError(
-            f"SLIP-057: STATIC_ROOT is {root}, which holds the project itself\n"
-            '  fix: give it a folder of its own, e.g. BASE_DIR / "staticfiles"'
+            f"SLIP-057: STATIC_ROOT is {root}, which holds the project itself; fix: "
+            'give it a folder of its own, e.g. BASE_DIR / "staticfiles"'
         )
     return root
 

@@ -68,8 +68,8 @@ def collect_now() -> Path:
     root = static_root(settings.stdout)
     if not os.access(root, os.W_OK):
         raise StaticError(
-            f"SLIP-057: COLLECTSTATIC=start, but STATIC_ROOT ({root}) is not writable for uid {os.getuid()}\n"
-            f"  fix: set STATIC_ROOT to {VOLUME}, the volume nginx serves; or COLLECTSTATIC=build"
+            f"SLIP-057: COLLECTSTATIC=start, but STATIC_ROOT ({root}) is not writable for uid {os.getuid()};"
+            f" fix: set STATIC_ROOT to {VOLUME}, the volume nginx serves; or COLLECTSTATIC=build"
         )
     require_success(manage("collectstatic", "--noinput"))
     precompress(root)
