@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from pip._internal.models.index import PyPI
-
 from slipway.mirrors import debian_mirror, pip_index
 
-# Where this machine's own packages come from; pip knows its default, so that no address stands here.
-INDEX = (pip_index() or PyPI.simple_url).rstrip("/")
+
+def _default_index() -> str:
+    """Ask pip for the index it uses unconfigured, so that no address stands here."""
+    script = "from pip._internal.models.index import PyPI; print(PyPI.simple_url)"
+    command = ["uv", "run", "--quiet", "--no-project", "--with", "pip", "python", "-c", script]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+# Where this machine's own packages come from.
+INDEX = (pip_index() or _default_index()).rstrip("/")
 
 
 class Mirror:
