@@ -286,12 +286,12 @@ def networks(c: Context, json: bool = False, prod: bool = False) -> None:
 # -- the machine -------------------------------------------------------------------------------------
 
 
-@task(help={**ANY_STACK, **JSON, "build": "build the stand-ins from Debian packages, even if present"})
-def bases(c: Context, build: bool = False, json: bool = False, prod: bool = False) -> None:
+@task(help={**ANY_STACK, **JSON, "force": "build stand-ins afresh, with Debian's newest packages"})
+def bases(c: Context, force: bool = False, json: bool = False, prod: bool = False) -> None:
     """Base images: present, else pulled, else built."""
     from slipway import machineviews
 
-    machineviews.bases(session.begin(c, prod, create=True), force=build, as_json=json)
+    machineviews.bases(session.begin(c, prod, create=True), force=force, as_json=json)
 
 
 @task(help={**ANY_STACK, **JSON})

@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable
 
 __all__ = [
-    "boolean", "choice", "count", "cpus", "duration", "integer", "matching", "network", "port", "size",
+    "address", "choice", "count", "cpus", "duration", "integer", "matching", "network",
+    "optional_count", "optional_port", "port", "seconds", "size",
     "text", "words",
 ]  # fmt: skip
 
@@ -70,9 +71,9 @@ def optional_port(value: str) -> int | None:
     return port(value) if value else None
 
 
-def boolean(value: str) -> bool:
-    """``1`` or ``0``."""
-    return choice("0", "1")(value) == "1"
+def optional_count(value: str) -> int | None:
+    """A whole number of at least 1, or nothing."""
+    return count(value) if value else None
 
 
 size = matching(r"[1-9][0-9]*[kmgKMG]", "a size with a unit, k, m or g")

@@ -167,11 +167,11 @@ def world(folder: Path, name: str, *, prod: bool, **settings: str) -> Iterator[W
 
 def copy_checkout(target: Path) -> None:
     """Copy what a clone would have: tracked files and new ones git does not ignore."""
-    listing = subprocess.run(
-        ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        capture_output=True, check=False,
-    )  # fmt: skip
-    if listing.returncode == 0:
+    if shutil.which("git") and (ROOT / ".git").exists():
+        listing = subprocess.run(
+            ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            capture_output=True, check=True,
+        )  # fmt: skip
         names = [n for n in listing.stdout.decode().split("\0") if n]
     else:
         # A copy without git (as in `fresh`): everything but what the kit and its tools wrote.
