@@ -21,10 +21,13 @@ _MANAGE = ("python", "manage.py")
 def words(text: str, remainder: str) -> list[str]:
     """The words of a task's argument and of what follows ``--`` on Invoke's command line.
 
+    ``remainder`` is Invoke's: the words joined by spaces, quotes lost; so they are taken from this
+    process's arguments where those are what it was made of.
     Raises ``SlipwayError`` SLIP-071 for an unfinished quote.
     """
+    after = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
     try:
-        return shlex.split(text) + shlex.split(remainder)
+        return shlex.split(text) + (after if " ".join(after) == remainder else shlex.split(remainder))
     except ValueError as bad:
         raise SlipwayError(
             "SLIP-071", f"the command cannot be split into words: {bad}", "close the quote"

@@ -27,6 +27,11 @@ class Stack:
         self.project = settings.project(prod)
         self._cwd = cwd or Path.cwd()
 
+    @property
+    def secrets_file(self) -> str:
+        """The compose file that mounts the secrets folder, which ``init.record`` writes."""
+        return f".slipway/secrets-{'prod' if self.prod else 'dev'}.yaml"
+
     def files(self) -> list[str]:
         """The compose files of this stack, relative to the kit's folder, in merge order."""
         settings, mode = self.settings, "prod" if self.prod else "dev"
@@ -36,13 +41,16 @@ class Stack:
         chosen += [f"compose/{mode}.yaml"]
         chosen += ["compose/prod-db.yaml"] if database and self.prod else []
         chosen += ["compose/db-port.yaml"] if database and not self.prod and settings.db_port else []
-        return [*chosen, *settings.overlays]
+        return [*chosen, self.secrets_file, *settings.overlays]
 
     def services(self) -> list[str]:
         """The names of this stack's own services, those a person may name on the command line."""
-        names = ["db"] if self.settings.database == "postgres" else []
-        names += ["migrate", "web"]
-        return [*names, "static", "nginx"] if self.prod else names
+        database = ["db"] if self.settings.database == "postgres" else []
+        return [*database, *self.project_services(), *(["nginx"] if self.prod else [])]
+
+    def project_services(self) -> list[str]:
+        """Those that run the project's image: its code, its variables, its secrets."""
+        return ["migrate", "web", *(["static"] if self.prod else [])]
 
     def command(self, *arguments: str) -> list[str]:
         """``docker compose`` with this stack's flags, then ``arguments``."""
@@ -124,7 +132,7 @@ class Stack:
             flags += ["--env", name]
         inner = list(command)
         if running:
-            prefix = list(ENTRYPOINT) if service in {"web", "migrate", "static"} else []
+            prefix = list(ENTRYPOINT) if service in self.project_services() else []
             return self.command("exec", *flags, service, *prefix, *inner)
         # A one-off container passes the image's entrypoint by itself, and starts what it depends on.
         return self.command("run", "--rm", *flags, service, *inner)

@@ -8,9 +8,10 @@ import shutil
 from pathlib import Path
 
 from slipway import envfile, mirrors, secretfiles
+from slipway.compose import Stack
 from slipway.errors import SlipwayError
 from slipway.output import note
-from slipway.settings import Settings, load, record_machine, settings_file
+from slipway.settings import Settings, load, record_machine, settings_file, write_if_changed
 
 __all__ = ["check", "create_missing", "record"]
 
@@ -51,8 +52,12 @@ def check(settings: Settings, prod: bool) -> None:
 
 
 def record(settings: Settings) -> None:
-    """Write what Compose must know of this host and checkout: ids, place, build secrets."""
+    """Write what Compose must know of this host and checkout: ids, place, secrets, build secrets."""
     mirrors.write_build_secrets(settings.root / ".slipway" / "build")
+    for stack in (Stack(settings, prod=False), Stack(settings, prod=True)):
+        folder = settings.path(settings.secrets_dir)
+        text = secretfiles.overlay(folder, "${SECRETS_DIR:-secrets}", stack.project_services())
+        write_if_changed(settings.root / stack.secrets_file, text)
     digest = hashlib.sha256()
     for name in (settings.app_env, settings.app_prod_env):
         path = settings.path(name)

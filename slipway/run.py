@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -53,6 +54,9 @@ class Runner:
             # next `up` repairs); leaving it behind half way would not.
             process.wait()
             raise Exit("interrupted", INTERRUPTED) from None
+        if code == -signal.SIGPIPE:
+            # Whoever read the output has seen enough (`| head`): no error, as in any shell pipe.
+            raise Exit(code=128 + signal.SIGPIPE)
         if check and code != 0:
             raise SlipwayError(
                 "SLIP-060",

@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from slipway import envfile
 from slipway.errors import SlipwayError
 
-__all__ = ["GENERATED", "check", "create_missing", "fill_in"]
+__all__ = ["GENERATED", "check", "create_missing", "fill_in", "overlay"]
 
 GENERATED = ("postgres_password", "secret_key")
 
 _REFERENCE = re.compile(r"\{\{\s*secret:([A-Za-z0-9_.-]+)\s*\}\}")
 _MOUNTED = re.compile(r"^/run/secrets/([A-Za-z0-9_.-]+)$")
+_FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 _SECRET_NAME = re.compile(r"(^|_)(SECRET|PASSWORD|PASSWD|TOKEN|SECRET_KEY|API_KEY)$")
 _PLACEHOLDERS = {
     "changeme", "change-me", "change_me", "changethis", "change-this", "secret", "password", "passw0rd",
@@ -45,6 +46,23 @@ def create_missing(folder: Path) -> list[Path]:
         draft.replace(path)
         created.append(path)
     return created
+
+
+def overlay(folder: Path, variable: str, services: Sequence[str]) -> str:
+    """A compose file that mounts every file of ``folder`` into ``services``, as /run/secrets/NAME.
+
+    ``variable`` is the Compose expression for the folder. Files, not environment variables:
+    ``docker inspect`` shows a path and nothing more.
+    """
+    names = sorted(path.name for path in folder.glob("[!.]*") if _FILE_NAME.fullmatch(path.name))
+    lines = ["# Written by Slipway: every file of the secrets folder, for the project's containers."]
+    lines += ["services:"]
+    for service in services:
+        lines += [f"  {service}:", f"    secrets: [{', '.join(names)}]"]
+    lines += ["secrets:"]
+    for name in names:
+        lines += [f"  {name}:", f"    file: {variable}/{name}"]
+    return "\n".join(lines) + "\n"
 
 
 def check(folder: Path, entries: Mapping[str, envfile.Entry]) -> None:

@@ -120,7 +120,6 @@ class Settings:
     )  # fmt: skip
     trusted_proxy: str = _setting("TRUSTED_PROXY", "127.0.0.1/32", values.network, "10.0.0.0/8")
     log_format: str = _setting("LOG_FORMAT", "json", values.choice("json", "text"))
-    live_path: str = _setting("HEALTH_LIVE_PATH", "/healthz/live", _URL_PATH)
     ready_path: str = _setting("HEALTH_READY_PATH", "/healthz/ready", _URL_PATH)
 
     test_command: tuple[str, ...] = _setting("TEST_COMMAND", "python manage.py test", values.words)
@@ -222,13 +221,18 @@ def record_machine(root: Path, facts: Mapping[str, str]) -> None:
     path = root / MACHINE_FILE
     before = {e.name: e.value for e in envfile.read(path).values()} if path.exists() else {}
     after = {**before, **facts}
-    if after == before:
-        return
-    path.parent.mkdir(exist_ok=True)
     lines = ["# Written by Slipway about this machine and checkout; .env has the last word."]
     lines += [f"{name}={envfile.quote(value)}" for name, value in sorted(after.items())]
+    write_if_changed(path, "\n".join(lines) + "\n")
+
+
+def write_if_changed(path: Path, text: str) -> None:
+    """Write ``text`` atomically, so that nobody reads half a file; an equal one is left alone."""
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return
+    path.parent.mkdir(exist_ok=True)
     draft = path.with_name(f"{path.name}.{os.getpid()}")
-    draft.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    draft.write_text(text, encoding="utf-8")
     draft.replace(path)
 
 

@@ -79,6 +79,33 @@ def test_every_service_that_stays_has_a_health_check_and_log_limits(settings: Se
             assert service["healthcheck"]["test"], name
 
 
+@pytest.mark.parametrize("prod", [False, True], ids=["dev", "prod"])
+def test_every_file_of_the_secrets_folder_reaches_the_project(settings: Settings, prod: bool) -> None:
+    """Red when only the generated ones are mounted, or nginx gets any."""
+    own = settings.path(settings.secrets_dir) / "mail_password"
+    own.write_text("a-secret-of-the-project")
+    try:
+        init.record(settings)
+        services = _config(settings, prod=prod)["services"]
+    finally:
+        own.unlink()
+        init.record(settings)
+    mounted = {name: {s["source"] for s in service.get("secrets", [])} for name, service in services.items()}
+    everything = {"mail_password", "postgres_password", "secret_key"}
+    for name in Stack(settings, prod).project_services():
+        assert mounted[name] == everything, name
+    assert mounted["db"] == {"postgres_password"}
+    assert mounted.get("nginx", set()) == set()
+
+
+def test_only_a_managed_database_gives_the_data_network_a_route(settings: Settings) -> None:
+    """Red when `migrate` cannot reach a managed database, or `db` has a way out."""
+    with_db = _config(settings, prod=True)["networks"]["data"]
+    without = _config(replace(settings, database="none"), prod=True)["networks"]["data"]
+    assert with_db["internal"] is True
+    assert not without.get("internal")
+
+
 def test_production_is_hardened_throughout(settings: Settings) -> None:
     """Red when a service forgets one of them."""
     for name, service in _config(settings, prod=True)["services"].items():

@@ -65,3 +65,11 @@ def test_an_interrupt_waits_for_the_child_and_ends_in_130() -> None:
     with pytest.raises(Exit) as caught:
         Runner(echo=False).run([sys.executable, "-c", f"{script}; import time; time.sleep(0.3)"])
     assert caught.value.code == 130
+
+
+def test_a_reader_that_left_is_no_error() -> None:
+    """Red when `invoke … | head` ends in a SLIP message."""
+    with pytest.raises(Exit) as caught:
+        Runner(echo=False).run(["sh", "-c", "kill -PIPE $$"])
+    assert caught.value.code == 141
+    assert not isinstance(caught.value, SlipwayError)

@@ -101,7 +101,8 @@ def test_dry_up_prints_the_two_commands_it_would_run(kit: Path) -> None:
     """Red when the printed command is not the one that runs."""
     flags = (
         "docker compose --project-name shop-dev --project-directory . --env-file .slipway/machine.env "
-        "--env-file .env -f compose/base.yaml -f compose/db.yaml -f compose/dev.yaml"
+        "--env-file .env -f compose/base.yaml -f compose/db.yaml -f compose/dev.yaml "
+        "-f .slipway/secrets-dev.yaml"
     )
     lines = _invoke(kit, "--dry", "up", "--scale", "2").stdout.splitlines()
     assert lines[-2:] == [
