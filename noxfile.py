@@ -48,7 +48,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check", *PYTHON_FILES)
     session.run("mypy")
     session.run("hadolint", "Dockerfile", *map(str, sorted(ROOT.glob("docker/bases/**/*Dockerfile"))))
-    session.run("shellcheck", *SHELL_FILES, *_shell_scripts())
+    session.run("shellcheck", "--external-sources", *SHELL_FILES, *_shell_scripts())
     # The two tools that read these files at run time are the ones to judge them.
     session.run("pytest", "--quiet", "tests/lint")
     session.run("pytest", "--quiet", "tests/nginx", "-k", "configuration_is_clean")
