@@ -78,7 +78,7 @@ wsgi_app = server_target()
 worker_class = worker_for(wsgi_app)
 bind = "0.0.0.0:8000"
 
-workers = whole_number("WEB_CONCURRENCY", default_workers())
+workers = whole_number("WEB_WORKERS", default_workers())
 threads = whole_number("WEB_THREADS", 4)
 
 # Longer than the 60 s for which nginx keeps an idle upstream connection: whoever closes first must be

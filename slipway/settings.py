@@ -124,7 +124,7 @@ class Settings:
 
     test_command: tuple[str, ...] = _setting("TEST_COMMAND", "python manage.py test", values.words)
     web_replicas: int = _setting("WEB_REPLICAS", "1", values.count)
-    web_concurrency: int | None = _setting("WEB_CONCURRENCY", "", values.optional_count, "3")
+    web_workers: int | None = _setting("WEB_WORKERS", "", values.optional_count, "3")
     web_threads: int = _setting("WEB_THREADS", "4", values.count)
     web_memory: str = _setting("WEB_MEMORY", "512m", values.size)
     web_cpus: float = _setting("WEB_CPUS", "1.0", values.cpus)

@@ -24,7 +24,7 @@ def configured(monkeypatch: pytest.MonkeyPatch) -> Any:
         workers.SUPPORTED_WORKERS = supported  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, "gunicorn", ModuleType("gunicorn"))
         monkeypatch.setitem(sys.modules, "gunicorn.workers", workers)
-        for name in ("WEB_CONCURRENCY", "WEB_THREADS", "SERVER_TARGET"):
+        for name in ("WEB_WORKERS", "WEB_THREADS", "SERVER_TARGET"):
             monkeypatch.delenv(name, raising=False)
         for name, value in {"SERVER_TARGET": "config.wsgi:application", **environment}.items():
             monkeypatch.setenv(name, value)
@@ -66,15 +66,15 @@ def test_a_large_host_without_a_limit_does_not_start_dozens(
 
 
 def test_the_environment_decides_when_it_says(configured: Any) -> None:
-    """Red when WEB_CONCURRENCY or WEB_THREADS is ignored."""
-    result = configured(WEB_CONCURRENCY="7", WEB_THREADS="2")
+    """Red when WEB_WORKERS or WEB_THREADS is ignored."""
+    result = configured(WEB_WORKERS="7", WEB_THREADS="2")
     assert (result["workers"], result["threads"]) == (7, 2)
 
 
 @pytest.mark.parametrize(
     ("environment", "reason"),
     [
-        ({"WEB_CONCURRENCY": "many"}, "WEB_CONCURRENCY='many' is not a number"),
+        ({"WEB_WORKERS": "many"}, "WEB_WORKERS='many' is not a number"),
         ({"WEB_THREADS": "0"}, "WEB_THREADS='0'"),
         ({"SERVER_TARGET": ""}, "SERVER_TARGET is empty"),
     ],
