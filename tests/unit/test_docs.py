@@ -248,3 +248,11 @@ def test_every_volume_and_network_is_explained() -> None:
         }
         assert names
         assert [name for name in sorted(names) if name_in_page.format(name) not in text] == []
+
+
+def test_the_architecture_page_names_every_module() -> None:
+    """Red when a module of slipway/ is added, renamed or removed without it."""
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    named = set(re.findall(r"`(\w+\.py)`", page[: page.index("## Files a user owns")]))
+    modules = {path.name for path in (ROOT / "slipway").glob("*.py")} - {"__init__.py"}
+    assert named - {"tasks.py", "noxfile.py"} == modules
