@@ -76,7 +76,7 @@ def start(c: Context, services: str = "", prod: bool = False) -> None:
     """Start stopped containers."""
     from slipway import lifecycle
 
-    lifecycle.start(session.begin(c, prod), _list(services))
+    lifecycle.change(session.begin(c, prod), "start", _list(services))
 
 
 @task(help={**PROD, **SERVICES})
@@ -84,7 +84,7 @@ def stop(c: Context, services: str = "", prod: bool = False) -> None:
     """Stop containers without removing them."""
     from slipway import lifecycle
 
-    lifecycle.stop(session.begin(c, prod), _list(services))
+    lifecycle.change(session.begin(c, prod), "stop", _list(services))
 
 
 @task(help={**PROD, **SERVICES})
@@ -92,7 +92,7 @@ def restart(c: Context, services: str = "", prod: bool = False) -> None:
     """Restart containers."""
     from slipway import lifecycle
 
-    lifecycle.restart(session.begin(c, prod), _list(services))
+    lifecycle.change(session.begin(c, prod), "restart", _list(services))
 
 
 @task(help={**PROD, **JSON, "all": "stopped and finished containers too"})

@@ -13,7 +13,7 @@ from slipway.session import Session
 from slipway.settings import record_machine
 from slipway.views import service_rows, url
 
-__all__ = ["build", "down", "ensure_bases", "restart", "start", "stop", "up"]
+__all__ = ["build", "change", "down", "ensure_bases", "require_consent", "up"]
 
 _SHOWN_LINES = 25
 _SEARCHED_LINES = 400
@@ -26,10 +26,15 @@ def build(session: Session, services: Sequence[str] = (), *, no_cache: bool = Fa
     Raises ``SlipwayError`` SLIP-050 with the failing line when the build fails, and what
     ``machine``, ``bases`` and ``init.check`` raise.
     """
+    session.check_services(services)
+    _check(session)
+    _build(session, services, no_cache=no_cache)
+
+
+def _build(session: Session, services: Sequence[str] = (), *, no_cache: bool = False) -> None:
     stack, runner = session.stack, session.runner
     if not runner.dry:
         _prepare(session)
-    session.check_services(services)
     if runner.run(stack.build(services, no_cache=no_cache), check=False).returncode == 0:
         return
     # The same build again, told to print line by line: what succeeded is cached, the rest fails at once.
@@ -50,12 +55,11 @@ def up(session: Session, *, scale: str, no_build: bool, as_json: bool) -> None:
     """
     stack, runner, settings = session.stack, session.runner, session.settings
     replicas = _replicas(scale) if scale else None
+    _check(session)
     if not runner.dry:
-        enginecheck.check_versions(runner)
-        init.check(settings, stack.prod)
         _check_ports(session)
     if not no_build:
-        build(session)
+        _build(session)
     started = runner.run(stack.up(scale=replicas), check=False).returncode == 0
     if runner.dry:
         return
@@ -112,19 +116,10 @@ def down(session: Session, *, volumes: bool, yes: bool) -> None:
         runner.run(["docker", "image", "prune", "--force", "--filter", project_filter])
 
 
-def start(session: Session, services: Sequence[str]) -> None:
-    """Start stopped containers."""
-    _lifecycle(session, "start", services)
-
-
-def stop(session: Session, services: Sequence[str]) -> None:
-    """Stop containers and keep them."""
-    _lifecycle(session, "stop", services)
-
-
-def restart(session: Session, services: Sequence[str]) -> None:
-    """Restart containers."""
-    _lifecycle(session, "restart", services)
+def change(session: Session, verb: str, services: Sequence[str]) -> None:
+    """``start``, ``stop`` or ``restart`` the named services; all of them when none is named."""
+    names = session.check_services(services)
+    session.runner.run(session.stack.lifecycle(verb, names))
 
 
 def require_consent(question: str, yes: bool) -> None:
@@ -153,15 +148,16 @@ def failing_line(build_output: str) -> str:
     return last
 
 
-def _lifecycle(session: Session, verb: str, services: Sequence[str]) -> None:
-    names = session.check_services(services)
-    session.runner.run(session.stack.lifecycle(verb, names))
+def _check(session: Session) -> None:
+    """What must be right before anything is built or started; a dry run asks nobody."""
+    if not session.runner.dry:
+        enginecheck.check_versions(session.runner)
+        init.check(session.settings, session.stack.prod)
 
 
 def _prepare(session: Session) -> None:
     settings, runner = session.settings, session.runner
     machinereport.check_disk(_NEEDED_DISK, runner)
-    init.check(settings, session.stack.prod)
     ensure_bases(session)
     record_machine(settings.root, revision.describe(settings.path(settings.project_root), runner))
 
