@@ -10,6 +10,7 @@ PROD = {"prod": "the production stack instead of the development one"}
 JSON = {"json": "print JSON, for scripts"}
 YES = {"yes": "do not ask"}
 SERVICES = {"services": "only these, separated by commas (default: all)"}
+ALWAYS_PROD = {"prod": "accepted everywhere; this is always about production"}
 ANY_STACK = {"prod": "accepted everywhere; makes no difference here"}
 
 
@@ -61,6 +62,40 @@ def up(
     from slipway import lifecycle
 
     lifecycle.up(work, scale=scale, no_build=no_build, as_json=json)
+    if prod and not work.runner.dry:
+        from slipway import deploy as deploying
+
+        deploying.note_start(work)
+
+
+@task(help={**ALWAYS_PROD, "release": "id of the new release (default: the git revision)"})
+def deploy(c: Context, release: str = "", prod: bool = False) -> None:
+    """Switch production to what is checked out, dropping no request."""
+    from slipway import deploy as deploying
+
+    deploying.deploy(session.begin(c, prod=True), release=release)
+
+
+@task(help={**ALWAYS_PROD, **JSON})
+def releases(c: Context, json: bool = False, prod: bool = False) -> None:
+    """What was deployed, when, by whom, and how it ended."""
+    from slipway import deploy as deploying
+
+    deploying.list_releases(session.begin(c, prod=True), as_json=json)
+
+
+@task(
+    help={
+        **ALWAYS_PROD,
+        "release": "id of a kept release (default: the one before)",
+        "keep-schema": "the database stays as it is, whatever migrations lie between",
+    }
+)
+def rollback(c: Context, release: str = "", keep_schema: bool = False, prod: bool = False) -> None:
+    """Switch production back to an earlier release, dropping no request."""
+    from slipway import deploy as deploying
+
+    deploying.rollback(session.begin(c, prod=True), release=release, keep_schema=keep_schema)
 
 
 @task(help={**PROD, **YES, "volumes": "delete the data and the images too (asks first)"})
@@ -326,7 +361,7 @@ def prune(
 
 
 namespace = menu(
-    stack=(init, build, up, down, start, stop, restart, ps, logs, url, open_site),
+    stack=(init, build, up, deploy, releases, rollback, down, start, stop, restart, ps, logs, url, open_site),
     project=(shell, manage, migrate, makemigrations, collectstatic, createsuperuser, test, exec_),
     look=(stats, inspect, config, images, volumes, networks),
     machine=(bases, machine, prune),

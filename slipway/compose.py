@@ -21,11 +21,16 @@ class Stack:
     current folder), so that the printed command can be pasted where the task was called.
     """
 
-    def __init__(self, settings: Settings, prod: bool, cwd: Path | None = None) -> None:
+    def __init__(self, settings: Settings, prod: bool, cwd: Path | None = None, release: str = "") -> None:
         self.settings = settings
         self.prod = prod
+        self.release = release
         self.project = settings.project(prod)
         self._cwd = cwd or Path.cwd()
+
+    def for_release(self, release: str) -> Stack:
+        """The same stack with another release id than the recorded one, for a deploy's commands."""
+        return Stack(self.settings, self.prod, self._cwd, release)
 
     @property
     def secrets_file(self) -> str:
@@ -54,7 +59,8 @@ class Stack:
 
     def command(self, *arguments: str) -> list[str]:
         """``docker compose`` with this stack's flags, then ``arguments``."""
-        argv = ["docker", "compose", "--project-name", self.project]
+        argv = ["env", f"RELEASE={self.release}"] if self.release else []
+        argv += ["docker", "compose", "--project-name", self.project]
         argv += ["--project-directory", self._relative(".")]
         argv += ["--env-file", self._relative(str(MACHINE_FILE))]
         argv += ["--env-file", self._relative(self.settings.env_file)]
@@ -83,9 +89,16 @@ class Stack:
         """Remove containers and networks; with ``volumes`` the data too."""
         return self.command("down", "--remove-orphans", *(["--volumes"] if volumes else []))
 
+    @property
+    def web_repository(self) -> str:
+        """The name, without tag, of the project's image; production's is tagged with the release."""
+        return f"{self.project}-web"
+
     def images(self) -> list[str]:
-        """The names of the images this stack builds."""
-        return [f"{self.project}-web", *([f"{self.project}-nginx"] if self.prod else [])]
+        """The names of the images this stack runs and builds."""
+        if not self.prod:
+            return [self.web_repository]
+        return [f"{self.web_repository}:{self.release or self.settings.release}", f"{self.project}-nginx"]
 
     def lifecycle(self, verb: str, services: Sequence[str] = ()) -> list[str]:
         """``start``, ``stop`` or ``restart``."""

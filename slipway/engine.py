@@ -177,6 +177,20 @@ def image_sizes(references: Iterable[str]) -> dict[str, int]:
     return sizes
 
 
+def image_id(reference: str) -> str:
+    """The id of a local image, empty when there is none."""
+    try:
+        return str(connect().images.get(reference).id)
+    except NotFound:
+        return ""
+
+
+def tags(repository: str) -> list[str]:
+    """Every local ``repository:tag``."""
+    found = connect().images.list(name=repository)
+    return sorted({tag for image in found for tag in image.tags if tag.rpartition(":")[0] == repository})
+
+
 def leftovers(project: str, *, volumes: bool) -> Leftovers:
     """What is no longer used among one project's labelled objects; volumes only when asked."""
     client = connect()

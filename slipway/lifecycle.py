@@ -6,14 +6,15 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 
-from slipway import bases, engine, enginecheck, init, machinereport, ports, revision, values
+from slipway import bases, engine, enginecheck, front, init, machinereport, ports, revision, values
+from slipway.compose import Stack
 from slipway.errors import SlipwayError
 from slipway.output import confirm, note, rows
 from slipway.session import Session
 from slipway.settings import record_machine
 from slipway.views import service_rows, url
 
-__all__ = ["build", "change", "down", "ensure_bases", "require_consent", "up"]
+__all__ = ["build", "build_release", "change", "down", "ensure_bases", "failure", "require_consent", "up"]
 
 _SHOWN_LINES = 25
 _SEARCHED_LINES = 400
@@ -32,9 +33,15 @@ def build(session: Session, services: Sequence[str] = (), *, no_cache: bool = Fa
 
 
 def _build(session: Session, services: Sequence[str] = (), *, no_cache: bool = False) -> None:
-    stack, runner = session.stack, session.runner
-    if not runner.dry:
+    if not session.runner.dry:
         _prepare(session)
+    _run_build(session, session.stack, services, no_cache=no_cache)
+
+
+def _run_build(
+    session: Session, stack: Stack, services: Sequence[str] = (), *, no_cache: bool = False
+) -> None:
+    runner = session.runner
     if runner.run(stack.build(services, no_cache=no_cache), check=False).returncode == 0:
         return
     # The same build again, told to print line by line: what succeeded is cached, the rest fails at once.
@@ -44,6 +51,15 @@ def _build(session: Session, services: Sequence[str] = (), *, no_cache: bool = F
         f"the image build failed: {failing_line(again.stdout + again.stderr)}",
         "the step and its output are above; docs/errors.md has the usual causes",
     )
+
+
+def build_release(session: Session, stack: Stack, revision_id: str) -> None:
+    """Build ``stack``'s project image under its release id; what is recorded stays as it is."""
+    _check(session)
+    machinereport.check_disk(_NEEDED_DISK, session.runner)
+    ensure_bases(session)
+    record_machine(session.settings.root, {"REVISION": revision_id})
+    _run_build(session, stack, ["web"])
 
 
 def up(session: Session, *, scale: str, no_build: bool, as_json: bool) -> None:
@@ -68,7 +84,9 @@ def up(session: Session, *, scale: str, no_build: bool, as_json: bool) -> None:
     )
     broken = [state for state in states if not state.ready]
     if broken or not started:
-        raise _failure(session, broken)
+        raise failure(session, broken)
+    if stack.prod:
+        front.settle(session)
     rows(service_rows(states), ("service", "container", "state", "ports"), as_json=as_json)
     if not as_json:
         print(f"\n{settings.name} is up: {url(session)}")
@@ -109,11 +127,16 @@ def down(session: Session, *, volumes: bool, yes: bool) -> None:
         require_consent(f"Delete all data of {stack.project}?", yes)
     runner.run(stack.down(volumes=volumes))
     if volumes:
-        present = stack.images() if runner.dry else list(engine.image_sizes(stack.images()))
+        present = stack.images() if runner.dry else _built(stack)
         if present:
             runner.run(["docker", "image", "rm", *present])
         project_filter = f"label={engine.PROJECT_LABEL}={stack.project}"
         runner.run(["docker", "image", "prune", "--force", "--filter", project_filter])
+
+
+def _built(stack: Stack) -> list[str]:
+    """The images of this stack there are, of every release."""
+    return [*engine.tags(stack.web_repository), *engine.tags(f"{stack.project}-nginx")]
 
 
 def change(session: Session, verb: str, services: Sequence[str]) -> None:
@@ -159,7 +182,9 @@ def _prepare(session: Session) -> None:
     settings, runner = session.settings, session.runner
     machinereport.check_disk(_NEEDED_DISK, runner)
     ensure_bases(session)
-    record_machine(settings.root, revision.describe(settings.path(settings.project_root), runner))
+    # Development has no releases: what serves in production must not change its name by a dev build.
+    if session.stack.prod:
+        record_machine(settings.root, revision.describe(settings.path(settings.project_root), runner))
 
 
 def _replicas(text: str) -> int:
@@ -194,7 +219,8 @@ class _progress:  # noqa: N801  (used as a function that remembers)
         self._seen = dict(summaries)
 
 
-def _failure(session: Session, broken: Sequence[engine.ContainerState]) -> SlipwayError:
+def failure(session: Session, broken: Sequence[engine.ContainerState]) -> SlipwayError:
+    """Show the state and the last log lines of what is not ready; returns the error that names the cause."""
     # What only waits for another was never started: it is not the cause, and has no log.
     suspects = sorted(
         (state for state in broken if state.failed or state.state != "created"),

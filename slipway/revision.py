@@ -2,22 +2,48 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from pathlib import Path
 
 from slipway.run import Runner
 
 __all__ = ["describe"]
 
+_NOT_SOURCE = {".git", ".venv", "venv", "node_modules", "__pycache__", "media", "staticfiles"}
+
 
 def describe(folder: Path, runner: Runner) -> dict[str, str]:
-    """``REVISION`` (full git hash or ``unknown``) and ``RELEASE`` (short hash, ``-dirty`` when changed).
+    """``REVISION`` (full git hash or ``unknown``) and ``RELEASE``, an id for exactly this content.
 
-    ``folder`` is the project's; without git, or outside a repository, the release is ``dev``.
+    ``folder`` is the project's. The id is the short hash, with ``-dirty-`` and a digest of the files
+    when the work tree differs from it; a digest alone where there is no git.
     """
-    head = runner.capture(["git", "-C", str(folder), "rev-parse", "HEAD"])
+    git = ["git", "-C", str(folder)]
+    head = runner.capture([*git, "rev-parse", "HEAD"])
     if head.returncode != 0:
-        return {"REVISION": "unknown", "RELEASE": "dev"}
+        return {"REVISION": "unknown", "RELEASE": f"files-{_digest(_walk(folder))}"}
     revision = head.stdout.strip()
-    status = ["git", "-C", str(folder), "status", "--porcelain", "--", "."]
-    dirty = runner.capture(status).stdout.strip()
-    return {"REVISION": revision, "RELEASE": revision[:12] + ("-dirty" if dirty else "")}
+    changed = runner.capture([*git, "status", "--porcelain", "--", "."]).stdout.strip()
+    if not changed:
+        return {"REVISION": revision, "RELEASE": revision[:12]}
+    listing = [*git, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", "."]
+    files = [folder / name for name in runner.capture(listing).stdout.split("\0") if name]
+    return {"REVISION": revision, "RELEASE": f"{revision[:12]}-dirty-{_digest(files)}"}
+
+
+def _walk(folder: Path) -> list[Path]:
+    found = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name not in _NOT_SOURCE]
+        found += [Path(parent, name) for name in names]
+    return found
+
+
+def _digest(files: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        if path.is_file():
+            digest.update(f"{path}\0".encode())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:8]

@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from invoke.exceptions import Exit
 
@@ -32,19 +34,29 @@ class Runner:
     env: Mapping[str, str] = field(default_factory=dict)
 
     def run(
-        self, argv: Sequence[str], *, check: bool = True, cwd: str | None = None
+        self,
+        argv: Sequence[str],
+        *,
+        check: bool = True,
+        cwd: str | None = None,
+        stdout: Path | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run ``argv`` on this terminal: its input, output and signals are the caller's.
 
+        With ``stdout`` its output is written to that file, which appears only when it is complete.
         Returns the completed process (exit code 0 in a dry run). Raises ``SlipwayError`` SLIP-060 when
         ``check`` and the exit code is not 0, SLIP-061 when the program is missing, ``Exit(130)`` when
         the person interrupts it.
         """
-        self._show(argv)
+        self._show(argv, stdout)
         if self.dry:
             return subprocess.CompletedProcess(list(argv), 0, "", "")
+        draft = stdout.with_name(f"{stdout.name}.part") if stdout else None
         try:
-            process = subprocess.Popen(list(argv), cwd=cwd, env=self._environment(), text=True)
+            with draft.open("wb") if draft else nullcontext() as output:
+                process = subprocess.Popen(
+                    list(argv), cwd=cwd, env=self._environment(), text=True, stdout=output
+                )
         except FileNotFoundError as missing:
             raise _program_missing(argv[0]) from missing
         try:
@@ -54,6 +66,10 @@ class Runner:
             # next `up` repairs); leaving it behind half way would not.
             process.wait()
             raise Exit("interrupted", INTERRUPTED) from None
+        if draft and stdout and code == 0:
+            draft.replace(stdout)
+        elif draft:
+            draft.unlink(missing_ok=True)
         if code == -signal.SIGPIPE:
             # Whoever read the output has seen enough (`| head`): no error, as in any shell pipe.
             raise Exit(code=128 + signal.SIGPIPE)
@@ -104,10 +120,11 @@ class Runner:
             )
         return done
 
-    def _show(self, argv: Sequence[str]) -> None:
+    def _show(self, argv: Sequence[str], stdout: Path | None = None) -> None:
         if self.echo or self.dry:
+            line = shlex.join(argv) + (f" > {shlex.quote(str(stdout))}" if stdout else "")
             # Dry output is the answer itself, so it goes to stdout where it can be piped.
-            print(shlex.join(argv), file=sys.stdout if self.dry else sys.stderr, flush=True)
+            print(line, file=sys.stdout if self.dry else sys.stderr, flush=True)
 
     def _environment(self) -> dict[str, str]:
         return {**os.environ, **self.env}

@@ -132,6 +132,7 @@ class Settings:
     db_cpus: float = _setting("DB_CPUS", "1.0", values.cpus)
     nginx_memory: str = _setting("NGINX_MEMORY", "128m", values.size)
     nginx_cpus: float = _setting("NGINX_CPUS", "0.5", values.cpus)
+    keep_releases: int = _setting("KEEP_RELEASES", "5", values.count)
     log_max_size: str = _setting("LOG_MAX_SIZE", "10m", values.size)
     log_max_file: int = _setting("LOG_MAX_FILE", "3", values.count)
     stop_grace_period: str = _setting("STOP_GRACE_PERIOD", "35s", values.duration)

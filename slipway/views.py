@@ -87,6 +87,8 @@ def images(session: Session, *, as_json: bool) -> None:
     base = session.settings.images()
     wanted = {reference: variable for variable, reference in base.items()}
     wanted |= dict.fromkeys(session.stack.images(), "built")
+    if not session.runner.dry:
+        wanted |= dict.fromkeys(engine.tags(session.stack.web_repository), "built")
     if session.runner.dry:
         session.runner.run(["docker", "image", "ls"])
         return

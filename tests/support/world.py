@@ -45,7 +45,7 @@ class World:
         chosen = {
             "PROJECT_NAME": self.name,
             "HTTP_PORT" if prod else "WEB_PORT": str(self.port),
-            **base_images(),
+            **{k: v for k, v in base_images().items() if v.startswith("slipway/") or "/" in v},
             **settings,
         }
         self.write_env(**chosen)

@@ -1,0 +1,89 @@
+"""Visitors who never stop: pages, static files, slow pages and numbered form posts, over kept connections."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tests.support.site import Site
+
+
+@dataclass
+class Load:
+    """Eight visitors of ``url`` until ``stop``; what went wrong is in ``failures``."""
+
+    url: str
+    failures: list[str] = field(default_factory=list)
+    requests: int = 0
+    acknowledged: list[str] = field(default_factory=list)
+    releases: list[str] = field(default_factory=list)
+    """The releases seen, in order, repetitions left out."""
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _threads: list[threading.Thread] = field(default_factory=list)
+
+    def __enter__(self) -> Load:
+        jobs: list[tuple[str, Callable[[Site, int], None]]] = [
+            *[("page", self._page)] * 2,
+            ("static", self._static),
+            *[("slow", self._slow)] * 2,
+            *[("post", self._post)] * 3,
+        ]
+        for number, (name, job) in enumerate(jobs):
+            thread = threading.Thread(target=self._visit, args=(name, job, number), daemon=True)
+            thread.start()
+            self._threads.append(thread)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(timeout=60)
+
+    def _visit(self, name: str, job: Callable[[Site, int], None], number: int) -> None:
+        site = Site(self.url)
+        turn = 0
+        while not self._stop.is_set():
+            turn += 1
+            try:
+                job(site, number * 1_000_000 + turn)
+            except Exception as problem:
+                with self._lock:
+                    self.failures.append(f"{time.strftime('%X')} {name}: {type(problem).__name__}: {problem}")
+            time.sleep(0.02)
+        site.client.close()
+
+    def _count(self, requests: int = 1) -> None:
+        with self._lock:
+            self.requests += requests
+
+    def _page(self, site: Site, number: int) -> None:
+        seen = site.release()
+        self._count()
+        with self._lock:
+            if not self.releases or self.releases[-1] != seen:
+                self.releases.append(seen)
+
+    def _static(self, site: Site, number: int) -> None:
+        page = site.get("/")
+        found = re.search(r'href="(/static/[^"]+\.css)"', page.text)
+        assert found, page.status_code
+        answer = site.get(found[1])
+        assert answer.status_code == 200, answer.status_code
+        self._count(2)
+
+    def _slow(self, site: Site, number: int) -> None:
+        answer = site.get("/slow")
+        assert answer.status_code == 200, answer.status_code
+        self._count()
+
+    def _post(self, site: Site, number: int) -> None:
+        text = f"entry-{number}-"
+        answer = site.submit("/", {"text": text})
+        assert answer.status_code == 302, answer.status_code
+        self._count(2)
+        with self._lock:
+            self.acknowledged.append(text)
