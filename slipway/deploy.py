@@ -15,6 +15,7 @@ from pathlib import Path
 from invoke.exceptions import Exit
 
 from slipway import engine, front, lifecycle, releases, revision
+from slipway.compose import Stack
 from slipway.errors import SlipwayError
 from slipway.output import note, rows
 from slipway.releases import Release
@@ -121,8 +122,9 @@ class _Switch:
         self._run("deploy", steps)
 
     def run_from_image(self) -> None:
-        self.schema = applied_migrations(self.session)
-        self._run("rollback", [("publish static files", self._publish_static)])
+        # Its one-shots must be the ones that belong to it; `migrate` has nothing to apply.
+        steps = [("migrate", self._migrate), ("publish static files", self._publish_static)]
+        self._run("rollback", steps)
 
     def _run(self, kind: str, first: list[tuple[str, Callable[[], None]]]) -> None:
         stack = self.session.stack
@@ -135,7 +137,7 @@ class _Switch:
             self._remove(self._containers(live=False))
             old.extend(self._containers(live=True))
             count = len(old) + max(len(old), self.session.settings.web_replicas)
-            flags = ["--detach", "--no-deps", "--no-recreate", "--no-build", "--scale", f"web={count}"]
+            flags = ["--detach", "--no-recreate", "--no-build", "--scale", f"web={count}"]
             self.runner.run(self.compose.command("up", *flags, "web"))
             new.extend(c for c in self._web_ids() if c not in old)
 
@@ -194,7 +196,7 @@ class _Switch:
     def _migrate(self) -> None:
         before = self._applied()
         try:
-            self.runner.run(self.compose.command("run", "--rm", "--no-deps", "-T", "migrate"))
+            self._one_shot(self.compose, "migrate")
         finally:
             self.schema = self._applied()
             self.migrations = tuple(sorted(self.schema - before))
@@ -205,7 +207,19 @@ class _Switch:
         return _applied_in(self.runner.capture(argv, check=True).stdout)
 
     def _publish_static(self) -> None:
-        self.runner.run(self.compose.command("run", "--rm", "--no-deps", "-T", "static"))
+        self._one_shot(self.compose, "static")
+
+    def _one_shot(self, stack: Stack, service: str) -> None:
+        """Run a one-shot service of ``stack`` to its end.
+
+        By `up`, as Compose itself would: the container stays, so that a later `up` finds it as it wants
+        it. Compose recreates web and nginx along with a one-shot that it has to recreate.
+        """
+        self.runner.run(stack.command("up", "--detach", "--no-build", service))
+        timeout = self.session.settings.wait_timeout
+        states = engine.wait(stack.project, [service], timeout, lambda _summaries: None, finished=True)
+        if not all(state.state == "exited" and state.ready for state in states):
+            raise lifecycle.failure(self.session, states)
 
     def _wait_ready(self, ids: Sequence[str]) -> None:
         deadline = time.monotonic() + self.session.settings.wait_timeout
@@ -244,6 +258,9 @@ class _Switch:
                 self.runner.run(["docker", "rm", "--force", *ids], check=False)
             if self.step in {"start", "wait", "switch"}:
                 front.point_to(self.session, front.AT_REST)
+            if self.step not in {"build", "back up"}:
+                one_shots = self.session.stack.command("up", "--detach", "--no-build", "migrate", "static")
+                self.runner.run(one_shots, check=False)
         self._record(kind, "live" if self.switched else "failed", step=self.step)
 
     def _record(self, kind: str, result: str, step: str = "") -> None:
@@ -311,19 +328,26 @@ def _plan(session: Session, release: str) -> None:
     note(f"deploy {release} over {session.settings.release}: {', '.join(_STEPS)}")
     stack = session.stack.for_release(release)
     session.runner.run(stack.build(["web"]))
-    session.runner.run(stack.command("run", "--rm", "--no-deps", "-T", "migrate"))
+    session.runner.run(stack.command("up", "--detach", "--no-build", "migrate"))
     _plan_switch(session, release)
 
 
 def _plan_switch(session: Session, release: str) -> None:
     stack = session.stack.for_release(release)
-    session.runner.run(stack.command("run", "--rm", "--no-deps", "-T", "static"))
-    session.runner.run(stack.command("up", "--detach", "--no-deps", "--no-recreate", "--no-build", "web"))
+    session.runner.run(stack.command("up", "--detach", "--no-build", "static"))
+    session.runner.run(stack.command("up", "--detach", "--no-recreate", "--no-build", "web"))
     front.point_to(session, f"web-{release}")
     front.point_to(session, front.AT_REST)
 
 
 def _require_running(session: Session) -> None:
+    origin = session.settings.origins["RELEASE"]
+    if origin not in {"default", "machine.env"} and not origin.startswith("machine.env:"):
+        raise SlipwayError(
+            "SLIP-084",
+            f"RELEASE is fixed by {origin}, so a deploy could not record the new one",
+            "remove it there; invoke deploy --release NAME names one release",
+        )
     running = {c.service for c in engine.containers(session.stack.project) if c.state == "running"}
     if not {"web", "nginx"} <= running:
         raise SlipwayError(

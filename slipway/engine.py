@@ -129,11 +129,14 @@ def wait(
     services: Iterable[str],
     timeout: float,
     on_change: Callable[[Mapping[str, str]], None],
+    *,
+    finished: bool = False,
 ) -> list[ContainerState]:
     """Wait until every container of ``services`` is ready, at most ``timeout`` seconds.
 
     ``on_change`` is called with the summary per container name, whenever one changes. Returns the last
     states seen: the caller finds the ones not ``ready`` among them. Ends at once when one has failed.
+    With ``finished`` a container that runs is not enough: for one-shots, which have no health check.
     """
     wanted = set(services)
     deadline = time.monotonic() + timeout
@@ -145,7 +148,7 @@ def wait(
             shown = summaries
             on_change(shown)
         complete = wanted <= {state.service for state in states}
-        if complete and all(state.ready for state in states):
+        if complete and all(state.ready and (state.state == "exited" or not finished) for state in states):
             return states
         if any(state.failed for state in states) or time.monotonic() > deadline:
             return states

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +22,8 @@ class Load:
     acknowledged: list[str] = field(default_factory=list)
     releases: list[str] = field(default_factory=list)
     """The releases seen, in order, repetitions left out."""
+    run: str = field(default_factory=lambda: secrets.token_hex(3))
+    """What tells the entries of this load from another's."""
     _stop: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _threads: list[threading.Thread] = field(default_factory=list)
@@ -81,7 +84,7 @@ class Load:
         self._count()
 
     def _post(self, site: Site, number: int) -> None:
-        text = f"entry-{number}-"
+        text = f"entry-{self.run}-{number}-"
         answer = site.submit("/", {"text": text})
         assert answer.status_code == 302, answer.status_code
         self._count(2)

@@ -39,8 +39,9 @@ class Site:
 
     def release(self) -> str:
         """The release the page says it is."""
-        found = re.search(r'<html[^>]*data-release="([^"]*)"', self.get("/").text)
-        assert found, "the page names no release"
+        page = self.get("/")
+        found = re.search(r'<html[^>]*data-release="([^"]*)"', page.text)
+        assert found, f"the page names no release: {page.status_code}"
         return found[1]
 
 

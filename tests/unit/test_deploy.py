@@ -1,0 +1,52 @@
+"""What a deploy refuses before it touches anything."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from slipway import deploy
+from slipway.compose import Stack
+from slipway.errors import SlipwayError
+from slipway.run import Runner
+from slipway.session import Session
+from slipway.settings import Settings, load, record_machine
+
+
+def _session(settings: Settings) -> Session:
+    return Session(Stack(settings, prod=True, cwd=settings.root), Runner(echo=False))
+
+
+@pytest.mark.parametrize("where", ["environment", ".env"])
+def test_a_fixed_release_is_refused(checkout: Path, where: str) -> None:
+    """Red when the check is gone: the deploy would switch, and every later command name the old release."""
+    if where == ".env":
+        (checkout / ".env").write_text("RELEASE=mine\n")
+    settings = load(checkout, environ={"RELEASE": "mine"} if where == "environment" else {})
+    with pytest.raises(SlipwayError, match=f"SLIP-084.*{where}"):
+        deploy.deploy(_session(settings))
+
+
+def test_a_recorded_release_is_not_a_fixed_one(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Red when the kit's own record counts as somebody's choice."""
+    record_machine(checkout, {"RELEASE": "abc"})
+    monkeypatch.setattr(deploy.engine, "containers", lambda _project: [])
+    with pytest.raises(SlipwayError, match="SLIP-081"):
+        deploy.deploy(_session(load(checkout, environ={})))
+
+
+def test_a_second_deploy_is_told_who_runs(settings: Settings) -> None:
+    """Red when the lock is taken by waiting, or not at all."""
+    import os
+
+    with deploy._locked(settings.root), pytest.raises(SlipwayError, match=f"SLIP-077.*{os.getpid()}"):
+        deploy.deploy(_session(replace(settings)))
+
+
+def test_commands_of_a_deploy_carry_the_new_release(settings: Settings) -> None:
+    """Red when Compose would see the recorded release for the new containers."""
+    argv = Stack(settings, prod=True, cwd=settings.root).for_release("next").command("up", "web")
+    assert argv[:4] == ["env", "RELEASE=next", "docker", "compose"]
+    assert Stack(settings, prod=True).for_release("next").images()[0] == "shop-prod-web:next"
