@@ -85,16 +85,9 @@ def images(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def rollout(session: nox.Session) -> None:
-    """Deploys, failed and killed deploys, scaling and rollback under load: no request fails."""
+    """Deploys, failed and killed deploys and rollback under load: no request fails."""
     install(session)
     pytest(session, "rollout")
-
-
-@nox.session(default=False, tags=["gate"])
-def rollout_short(session: nox.Session) -> None:
-    """The shortened form: a good deploy, a broken one and a rollback under load."""
-    install(session)
-    pytest(session, "rollout", "-k", "good_broken_and_back")
 
 
 @nox.session(default=False, tags=["gate"])

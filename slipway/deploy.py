@@ -133,9 +133,9 @@ class _Switch:
 
         def start() -> None:
             # What an interrupted deploy left beside the live release goes first.
-            front.point_to(self.session, f"web-{self.session.settings.release}")
-            self._remove(self._containers(live=False))
             old.extend(self._containers(live=True))
+            front.point_to(self.session, self._addresses(old))
+            self._remove(self._containers(live=False))
             count = len(old) + max(len(old), self.session.settings.web_replicas)
             flags = ["--detach", "--no-recreate", "--no-build", "--scale", f"web={count}"]
             self.runner.run(self.compose.command("up", *flags, "web"))
@@ -145,7 +145,7 @@ class _Switch:
             self._wait_ready(new)
 
         def switch() -> None:
-            front.point_to(self.session, f"web-{self.release}")
+            front.point_to(self.session, self._addresses(new))
             self.switched = True
             record_machine(self.session.settings.root, {"RELEASE": self.release})
 
@@ -154,7 +154,7 @@ class _Switch:
 
         def stop() -> None:
             self._remove(old)
-            front.point_to(self.session, front.AT_REST)
+            front.come_to_rest(self.session, self._addresses(new))
 
         steps = [
             *first,
@@ -243,6 +243,11 @@ class _Switch:
         found = [c for c in engine.containers(self.session.stack.project) if c.service == "web"]
         return [c.id for c in found if (c.image == image and c.state == "running") == live]
 
+    def _addresses(self, ids: Sequence[str]) -> list[str]:
+        network = f"{self.session.stack.project}_edge"
+        found = [c for c in engine.containers(self.session.stack.project) if c.id in ids]
+        return sorted(c.addresses[network] for c in found if c.addresses.get(network))
+
     def _remove(self, ids: Sequence[str]) -> None:
         if ids:
             grace = self.session.settings.stop_grace_period.rstrip("s")
@@ -257,7 +262,7 @@ class _Switch:
             if ids and self.step in {"start", "wait", "switch"}:
                 self.runner.run(["docker", "rm", "--force", *ids], check=False)
             if self.step in {"start", "wait", "switch"}:
-                front.point_to(self.session, front.AT_REST)
+                front.come_to_rest(self.session, self._addresses(self._containers(live=True)))
             if self.step not in {"build", "back up"}:
                 one_shots = self.session.stack.command("up", "--detach", "--no-build", "migrate", "static")
                 self.runner.run(one_shots, check=False)
@@ -336,8 +341,8 @@ def _plan_switch(session: Session, release: str) -> None:
     stack = session.stack.for_release(release)
     session.runner.run(stack.command("up", "--detach", "--no-build", "static"))
     session.runner.run(stack.command("up", "--detach", "--no-recreate", "--no-build", "web"))
-    front.point_to(session, f"web-{release}")
-    front.point_to(session, front.AT_REST)
+    front.point_to(session, ["ADDRESS"])
+    front.come_to_rest(session, ["ADDRESS"])
 
 
 def _require_running(session: Session) -> None:

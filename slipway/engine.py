@@ -42,6 +42,8 @@ class ContainerState:
     health: str
     exit_code: int
     ports: tuple[str, ...]
+    addresses: Mapping[str, str]
+    """The container's IP address on each of its networks."""
     health_output: str
     error: str
     restarts: int
@@ -269,6 +271,9 @@ def _state(container: Container) -> ContainerState:
         health=health.get("Status", ""),
         exit_code=state["ExitCode"],
         ports=tuple(sorted(ports)),
+        addresses={
+            name: endpoint["IPAddress"] for name, endpoint in attrs["NetworkSettings"]["Networks"].items()
+        },
         health_output=outputs[-1] if outputs else "",
         error=state.get("Error", ""),
         restarts=attrs.get("RestartCount", 0),

@@ -159,18 +159,6 @@ def test_a_deploy_killed_at_any_step_drops_nothing_and_can_be_run_again(prod: Wo
     _assert_stored_once(prod, load)
 
 
-def test_scaling_under_load_drops_nothing(prod: World) -> None:
-    """Red when nginx does not look the name up again, or a replica goes before nginx knows."""
-    release = Site(prod.url).release()
-    with Load(prod.url) as load:
-        eventually(lambda: len(load.acknowledged) > 5, "the load to run")
-        prod.invoke("up", "--no-build", "--scale", "4")
-        assert len(_replicas(prod)) == 4
-        prod.invoke("up", "--no-build")
-    assert load.failures == []
-    _assert_at_rest(prod, release)
-
-
 def test_migrations_in_between_must_be_decided_about(prod: World) -> None:
     """Red when rollback forgets what the database has that the old code has not."""
     before = Site(prod.url).release()

@@ -56,7 +56,7 @@ def test_only_yes_is_consent(monkeypatch: pytest.MonkeyPatch) -> None:
 def _state(**changes: object) -> ContainerState:
     facts = {
         "id": "1", "name": "shop-dev-web-1", "service": "web", "image": "i", "state": "running", "health": "",
-        "exit_code": 0, "ports": (), "health_output": "", "error": "", "restarts": 0,
+        "exit_code": 0, "ports": (), "addresses": {}, "health_output": "", "error": "", "restarts": 0,
     }  # fmt: skip
     return ContainerState(**{**facts, **changes})  # type: ignore[arg-type]
 
