@@ -168,12 +168,22 @@ def manage(c: Context, command: str, prod: bool = False) -> None:
     commands.manage(session.begin(c, prod), commands.words(command, c.remainder))
 
 
-@task(help={**PROD, "target": "app, or app and migration, quoted (default: all); or write it after --"})
-def migrate(c: Context, target: str = "", prod: bool = False) -> None:
-    """Apply database migrations."""
+@task(
+    help={
+        **PROD,
+        "target": "app, or app and migration, quoted (default: all); or write it after --",
+        "plan": "only list them, and what in them is unsafe while old code runs",
+        "check": "only tell whether there are any (exit code 1)",
+    }
+)
+def migrate(
+    c: Context, target: str = "", plan: bool = False, check: bool = False, prod: bool = False
+) -> None:
+    """Apply database migrations, once however many start it."""
     from slipway import commands
 
-    commands.migrate(session.begin(c, prod), commands.words(target, c.remainder))
+    work = session.begin(c, prod)
+    commands.migrate(work, commands.words(target, c.remainder), plan=plan, check=check)
 
 
 @task(

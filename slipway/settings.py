@@ -136,6 +136,7 @@ class Settings:
     log_max_file: int = _setting("LOG_MAX_FILE", "3", values.count)
     stop_grace_period: str = _setting("STOP_GRACE_PERIOD", "35s", values.duration)
     wait_timeout: int = _setting("WAIT_TIMEOUT", "180s", values.seconds)
+    migrate_lock_timeout: int = _setting("MIGRATE_LOCK_TIMEOUT", "300s", values.seconds)
 
     host_uid: int = _setting("HOST_UID", "1000", values.integer(0, 2**31 - 1))
     host_gid: int = _setting("HOST_GID", "1000", values.integer(0, 2**31 - 1))
