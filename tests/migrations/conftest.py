@@ -14,7 +14,7 @@ import pytest
 from slipway.compose import Stack
 from slipway.settings import load
 from tests.support.polling import eventually
-from tests.support.world import World, docker, world
+from tests.support.world import World, docker
 
 LEDGER = Path(__file__).parent / "ledger"
 
@@ -74,17 +74,20 @@ class Project(World):
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """The database, running, and the project's image."""
-    with world(tmp_path_factory.mktemp("migrations"), "migrations", prod=False) as own:
-        own.__class__ = Project
-        assert isinstance(own, Project)
+def stack(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Project]:
+    """The database, running, and the project's image; gone afterwards, with its logs kept on failure."""
+    own = Project(tmp_path_factory.mktemp("migrations"), prod=False)
+    try:
         settings = own.root / "example" / "config" / "settings.py"
         settings.write_text(settings.read_text() + '\nINSTALLED_APPS.append("ledger")\n')
         own.invoke("build")
         started = own.compose("up", "--detach", "--wait", "db")
         assert started.returncode == 0, started.stderr
         yield own
+    finally:
+        if request.session.testsfailed:
+            own.save("migrations")
+        own.remove()
 
 
 @pytest.fixture

@@ -92,7 +92,7 @@ def test_a_killed_run_leaves_the_lock_free_and_the_database_as_it_was(project: P
 def test_who_holds_the_lock_is_named_while_waiting(project: Project) -> None:
     """Red when the query for the holder looks for another key, or a run does not wait."""
     holder = hold(project, "backup-of-anna")
-    process = project.start()
+    process = project.start(MIGRATE_LOCK_TIMEOUT="60s")
     read = read_until(process.stdout, "waiting for")
     found = re.search(r"waiting for backup-of-anna \(pid (\d+), user app, since 20\d\d-", read)
     assert found, read
@@ -127,9 +127,13 @@ def test_a_lost_lock_stops_the_run_before_the_next_migration(project: Project) -
 
 
 def test_plan_and_check_apply_nothing_and_say_what_is_unsafe(project: Project) -> None:
-    """Red when an operation's judgement is dropped, a harmless one is reported, or --plan applies."""
+    """Red when an operation's judgement is dropped, a harmless one is reported, or --plan applies.
+
+    It applies when it runs in `web`, whose one-off containers wait for the service `migrate`.
+    """
     fresh = project.invoke("migrate", "--plan")
     assert "not safe" not in fresh.stderr, fresh.stderr
+    assert project.sql("select to_regclass('django_migrations')") == ""
     project.invoke("migrate")
     done = project.invoke("migrate", "--check")
     assert "nothing to apply" in done.stderr
