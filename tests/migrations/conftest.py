@@ -55,6 +55,10 @@ class Project(World):
             " where backend_type = 'client backend' and pid <> pg_backend_pid()"
         ).splitlines()
 
+    def waiting(self) -> list[str]:
+        """The lock sessions of runs, whether they have the lock or wait for it."""
+        return [line for line in self.sessions() if line.startswith("slipway migrate ")]
+
     def is_in_the_middle(self) -> bool:
         """Whether the slow migration has begun and not ended."""
         return any("pg_sleep" in line for line in self.sessions())

@@ -51,10 +51,16 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
 def test_four_at_the_same_moment_apply_everything_once(project: Project) -> None:
     """Red without ``acquire``: duplicate rows, or three runs that fail on what the first one creates.
 
-    Red when a run waits in ``pg_advisory_lock`` (the index of 0003 then waits for it: deadlock).
+    Red when a run waits in ``pg_advisory_lock``: the index of 0003 then waits for that run, for ever.
     """
     project.sleeps(2)
-    runs = [finish(process) for process in [project.start() for _ in range(4)]]
+    # Held until all four are there: only then do they begin at the same moment, on a slow machine too.
+    gate = hold(project, "gate")
+    processes = [project.start() for _ in range(4)]
+    eventually(lambda: len(project.waiting()) == 4, "all four wait for the lock")
+    project.sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'gate'")
+    runs = [finish(process) for process in processes]
+    gate.wait(timeout=30)
     assert [code for code, _ in runs] == [0, 0, 0, 0], "\n".join(output for _, output in runs)
     assert project.applied() == ALL
     assert project.sql("select name from ledger_applied") == "slow"
