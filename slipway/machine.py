@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import time
 from pathlib import Path
+
+from invoke.exceptions import Exit
 
 from slipway import enginepackages
 from slipway.enginecheck import (
@@ -24,7 +27,10 @@ from slipway.osinfo import Host, detect
 from slipway.output import note
 from slipway.run import Runner
 
-__all__ = ["check_disk", "check_versions", "ensure", "report"]
+__all__ = ["BEGIN_ANEW", "check_disk", "check_versions", "ensure", "report"]
+
+BEGIN_ANEW = 75
+"""Exit code (EX_TEMPFAIL of sysexits.h): groups changed, which only a new process can see."""
 
 _DETACHED_LOG = "/var/log/dockerd.log"
 _SERVICE_LOG = "/var/log/docker.log"
@@ -37,7 +43,7 @@ def ensure(runner: Runner, host: Host | None = None) -> None:
     """Have an engine answer, with its plugins, none below the floor; start or install it if need be.
 
     ``host`` is this machine unless given. Raises ``SlipwayError`` SLIP-023 to SLIP-030, all with
-    exit code 3.
+    exit code 3, and ``Exit`` with ``BEGIN_ANEW`` once the person has joined the group docker.
     """
     found = probe(runner)
     if found.state != "answers":
@@ -51,12 +57,15 @@ def ensure(runner: Runner, host: Host | None = None) -> None:
 def _obtain(runner: Runner, host: Host, found: Probe) -> Probe:
     if found.state in {"unknown-context", "denied"} or not found.local:
         raise refusal(runner, found)
-    if found.state == "no-cli" or not _has_daemon():
+    installs = found.state == "no-cli" or not _has_daemon()
+    if installs:
         _install(runner, host)
         # Debian's package starts its service itself where it may.
         found = probe(runner)
     if found.state == "silent":
         found = _start(runner, host)
+    if installs and found.state == "denied":
+        _join_group(runner, host)
     if found.state != "answers":
         raise refusal(runner, found)
     return found
@@ -79,6 +88,17 @@ def _install(runner: Runner, host: Host) -> None:
         )
     note(f"bootstrap: installing Docker Engine, Compose and buildx from the packages of {host.name}")
     enginepackages.install(runner, host, wanted)
+
+
+def _join_group(runner: Runner, host: Host) -> None:
+    """Let this person use the engine that was just installed for them, and say what that means."""
+    person = pwd.getpwuid(os.getuid()).pw_name
+    note(
+        f"bootstrap: {person} joins the group docker, whose members are as good as root on this machine "
+        f"(undo: sudo gpasswd -d {person} docker)"
+    )
+    runner.run(host.as_root(["usermod", "--append", "--groups", "docker", person]))
+    raise Exit("bootstrap: going on as a member of the group docker", BEGIN_ANEW)
 
 
 def _install_plugins(runner: Runner, host: Host) -> None:

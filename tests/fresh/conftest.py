@@ -29,6 +29,17 @@ def bare(release: str) -> Iterator[Machine]:
 
 
 @pytest.fixture(scope="module")
+def trusted(release: str) -> Iterator[Machine]:
+    """A bare Debian used by somebody who may sudo; the checkout is theirs."""
+    with pristine(release, f"trusted{release}") as machine:
+        machine.run("sh", "-c", "apt-get -q update && apt-get -qy install --no-install-recommends sudo")
+        machine.run("useradd", "--create-home", "--uid", "1000", "--shell", "/bin/bash", "somebody")
+        machine.run("sh", "-c", "echo 'somebody ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/somebody")
+        machine.run("chown", "--recursive", "somebody:", ".")
+        yield machine
+
+
+@pytest.fixture(scope="module")
 def restricted(release: str) -> Iterator[Machine]:
     """A bare Debian used by somebody without any rights; the checkout is theirs."""
     with pristine(release, f"restricted{release}") as machine:

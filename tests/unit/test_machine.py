@@ -9,12 +9,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from invoke.exceptions import Exit
 
 from slipway import enginecheck, enginepackages, machine, machinereport
 from slipway.enginecheck import parse_version
 from slipway.errors import SlipwayError
 from slipway.osinfo import Host, parse_os_release
 from slipway.run import Runner
+
+ROOT = Path(__file__).resolve().parents[2]
 
 DEBIAN_13 = Host(
     system="Linux",
@@ -135,6 +138,34 @@ def test_a_missing_engine_is_installed_and_started() -> None:
         "ca-certificates",
     ]  # fmt: skip
     assert "--no-install-recommends" in runner.executed[-1]
+
+
+@dataclass(frozen=True)
+class ForMembersOnly(Docker):
+    """An engine that, once installed, answers root and the group docker alone."""
+
+    def _answer(self, question: str) -> tuple[int, str, str]:
+        if question.startswith("docker version") and self.executed:
+            return 1, json.dumps({"Client": {}, "Server": None}), DENIED
+        return super()._answer(question)
+
+
+def test_an_engine_installed_by_sudo_is_joined_and_bootstrap_begins_anew() -> None:
+    """Red when the installation ends in "permission denied" on the socket."""
+    runner = ForMembersOnly(cli=False)
+    with pytest.raises(Exit) as caught:
+        machine.ensure(runner, replace(DEBIAN_13, rights="sudo"))
+    assert caught.value.code == machine.BEGIN_ANEW
+    assert runner.executed[-1][:5] == ["sudo", "usermod", "--append", "--groups", "docker"]
+    # The shell script has the number too: it cannot import it.
+    assert f'"$code" -eq {machine.BEGIN_ANEW}' in (ROOT / "bootstrap").read_text()
+
+
+def test_somebody_elses_engine_is_not_joined() -> None:
+    """Red when a person becomes as good as root without having asked for an engine."""
+    runner = Docker(complaint=DENIED, heals=False)
+    assert refused(runner, replace(DEBIAN_13, rights="sudo")).slip_code == "SLIP-026"
+    assert runner.executed == []
 
 
 def test_a_command_line_without_an_engine_counts_as_missing() -> None:
