@@ -132,7 +132,7 @@ def main(arguments):
         return INTERRUPTED
     if not code and not run.entered and not {"-h", "--help", "--version"} & set(arguments):
         say(
-            "SLIP-077: manage.py ran the migrate command in another process, without the migration lock; "
+            "SLIP-087: manage.py ran the migrate command in another process, without the migration lock; "
             "fix: let manage.py call execute_from_command_line itself"
         )
         return 1

@@ -94,7 +94,7 @@ class MigrationLock:
             now = time.monotonic()
             if now - started >= timeout:
                 raise LockError(
-                    f"SLIP-076: migrations have waited {timeout} s for "
+                    f"SLIP-086: migrations have waited {timeout} s for "
                     f"{describe(holder) if holder else 'the migration lock'}; fix: wait until it is done, or "
                     f"end it (SELECT pg_terminate_backend({holder[0] if holder else 'PID'})), "
                     "or raise MIGRATE_LOCK_TIMEOUT"
@@ -113,7 +113,7 @@ class MigrationLock:
             cursor.execute(f"SELECT 1 FROM pg_locks l WHERE {_IN_PG_LOCKS} AND l.pid = %s", [self._pid])
             if not cursor.fetchone():
                 raise LockError(
-                    "SLIP-077: the migration lock was lost: its session on the server has ended, and another "
+                    "SLIP-087: the migration lock was lost: its session on the server has ended, and another "
                     "run may have begun; fix: run the migrations again"
                 )
 

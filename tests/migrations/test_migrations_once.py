@@ -115,7 +115,7 @@ def test_waiting_ends_with_a_message(project: Project) -> None:
     code, output = finish(project.start(MIGRATE_LOCK_TIMEOUT="1s"))
     assert code == 1
     last = output.strip().splitlines()[-1]
-    assert last.startswith("SLIP-076: migrations have waited 1 s for forgotten (pid "), output
+    assert last.startswith("SLIP-086: migrations have waited 1 s for forgotten (pid "), output
     assert "fix:" in last and "pg_terminate_backend" in last
     assert project.sql("select to_regclass('django_migrations')") == ""
 
@@ -128,7 +128,7 @@ def test_a_lost_lock_stops_the_run_before_the_next_migration(project: Project) -
     eventually(project.is_in_the_middle, "the slow migration is in the middle")
     project.sql("select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory'")
     code, output = finish(process)
-    assert code == 1 and "SLIP-077" in output, output
+    assert code == 1 and "SLIP-087" in output, output
     assert project.applied() == ALL[:2]
 
 
