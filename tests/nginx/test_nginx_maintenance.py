@@ -5,7 +5,9 @@ from __future__ import annotations
 import http.client
 import json
 import shutil
+import socket
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -153,6 +155,25 @@ def test_a_request_in_flight_is_finished_and_open_connections_stay(world: World)
     assert nginx.workers() == workers
 
 
+def test_an_open_websocket_stays_and_a_new_one_is_refused(world: World) -> None:
+    """Red when the switch replaces the workers: the socket would be cut after NGINX_PROXY_TIMEOUT."""
+    nginx = serving(world, NGINX_PROXY_TIMEOUT="2s")
+    upgrade = b"GET /upgrade HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", nginx.port), timeout=10) as ws:
+        ws.sendall(upgrade)
+        assert ws.recv(4096).startswith(b"HTTP/1.1 101")
+        on(nginx)
+        # Silence would end it too, so it talks for longer than old workers may live.
+        end = time.monotonic() + 3
+        while time.monotonic() < end:
+            ws.sendall(b"still here")
+            assert ws.recv(4096) == b"still here"
+            time.sleep(0.1)
+    with socket.create_connection(("127.0.0.1", nginx.port), timeout=10) as ws:
+        ws.sendall(upgrade)
+        assert ws.recv(4096).startswith(b"HTTP/1.1 503")
+
+
 def test_a_file_the_application_hands_over_late_is_still_sent(world: World) -> None:
     """Red when maintenance-decision.conf decides again at X-Accel-Redirect (`volatile` in its first map)."""
     world.templates = own_templates(
@@ -254,7 +275,9 @@ def test_no_visitor_notices_the_switching(world: World) -> None:
     assert wrong == []
 
 
-def test_the_pages_cannot_be_asked_for(nginx: Nginx) -> None:
+def test_the_pages_cannot_be_asked_for(world: World) -> None:
     """Red when a location of maintenance.conf is not `internal`."""
+    nginx = serving(world)
+    on(nginx)
     for path in ("/_maintenance/maintenance.html", "/_maintenance/state/message.html"):
         assert nginx.request(path).status == 404
