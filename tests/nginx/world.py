@@ -184,6 +184,13 @@ class Nginx(Container):
     def access_log(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.logs() if line.startswith('{"time"')]
 
+    def logged(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The access log's first ``wanted`` line, which the engine may take a moment to show."""
+        line: dict[str, Any] = eventually(
+            "the request is logged", lambda: next(filter(wanted, self.access_log()), None)
+        )
+        return line
+
     def workers(self) -> set[str]:
         """The process ids (as the host counts) of the workers that take new connections."""
         rows = docker("top", self.name, "-eo", "pid,args").splitlines()[1:]
