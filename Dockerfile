@@ -177,11 +177,16 @@ FROM ${NGINX_IMAGE} AS nginx
 # The stock server would answer beside ours. The folder is handed to the user nginx runs as,
 # because the image's entrypoint renders the templates into it.
 RUN rm -f /etc/nginx/conf.d/default.conf \
-    && chown 101:101 /etc/nginx/conf.d /var/cache/nginx
+    && chown 101:101 /etc/nginx/conf.d /var/cache/nginx \
+    && install --directory --owner=101 --group=101 /srv/state
+COPY --from=docker --chmod=0755 nginx/maintenance /usr/local/bin/
+COPY --from=docker --chmod=0755 nginx/15-maintenance-allow.envsh /docker-entrypoint.d/
 COPY --from=front nginx.conf /etc/nginx/nginx.conf
 COPY --from=front snippets/ /etc/nginx/snippets/
 COPY --from=front templates/ /etc/nginx/templates/
 COPY --from=front html/ /usr/share/nginx/html/
+# The project's own page in place of the kit's. A pattern, because a name would have to exist.
+COPY --chmod=0644 maintenance.htm[l] /usr/share/nginx/html/_maintenance/
 USER 101:101
 EXPOSE 8080
 ARG RELEASE=dev

@@ -71,6 +71,30 @@ def down(c: Context, volumes: bool = False, yes: bool = False, prod: bool = Fals
     lifecycle.down(session.begin(c, prod), volumes=volumes, yes=yes)
 
 
+@task(
+    help={
+        **JSON,
+        "word": "on, off or status",
+        "retry-after": "on: seconds after which clients should ask again",
+        "message": "on: what the page says",
+        "prod": "required: development has no nginx",
+    }
+)
+def maintenance(
+    c: Context,
+    word: str,
+    retry_after: str = "300",
+    message: str = "",
+    json: bool = False,
+    prod: bool = False,
+) -> None:
+    """Close the site for maintenance, or open it: on, off."""
+    from slipway import maintenance as switch
+
+    work = session.begin(c, prod)
+    switch.maintenance(work, word, retry_after=retry_after, message=message, as_json=json)
+
+
 @task(help={**PROD, **SERVICES})
 def start(c: Context, services: str = "", prod: bool = False) -> None:
     """Start stopped containers."""
@@ -336,7 +360,7 @@ def prune(
 
 
 namespace = menu(
-    stack=(init, build, up, down, start, stop, restart, ps, logs, url, open_site),
+    stack=(init, build, up, down, start, stop, restart, maintenance, ps, logs, url, open_site),
     project=(shell, manage, migrate, makemigrations, collectstatic, createsuperuser, test, exec_),
     look=(stats, inspect, config, images, volumes, networks),
     machine=(bases, machine, prune),

@@ -119,6 +119,9 @@ class Settings:
         values.matching(r"[^\s'\"$;{}]+", "a regular expression without quotes, $, ; or braces"),
     )  # fmt: skip
     trusted_proxy: str = _setting("TRUSTED_PROXY", "127.0.0.1/32", values.network, "10.0.0.0/8")
+    maintenance_allow: tuple[str, ...] = _setting(
+        "MAINTENANCE_ALLOW", "127.0.0.1/32", values.networks, "192.0.2.7/32 10.0.0.0/8"
+    )
     log_format: str = _setting("LOG_FORMAT", "json", values.choice("json", "text"))
     ready_path: str = _setting("HEALTH_READY_PATH", "/healthz/ready", _URL_PATH)
 
