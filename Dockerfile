@@ -101,7 +101,7 @@ RUN --mount=type=bind,from=docker,target=/kit \
 # --- Development: the code arrives by bind mount, so none is copied and none can be stale
 FROM runtime AS dev
 COPY --from=dev-dependencies /opt/venv /opt/venv
-COPY --from=docker entrypoint.py probe.py /opt/slipway/
+COPY --from=docker entrypoint.py probe.py migrate.py migrate_lock.py migrate_warnings.py /opt/slipway/
 ARG MANAGE_DIR=.
 WORKDIR /app/${MANAGE_DIR}
 # Any uid works; compose passes the host's, so that files made here belong to the person.
@@ -150,7 +150,8 @@ FROM runtime AS web
 ARG MEDIA_ROOT=/app/media
 RUN install --directory --owner=10001 --group=10001 "${MEDIA_ROOT}"
 COPY --from=dependencies /opt/venv /opt/venv
-COPY --from=docker entrypoint.py probe.py gunicorn.conf.py publish_static.py project_static.py /opt/slipway/
+COPY --from=docker entrypoint.py probe.py migrate.py migrate_lock.py migrate_warnings.py \
+    gunicorn.conf.py publish_static.py project_static.py /opt/slipway/
 COPY --from=code /app /app
 COPY --from=static /collected/ /
 ARG MANAGE_DIR=.
@@ -176,11 +177,16 @@ FROM ${NGINX_IMAGE} AS nginx
 # The stock server would answer beside ours. The folder is handed to the user nginx runs as,
 # because the image's entrypoint renders the templates into it.
 RUN rm -f /etc/nginx/conf.d/default.conf \
-    && chown 101:101 /etc/nginx/conf.d /var/cache/nginx
+    && chown 101:101 /etc/nginx/conf.d /var/cache/nginx \
+    && install --directory --owner=101 --group=101 /srv/state
+COPY --from=docker --chmod=0755 nginx/maintenance /usr/local/bin/
+COPY --from=docker --chmod=0755 nginx/15-maintenance-allow.envsh /docker-entrypoint.d/
 COPY --from=front nginx.conf /etc/nginx/nginx.conf
 COPY --from=front snippets/ /etc/nginx/snippets/
 COPY --from=front templates/ /etc/nginx/templates/
 COPY --from=front html/ /usr/share/nginx/html/
+# The project's own page in place of the kit's. A pattern, because a name would have to exist.
+COPY --chmod=0644 maintenance.htm[l] /usr/share/nginx/html/_maintenance/
 USER 101:101
 EXPOSE 8080
 ARG RELEASE=dev

@@ -91,6 +91,13 @@ def rollout(session: nox.Session) -> None:
 
 
 @nox.session(default=False, tags=["gate"])
+def migrations(session: nox.Session) -> None:
+    """Migrations against a real PostgreSQL: started together, killed, kept waiting."""
+    install(session)
+    pytest(session, "migrations")
+
+
+@nox.session(default=False, tags=["gate"])
 def conformance(session: nox.Session) -> None:
     """The base images (PYTHON_IMAGE, POSTGRES_IMAGE, NGINX_IMAGE) against the official contract."""
     install(session)

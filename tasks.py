@@ -106,6 +106,30 @@ def down(c: Context, volumes: bool = False, yes: bool = False, prod: bool = Fals
     lifecycle.down(session.begin(c, prod), volumes=volumes, yes=yes)
 
 
+@task(
+    help={
+        **JSON,
+        "word": "on, off or status",
+        "retry-after": "on: seconds after which clients should ask again",
+        "message": "on: what the page says",
+        "prod": "required: development has no nginx",
+    }
+)
+def maintenance(
+    c: Context,
+    word: str,
+    retry_after: str = "300",
+    message: str = "",
+    json: bool = False,
+    prod: bool = False,
+) -> None:
+    """Close the site for maintenance, or open it: on, off."""
+    from slipway import maintenance as switch
+
+    work = session.begin(c, prod)
+    switch.maintenance(work, word, retry_after=retry_after, message=message, as_json=json)
+
+
 @task(help={**PROD, **SERVICES})
 def start(c: Context, services: str = "", prod: bool = False) -> None:
     """Start stopped containers."""
@@ -203,12 +227,22 @@ def manage(c: Context, command: str, prod: bool = False) -> None:
     commands.manage(session.begin(c, prod), commands.words(command, c.remainder))
 
 
-@task(help={**PROD, "target": "app, or app and migration, quoted (default: all); or write it after --"})
-def migrate(c: Context, target: str = "", prod: bool = False) -> None:
-    """Apply database migrations."""
+@task(
+    help={
+        **PROD,
+        "target": "app, or app and migration, quoted (default: all); or write it after --",
+        "plan": "only list them, and what in them is unsafe while old code runs",
+        "check": "only tell whether there are any (exit code 1)",
+    }
+)
+def migrate(
+    c: Context, target: str = "", plan: bool = False, check: bool = False, prod: bool = False
+) -> None:
+    """Apply database migrations, once however many start it."""
     from slipway import commands
 
-    commands.migrate(session.begin(c, prod), commands.words(target, c.remainder))
+    work = session.begin(c, prod)
+    commands.migrate(work, commands.words(target, c.remainder), plan=plan, check=check)
 
 
 @task(
@@ -361,7 +395,10 @@ def prune(
 
 
 namespace = menu(
-    stack=(init, build, up, deploy, releases, rollback, down, start, stop, restart, ps, logs, url, open_site),
+    stack=(
+        *(init, build, up, deploy, releases, rollback, down, start, stop, restart),
+        *(maintenance, ps, logs, url, open_site),
+    ),
     project=(shell, manage, migrate, makemigrations, collectstatic, createsuperuser, test, exec_),
     look=(stats, inspect, config, images, volumes, networks),
     machine=(bases, machine, prune),

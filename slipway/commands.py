@@ -16,6 +16,7 @@ __all__ = [
 ]  # fmt: skip
 
 _MANAGE = ("python", "manage.py")
+_MIGRATE = ("python", "/opt/slipway/migrate.py")
 
 
 def words(text: str, remainder: str) -> list[str]:
@@ -69,9 +70,18 @@ def manage(session: Session, arguments: Sequence[str], *, env: Sequence[str] = (
     execute(session, "web", [*_MANAGE, *arguments], env=env)
 
 
-def migrate(session: Session, arguments: Sequence[str]) -> None:
-    """Apply migrations."""
-    manage(session, ["migrate", *arguments])
+def migrate(session: Session, arguments: Sequence[str], *, plan: bool = False, check: bool = False) -> None:
+    """Apply migrations under the migration lock.
+
+    With ``plan`` only list them, with ``check`` only end with exit code 1 when there are any.
+    """
+    stack, runner = session.stack, session.runner
+    flags = [*(["--plan"] if plan else []), *(["--check"] if check else [])]
+    # A one-off of `web` would first start what web waits for, and that is the migrations.
+    running = runner.dry or engine.running(stack.project, "web")
+    service = "web" if running else "migrate"
+    tty = sys.stdin.isatty() and sys.stdout.isatty()
+    runner.replace(stack.execute(service, [*_MIGRATE, *flags, *arguments], running=running, tty=tty))
 
 
 def makemigrations(session: Session, arguments: Sequence[str]) -> None:

@@ -150,6 +150,16 @@ class Stack:
         # A one-off container passes the image's entrypoint by itself, and starts what it depends on.
         return self.command("run", "--rm", *flags, service, *inner)
 
+    def maintenance(self, arguments: Sequence[str], *, running: bool) -> list[str]:
+        """``docker/nginx/maintenance`` with ``arguments``: in nginx if it runs, else in a one-off.
+
+        The one-off has the same volume, starts nothing it depends on and renders no configuration.
+        """
+        if running:
+            return self.command("exec", "-T", "nginx", "maintenance", *arguments)
+        flags = ("--rm", "--no-deps", "-T", "--entrypoint", "maintenance")
+        return self.command("run", *flags, "nginx", *arguments)
+
     def config(self, *, as_json: bool = False) -> list[str]:
         """The merged configuration."""
         return self.command("config", *(["--format", "json"] if as_json else []))

@@ -119,6 +119,9 @@ class Settings:
         values.matching(r"[^\s'\"$;{}]+", "a regular expression without quotes, $, ; or braces"),
     )  # fmt: skip
     trusted_proxy: str = _setting("TRUSTED_PROXY", "127.0.0.1/32", values.network, "10.0.0.0/8")
+    maintenance_allow: tuple[str, ...] = _setting(
+        "MAINTENANCE_ALLOW", "127.0.0.1/32", values.networks, "192.0.2.7/32 10.0.0.0/8"
+    )
     log_format: str = _setting("LOG_FORMAT", "json", values.choice("json", "text"))
     ready_path: str = _setting("HEALTH_READY_PATH", "/healthz/ready", _URL_PATH)
 
@@ -137,6 +140,7 @@ class Settings:
     log_max_file: int = _setting("LOG_MAX_FILE", "3", values.count)
     stop_grace_period: str = _setting("STOP_GRACE_PERIOD", "35s", values.duration)
     wait_timeout: int = _setting("WAIT_TIMEOUT", "180s", values.seconds)
+    migrate_lock_timeout: int = _setting("MIGRATE_LOCK_TIMEOUT", "300s", values.seconds)
 
     host_uid: int = _setting("HOST_UID", "1000", values.integer(0, 2**31 - 1))
     host_gid: int = _setting("HOST_GID", "1000", values.integer(0, 2**31 - 1))

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 
 __all__ = [
-    "address", "choice", "count", "cpus", "duration", "integer", "matching", "network",
+    "address", "choice", "count", "cpus", "duration", "integer", "matching", "network", "networks",
     "optional_count", "optional_port", "port", "seconds", "size",
     "text", "words",
 ]  # fmt: skip
@@ -98,6 +98,11 @@ def network(value: str) -> str:
         return str(ipaddress.ip_network(value))
     except ValueError as bad:
         raise ValueError(f"not a network in CIDR notation ({bad})") from None
+
+
+def networks(value: str) -> tuple[str, ...]:
+    """Space-separated IP networks in CIDR notation."""
+    return tuple(network(word) for word in words(value))
 
 
 def address(value: str) -> str:

@@ -3,7 +3,7 @@
 Runs in a container on port 8000, standard library only. GET and POST:
 
 ``/echo``            what arrived, as JSON: method, path, header pairs, connection, host's name
-``/slow?seconds=N``  answers after N seconds
+``/slow?seconds=N``  answers after N seconds; with ``&hand_over=PATH`` by X-Accel-Redirect to PATH
 ``/large?bytes=N``   N bytes of text
 ``/status/CODE``     that status, body "the application's own page"
 ``/secure``          an answer with every security header set by "the application"
@@ -77,6 +77,9 @@ class Application(BaseHTTPRequestHandler):
         with LOCK:
             SEEN["slow"] += 1
         time.sleep(float(query["seconds"]))
+        if "hand_over" in query:
+            self.answer(200, b"", {"X-Accel-Redirect": query["hand_over"], "Content-Type": "text/plain"})
+            return
         self.answer_json(200, {"slept": query["seconds"]})
 
     def on_large(self, rest: str, query: dict[str, str]) -> None:

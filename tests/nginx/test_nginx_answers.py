@@ -62,7 +62,7 @@ def test_an_unknown_host_is_refused(nginx: Nginx, host: str) -> None:
     answer = nginx.request("/echo?unknown-host", headers={"Host": host})
     assert answer.status in (400, 421)
     assert b"/echo" not in answer.body
-    line = next(line for line in reversed(nginx.access_log()) if line["status"] == answer.status)
+    line = nginx.logged(lambda line: line["request_id"] == answer.header("X-Request-ID"))
     assert line["upstream_addr"] == ""
 
 

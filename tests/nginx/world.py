@@ -19,6 +19,7 @@ NGINX_IMAGE = os.environ.get("NGINX_IMAGE", "slipway/nginx:1.30-trixie")
 PYTHON_IMAGE = os.environ.get("PYTHON_IMAGE", "slipway/python:3.13-slim-trixie")
 LABEL = "io.slipway.test=nginx"
 DEADLINE = 20.0
+_ALLOW = "15-maintenance-allow.envsh"
 
 # What compose/prod.yaml gives by default.
 ENVIRONMENT = {
@@ -32,6 +33,8 @@ ENVIRONMENT = {
     "NGINX_LOG_FORMAT": "json",
     "NGINX_UPSTREAM": "web:8000",
     "NGINX_RESOLVER": "127.0.0.11",
+    "NGINX_MAINTENANCE_ALLOW": "127.0.0.1/32",
+    "NGINX_HEALTH_READY_PATH": "/healthz/ready",
 }
 
 
@@ -181,6 +184,13 @@ class Nginx(Container):
     def access_log(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.logs() if line.startswith('{"time"')]
 
+    def logged(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The access log's first ``wanted`` line, which the engine may take a moment to show."""
+        line: dict[str, Any] = eventually(
+            "the request is logged", lambda: next(filter(wanted, self.access_log()), None)
+        )
+        return line
+
     def workers(self) -> set[str]:
         """The process ids (as the host counts) of the workers that take new connections."""
         rows = docker("top", self.name, "-eo", "pid,args").splitlines()[1:]
@@ -205,6 +215,8 @@ class World:
     def __post_init__(self) -> None:
         for sub in ("static", "media"):
             (self.folder / sub).mkdir()
+        (self.folder / "state").mkdir()
+        (self.folder / "state").chmod(0o777)  # nginx writes there as 101, whoever runs the test
         self.folder.chmod(0o755)
         docker("network", "create", "--label", LABEL, "--label", f"world={self.name}", self.name)
 
@@ -253,6 +265,9 @@ class World:
             "--volume", f"{KIT}/nginx/html:/usr/share/nginx/html:ro",
             "--volume", f"{self.folder}/static:/srv/static:ro",
             "--volume", f"{self.folder}/media:/srv/media:ro",
+            "--volume", f"{self.folder}/state:/srv/state",
+            "--volume", f"{KIT}/docker/nginx/maintenance:/usr/local/bin/maintenance:ro",
+            "--volume", f"{KIT}/docker/nginx/{_ALLOW}:/docker-entrypoint.d/{_ALLOW}:ro",
             NGINX_IMAGE,
         )  # fmt: skip
         return Nginx(name)

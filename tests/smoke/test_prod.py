@@ -279,6 +279,60 @@ def test_every_serving_container_ends_by_itself(prod: World) -> None:
             eventually(lambda service=service: prod.health(service) == "healthy", f"{service} healthy")
 
 
+@pytest.fixture
+def reopened(prod: World) -> Iterator[None]:
+    """The site open again afterwards, however far the test got, and with the kit's page."""
+    yield
+    prod.invoke("maintenance", "off")
+    (prod.root / "example" / "maintenance.html").unlink(missing_ok=True)
+
+
+@pytest.mark.usefixtures("reopened")
+def test_maintenance_closes_the_site_through_a_restart_and_a_stop(prod: World, site: Site) -> None:
+    """Red without the volume nginx-state, or when the switch needs a running nginx."""
+    assert json.loads(prod.invoke("maintenance", "status", "--json").stdout)["maintenance"] == "off"
+    prod.invoke("maintenance", "on", "--retry-after", "600", "--message", "Back at <14:00>.")
+    closed = site.get("/")
+    assert (closed.status_code, closed.headers["Retry-After"]) == (503, "600")
+    assert "Back at &lt;14:00&gt;." in closed.text
+    assert {site.get(path).status_code for path in ("/healthz/ready", "/healthz/live")} == {200}
+    assert site.get("/static/admin/css/base.css").status_code == 200
+
+    prod.invoke("restart", "--services", "nginx")
+    eventually(lambda: prod.health("nginx") == "healthy", "nginx to be healthy while the site is closed")
+    assert site.get("/").status_code == 503
+    status = json.loads(prod.invoke("maintenance", "status", "--json").stdout)
+    assert (status["maintenance"], status["retry_after"]) == ("on", 600)
+
+    prod.invoke("stop", "--services", "nginx")
+    try:
+        assert "nginx does not run" in prod.invoke("maintenance", "off").stdout
+    finally:
+        prod.invoke("start", "--services", "nginx")
+    eventually(lambda: site.get("/").status_code == 200, "the site to be open after the start")
+    assert len([c for c in prod.containers() if "nginx" in c["Name"]]) == 1, "a one-off was left behind"
+
+
+@pytest.mark.usefixtures("reopened")
+def test_a_maintenance_page_of_the_projects_own_in_a_new_container(prod: World, site: Site) -> None:
+    """Red when the page is not copied, is copied with its mode, or the state dies with the container."""
+    page = prod.root / "example" / "maintenance.html"
+    page.write_text(
+        "<h1>Our shop is closed</h1><!--# include virtual='/_maintenance/state/message.html' -->\n"
+    )
+    page.chmod(0o600)
+    prod.invoke("maintenance", "on", "--message", "Back soon & better.")
+    before = prod.container("nginx")["Id"]
+    prod.invoke("build", "--services", "nginx")
+    prod.invoke("up", "--no-build")
+    assert prod.container("nginx")["Id"] != before
+    closed = site.get("/")
+    assert closed.status_code == 503
+    assert closed.text.startswith("<h1>Our shop is closed</h1>Back soon &amp; better.")
+    prod.invoke("maintenance", "off")
+    assert site.get("/").status_code == 200
+
+
 # -- the tasks that behave differently here ----------------------------------------------------------
 
 

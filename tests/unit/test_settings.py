@@ -75,6 +75,7 @@ def test_an_empty_value_counts_as_not_set(checkout: Path) -> None:
         ("DATABASE=mysql", ["SLIP-006", "postgres, none"]),
         ("CLIENT_MAX_BODY_SIZE=lots", ["SLIP-006", "10m"]),
         ("TRUSTED_PROXY=10.0.0.1/8", ["SLIP-006", "CIDR"]),
+        ("MAINTENANCE_ALLOW=10.0.0.0/8;192.0.2.7/32", ["SLIP-006", "CIDR", "192.0.2.7/32 10.0.0.0/8"]),
         ("PROJECT_ROOT=nowhere", ["SLIP-007", "PROJECT_ROOT", "nowhere"]),
         ("MANAGE_DIR=sub", ["SLIP-007", "MANAGE_DIR"]),
         ("PROXY_TIMEOUT=35s", ["SLIP-012", "STOP_GRACE_PERIOD", "PROXY_TIMEOUT"]),

@@ -1,0 +1,1 @@
+"""The state that the migrations lead to; nothing uses it."""
