@@ -39,7 +39,7 @@ def test_the_page_answers_and_names_its_release(prod: World, site: Site) -> None
     """Red when nginx has no upstream, or RELEASE does not reach the image."""
     assert site.get("/").status_code == 200
     assert site.release() == RELEASE
-    labels = json.loads(docker("inspect", f"{prod.project}-web"))[0]["Config"]["Labels"]
+    labels = json.loads(docker("inspect", f"{prod.project}-web:{RELEASE}"))[0]["Config"]["Labels"]
     assert labels["org.opencontainers.image.version"] == RELEASE
 
 
@@ -179,11 +179,11 @@ def test_no_secret_is_in_inspect_history_or_an_image_file(prod: World) -> None:
     values = [path.read_text().strip() for path in (prod.root / "secrets").iterdir()]
     assert len(values) >= 2 and all(len(value) >= 32 for value in values)
     shown = json.dumps(prod.containers())
-    for image in (f"{prod.project}-web", f"{prod.project}-nginx"):
+    for image in (f"{prod.project}-web:{RELEASE}", f"{prod.project}-nginx"):
         shown += docker("inspect", image) + docker("history", "--no-trunc", image)
     for value in values:
         assert value not in shown
-    for image in (f"{prod.project}-web", f"{prod.project}-nginx"):
+    for image in (f"{prod.project}-web:{RELEASE}", f"{prod.project}-nginx"):
         for value in values:
             found = docker(
                 *("run", "--rm", "--user", "0", "--network", "none", "--env", f"NEEDLE={value}"),
@@ -353,7 +353,7 @@ def test_test_is_the_deployment_check(prod: World) -> None:
 def test_collectstatic_publishes_again_and_keeps_old_files(prod: World, site: Site) -> None:
     """Red when publishing deletes what pages of an earlier release still ask for."""
     volume = f"{prod.project}_static"
-    web = f"{prod.project}-web"
+    web = f"{prod.project}-web:{RELEASE}"
     docker("run", "--rm", "--volume", f"{volume}:/srv/static", "--entrypoint", "sh", web, "-c",
            "echo old > /srv/static/old.0123456789ab.css && rm /srv/static/admin/css/base.css*")  # fmt: skip
     assert site.get("/static/admin/css/base.css").status_code == 404
