@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
+
+import pytest
 
 from slipway.revision import describe
 from slipway.run import Runner
@@ -14,6 +17,7 @@ def _git(folder: Path, *arguments: str) -> None:
     subprocess.run(["git", "-C", str(folder), *identity, *arguments], check=True, capture_output=True)
 
 
+@pytest.mark.skipif(not shutil.which("git"), reason="git is not on this machine")
 def test_a_clean_tree_is_its_revision_and_a_changed_one_its_content(tmp_path: Path) -> None:
     """Red when two different uncommitted states share an id: a deploy could not tell them apart."""
     _git(tmp_path, "init")
