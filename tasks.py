@@ -70,7 +70,7 @@ def up(
 
 @task(help={**ALWAYS_PROD, "release": "id of the new release (default: the git revision)"})
 def deploy(c: Context, release: str = "", prod: bool = False) -> None:
-    """Switch production to what is checked out, dropping no request."""
+    """Switch production to what is checked out."""
     from slipway import deploy as deploying
 
     deploying.deploy(session.begin(c, prod=True), release=release)
@@ -92,7 +92,7 @@ def releases(c: Context, json: bool = False, prod: bool = False) -> None:
     }
 )
 def rollback(c: Context, release: str = "", keep_schema: bool = False, prod: bool = False) -> None:
-    """Switch production back to an earlier release, dropping no request."""
+    """Switch production back to an earlier release."""
     from slipway import deploy as deploying
 
     deploying.rollback(session.begin(c, prod=True), release=release, keep_schema=keep_schema)
