@@ -71,7 +71,7 @@ def rollback(session: Session, *, release: str, keep_schema: bool) -> None:
                 "if the old code runs on the new schema: --keep-schema; else undo them first "
                 '(invoke migrate --prod --target "app number"), or deploy a corrected version',
             )
-        image = f"{session.stack.project}-web:{target.id}"
+        image = f"{session.stack.web_repository}:{target.id}"
         if image not in engine.image_sizes([image]):
             raise SlipwayError(
                 "SLIP-082", f"the image {image} is gone", "check out that revision and invoke deploy it"
@@ -239,7 +239,7 @@ class _Switch:
 
     def _containers(self, *, live: bool) -> list[str]:
         """Web containers of the recorded release, or (not ``live``) the ones of any other."""
-        image = f"{self.session.stack.project}-web:{self.session.settings.release}"
+        image = f"{self.session.stack.web_repository}:{self.session.settings.release}"
         found = [c for c in engine.containers(self.session.stack.project) if c.service == "web"]
         return [c.id for c in found if (c.image == image and c.state == "running") == live]
 
@@ -269,7 +269,7 @@ class _Switch:
         self._record(kind, "live" if self.switched else "failed", step=self.step)
 
     def _record(self, kind: str, result: str, step: str = "") -> None:
-        image = f"{self.session.stack.project}-web:{self.release}"
+        image = f"{self.session.stack.web_repository}:{self.release}"
         entry = Release(
             id=self.release, image=engine.image_id(image), result=result, kind=kind,
             migrations=self.migrations, schema=tuple(sorted(self.schema)), step=step,
@@ -290,8 +290,8 @@ class _Switch:
         settings, stack = self.session.settings, self.session.stack
         ids = [entry.id for entry in releases.read(settings.root) if entry.result == "live"]
         kept = list(dict.fromkeys(reversed(ids)))[: settings.keep_releases]
-        names = [f"{stack.project}-web:{identifier}" for identifier in kept]
-        old = [name for name in engine.tags(f"{stack.project}-web") if name not in names]
+        names = [f"{stack.web_repository}:{identifier}" for identifier in kept]
+        old = [name for name in engine.tags(stack.web_repository) if name not in names]
         if old:
             self.runner.run(["docker", "image", "rm", *old], check=False)
 
