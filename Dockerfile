@@ -1,4 +1,4 @@
-# One file for every project: targets dev, web and nginx.
+# One file for every project: targets dev, web and nginx-configuration.
 #
 # The project is the main build context. The kit's own files come from two named contexts, so a
 # project in another folder needs nothing of the kit inside it:
@@ -172,23 +172,21 @@ LABEL org.opencontainers.image.version=${RELEASE} \
       org.opencontainers.image.revision=${REVISION}
 
 
-# --- The front
-FROM ${NGINX_IMAGE} AS nginx
-# The stock server would answer beside ours. The folder is handed to the user nginx runs as,
-# because the image's entrypoint renders the templates into it.
-RUN rm -f /etc/nginx/conf.d/default.conf \
-    && chown 101:101 /etc/nginx/conf.d /var/cache/nginx \
-    && install --directory --owner=101 --group=101 /srv/state
-COPY --from=docker --chmod=0755 nginx/maintenance /usr/local/bin/
-COPY --from=docker --chmod=0755 nginx/15-maintenance-allow.envsh /docker-entrypoint.d/
-COPY --from=front nginx.conf /etc/nginx/nginx.conf
-COPY --from=front snippets/ /etc/nginx/snippets/
-COPY --from=front templates/ /etc/nginx/templates/
-COPY --from=front html/ /usr/share/nginx/html/
+# --- The front's configuration: published into a volume, tested, by a container that then ends. What serves
+# is the base image itself, so that a change of configuration never replaces the container.
+FROM ${NGINX_IMAGE} AS nginx-configuration
+# Volumes take over the owner of the folder they are first mounted on.
+RUN install --directory --owner=101 --group=101 /srv/nginx /srv/state \
+    && chown 101:101 /var/cache/nginx
+COPY --from=docker --chmod=0755 nginx/publish-configuration /usr/local/bin/
+COPY --from=docker --chmod=0755 nginx/maintenance-allow.envsh /opt/nginx/
+COPY --from=docker --chmod=0755 nginx/maintenance nginx/front /opt/nginx/bin/
+COPY --from=front . /opt/nginx/
 # The project's own page in place of the kit's. A pattern, because a name would have to exist.
-COPY --chmod=0644 maintenance.htm[l] /usr/share/nginx/html/_maintenance/
+COPY --chmod=0644 maintenance.htm[l] /opt/nginx/html/_maintenance/
 USER 101:101
-EXPOSE 8080
+ENTRYPOINT ["/usr/local/bin/publish-configuration"]
+CMD []
 ARG RELEASE=dev
 ARG REVISION=unknown
 LABEL org.opencontainers.image.version=${RELEASE} \

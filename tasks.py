@@ -68,20 +68,26 @@ def up(
         deploying.note_start(work)
 
 
-@task(help={**ALWAYS_PROD, "release": "id of the new release (default: the git revision)"})
-def deploy(c: Context, release: str = "", prod: bool = False) -> None:
+@task(
+    help={
+        **ALWAYS_PROD,
+        "release": "id of the new release (default: the git revision)",
+        "image": "an image that is built already, here or in a registry",
+    }
+)
+def deploy(c: Context, release: str = "", image: str = "", prod: bool = False) -> None:
     """Switch production to what is checked out."""
     from slipway import deploy as deploying
 
-    deploying.deploy(session.begin(c, prod=True), release=release)
+    deploying.deploy(session.begin(c, prod=True), release=release, image=image)
 
 
 @task(help={**ALWAYS_PROD, **JSON})
 def releases(c: Context, json: bool = False, prod: bool = False) -> None:
     """What was deployed, when, by whom, and how it ended."""
-    from slipway import deploy as deploying
+    from slipway import releases as ledger
 
-    deploying.list_releases(session.begin(c, prod=True), as_json=json)
+    ledger.show(session.begin(c, prod=True).settings.root, as_json=json)
 
 
 @task(
@@ -93,9 +99,9 @@ def releases(c: Context, json: bool = False, prod: bool = False) -> None:
 )
 def rollback(c: Context, release: str = "", keep_schema: bool = False, prod: bool = False) -> None:
     """Switch production back to an earlier release."""
-    from slipway import deploy as deploying
+    from slipway import rollback as back
 
-    deploying.rollback(session.begin(c, prod=True), release=release, keep_schema=keep_schema)
+    back.rollback(session.begin(c, prod=True), release=release, keep_schema=keep_schema)
 
 
 @task(help={**PROD, **YES, "volumes": "delete the data and the images too (asks first)"})

@@ -51,7 +51,7 @@ class Stack:
     def services(self) -> list[str]:
         """The names of this stack's own services, those a person may name on the command line."""
         database = ["db"] if self.settings.database == "postgres" else []
-        return [*database, *self.project_services(), *(["nginx"] if self.prod else [])]
+        return [*database, *self.project_services(), *(["nginx-configuration", "nginx"] if self.prod else [])]
 
     def project_services(self) -> list[str]:
         """Those that run the project's image: its code, its variables, its secrets."""
@@ -94,11 +94,17 @@ class Stack:
         """The name, without tag, of the project's image; production's is tagged with the release."""
         return f"{self.project}-web"
 
+    @property
+    def repositories(self) -> tuple[str, ...]:
+        """The names of the images that each of production's releases has."""
+        return (self.web_repository, f"{self.project}-nginx-configuration")
+
     def images(self) -> list[str]:
         """The names of the images this stack runs and builds."""
         if not self.prod:
             return [self.web_repository]
-        return [f"{self.web_repository}:{self.release or self.settings.release}", f"{self.project}-nginx"]
+        release = self.release or self.settings.release
+        return [f"{repository}:{release}" for repository in self.repositories]
 
     def lifecycle(self, verb: str, services: Sequence[str] = ()) -> list[str]:
         """``start``, ``stop`` or ``restart``."""
@@ -153,12 +159,12 @@ class Stack:
     def maintenance(self, arguments: Sequence[str], *, running: bool) -> list[str]:
         """``docker/nginx/maintenance`` with ``arguments``: in nginx if it runs, else in a one-off.
 
-        The one-off has the same volume, starts nothing it depends on and renders no configuration.
+        The one-off has the same volume, starts nothing it depends on and publishes no configuration.
         """
         if running:
-            return self.command("exec", "-T", "nginx", "maintenance", *arguments)
-        flags = ("--rm", "--no-deps", "-T", "--entrypoint", "maintenance")
-        return self.command("run", *flags, "nginx", *arguments)
+            return self.command("exec", "-T", "nginx", "/srv/nginx/live/bin/maintenance", *arguments)
+        flags = ("--rm", "--no-deps", "-T", "--entrypoint", "/opt/nginx/bin/maintenance")
+        return self.command("run", *flags, "nginx-configuration", *arguments)
 
     def config(self, *, as_json: bool = False) -> list[str]:
         """The merged configuration."""

@@ -11,6 +11,7 @@ import functools
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from docker.errors import DockerException, NotFound
@@ -23,6 +24,7 @@ __all__ = ["ContainerState", "Leftovers", "containers", "image_sizes", "leftover
 
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
+_CONFIG_HASH_LABEL = "com.docker.compose.config-hash"
 _ONE_OFF_LABEL = "com.docker.compose.oneoff"
 _POLL_SECONDS = 0.5
 
@@ -47,6 +49,12 @@ class ContainerState:
     health_output: str
     error: str
     restarts: int
+    created: str
+    """When it was created, and when it was last started; both as the engine writes it, so that they sort."""
+    started: str
+    image_id: str
+    config_hash: str
+    """Compose's digest of the service's configuration when it created this container."""
 
     @property
     def ready(self) -> bool:
@@ -120,9 +128,14 @@ def running(project: str, service: str) -> bool:
     return any(c.service == service and c.state == "running" for c in containers(project))
 
 
-def logs(container_id: str, tail: int) -> list[str]:
-    """The last ``tail`` log lines of a container, both streams."""
-    raw: bytes = connect().containers.get(container_id).logs(tail=tail)
+def logs(state: ContainerState, tail: int) -> list[str]:
+    """The last ``tail`` log lines of a container, both streams.
+
+    Of one that has been restarted and runs again, those before that: they say why it ended.
+    """
+    again = state.restarts and state.state == "running"
+    until = datetime.fromisoformat(state.started) if again else None
+    raw: bytes = connect().containers.get(state.id).logs(tail=tail, until=until)
     return raw.decode("utf-8", "replace").splitlines()
 
 
@@ -188,6 +201,17 @@ def image_id(reference: str) -> str:
         return str(connect().images.get(reference).id)
     except NotFound:
         return ""
+
+
+def image_release(reference: str) -> str:
+    """The release a production image of the kit bears in its label; empty for any other image."""
+    try:
+        config = connect().images.get(reference).attrs["Config"]
+    except NotFound:
+        return ""
+    if "/opt/slipway/gunicorn.conf.py" not in (config.get("Cmd") or []):
+        return ""
+    return str((config.get("Labels") or {}).get("org.opencontainers.image.version", ""))
 
 
 def tags(repository: str) -> list[str]:
@@ -277,4 +301,8 @@ def _state(container: Container) -> ContainerState:
         health_output=outputs[-1] if outputs else "",
         error=state.get("Error", ""),
         restarts=attrs.get("RestartCount", 0),
+        created=attrs.get("Created", ""),
+        started=state.get("StartedAt", ""),
+        image_id=attrs["Image"],
+        config_hash=container.labels.get(_CONFIG_HASH_LABEL, ""),
     )

@@ -1,94 +1,118 @@
 """Which containers nginx sends requests to, and changing that without dropping a request.
 
-nginx's upstream holds one file of its own, ``conf.d/upstream.d/web.conf``. At rest it names the service
-``web``, which nginx looks up again and again; every start of the container renders it so. While two
-releases run side by side it holds the addresses of one of them. Not a name: a worker that a reload has
-just started knows no address of a new name until the first answer, and has only 502 for who asks then.
+The work is done by ``docker/nginx/front`` in nginx's container; this module calls it and waits. Nothing
+here trusts a pause: every change is over when the workers themselves say so, or the preview shows it.
 """
 
 from __future__ import annotations
 
+import re
+import subprocess
 import time
 from collections.abc import Sequence
 
+from slipway import values
 from slipway.errors import SlipwayError
 from slipway.session import Session
 
-__all__ = ["come_to_rest", "drain", "point_to", "settle"]
+__all__ = ["drain", "pin", "prepare", "rest", "settle", "switch", "wait_for_peers"]
 
-_FILE = "/etc/nginx/conf.d/upstream.d/web.conf"
-_PARAMETERS = "max_fails=3 fail_timeout=1s"
-_AT_REST = f"server web:8000 resolve {_PARAMETERS};"
-# $1 is the new content. The old one is put back when nginx refuses the result, so that a later restart
-# or reload for another reason finds what works.
-_SWITCH = f"""\
-set -eu
-cp {_FILE} /tmp/web.conf.before
-printf '%s\\n' "$1" > {_FILE}
-if nginx -t -q; then nginx -s reload; else cat /tmp/web.conf.before > {_FILE}; exit 1; fi
-"""
-# A worker that a reload has replaced says so in its title until its last request is answered. The
-# bracket keeps the search from finding itself.
-_OLD_WORKERS = "grep -l '[s]hutting down' /proc/[0-9]*/cmdline 2>/dev/null | wc -l"
 _POLL_SECONDS = 0.3
-# nginx tells nobody when it has looked a name up; its resolver has a second of validity to do it in.
-_LOOK_UP_SECONDS = 3.0
+# How long nginx may take to find what Docker's DNS already says; it asks every second.
+_LOOK_UP_SECONDS = 60.0
+# nginx ends old workers itself after PROXY_TIMEOUT; this is for what that leaves.
+_DRAIN_MARGIN_SECONDS = 60
 
 
-def point_to(session: Session, addresses: Sequence[str]) -> None:
-    """Send new requests to ``addresses`` (IP addresses); those in flight stay where they are.
+def prepare(session: Session, release: str) -> None:
+    """Have nginx look up ``release``'s containers, unseen by the public.
 
-    Raises ``SlipwayError`` SLIP-078 when nginx refuses; it then serves as before.
+    Raises ``SlipwayError`` SLIP-078 when nginx does not take the change up; it then serves as before.
     """
-    _write(session, _servers(addresses))
+    _change(session, "prepare", release)
 
 
-def come_to_rest(session: Session, addresses: Sequence[str]) -> None:
-    """Have nginx name the service again, once it has looked the name up beside ``addresses``.
+def switch(session: Session, release: str) -> None:
+    """Serve ``release``, with its nginx configuration; requests in flight stay where they are.
 
-    A reload keeps what was found for a name that stays. Raises ``SlipwayError`` SLIP-078, SLIP-079.
+    Raises as ``prepare``.
     """
-    _write(session, f"{_servers(addresses)}\n{_AT_REST}")
-    if not session.runner.dry:
-        time.sleep(_LOOK_UP_SECONDS)
-    _write(session, _AT_REST)
+    _change(session, "switch", release)
 
 
-def _servers(addresses: Sequence[str]) -> str:
-    return "\n".join(f"server {address}:8000 {_PARAMETERS};" for address in addresses)
+def pin(session: Session, addresses: Sequence[str]) -> None:
+    """Serve from these replicas (IP addresses) alone until ``rest``. Raises as ``prepare``."""
+    _change(session, "pin", *addresses)
 
 
-def _write(session: Session, content: str) -> None:
-    argv = session.stack.command("exec", "-T", "nginx", "sh", "-c", _SWITCH, "switch", content)
-    if session.runner.run(argv, check=False).returncode != 0:
-        raise SlipwayError(
-            "SLIP-078",
-            "nginx could not be pointed to other containers; it serves as before",
-            "its own message is above; invoke logs --prod --services nginx has more",
-        )
+def rest(session: Session) -> None:
+    """Serve from every replica of the live release. Raises as ``prepare``."""
+    _change(session, "rest")
 
 
-def settle(session: Session) -> None:
-    """Have nginx name the service again where an interrupted deploy left it naming one release."""
-    argv = session.stack.command("exec", "-T", "nginx", "grep", "-q", "^server web:", _FILE)
-    if session.runner.capture(argv).returncode == 1:
-        _write(session, _AT_REST)
+def settle(session: Session, release: str) -> None:
+    """Have nginx serve ``release`` as it is published, where it does not: after `up`, or a killed deploy."""
+    if session.runner.capture(_argv(session, "at-rest", release)).returncode != 0:
+        switch(session, release)
 
 
-def drain(session: Session, timeout: float) -> None:
-    """Wait until no worker from before the last reload has a request left, at most ``timeout`` seconds.
+def wait_for_peers(session: Session, addresses: Sequence[str]) -> None:
+    """Wait until the preview reaches exactly these replicas (IP addresses), and each of them answers.
 
-    nginx itself ends them after ``worker_shutdown_timeout``. Raises ``SlipwayError`` SLIP-079.
+    Raises ``SlipwayError`` SLIP-079 when it does not within a minute.
     """
     if session.runner.dry:
         return
-    deadline = time.monotonic() + timeout
-    argv = session.stack.command("exec", "-T", "nginx", "sh", "-c", _OLD_WORKERS)
-    while session.runner.capture(argv, check=True).stdout.strip() != "0":
+    wanted = set(addresses)
+    # Round robin over n replicas, shared with everybody else's requests: several rounds see each of them.
+    count = str(5 * len(wanted) + 5)
+    argv = _argv(session, "peers", session.settings.ready_path, _host(session), count)
+    deadline = time.monotonic() + _LOOK_UP_SECONDS
+    while (seen := set(session.runner.capture(argv, check=True).stdout.split())) != wanted:
         if time.monotonic() > deadline:
             raise SlipwayError(
                 "SLIP-079",
-                f"nginx still has old workers after {timeout:.0f} s; nothing was stopped",
+                f"nginx reaches {', '.join(sorted(seen))} and not exactly {', '.join(sorted(wanted))}",
+                "invoke logs --prod --services nginx says why; then run the same command again",
+            )
+        time.sleep(_POLL_SECONDS)
+
+
+def drain(session: Session) -> None:
+    """Wait until no worker from before the last reload has a request left.
+
+    nginx itself ends them after PROXY_TIMEOUT. Raises ``SlipwayError`` SLIP-079 when some are left even
+    then; nothing may be stopped.
+    """
+    if session.runner.dry:
+        return
+    timeout = values.seconds(session.settings.proxy_timeout) + _DRAIN_MARGIN_SECONDS
+    deadline = time.monotonic() + timeout
+    while session.runner.capture(_argv(session, "old-workers"), check=True).stdout.strip() != "0":
+        if time.monotonic() > deadline:
+            raise SlipwayError(
+                "SLIP-079",
+                f"nginx still has old workers after {timeout} s; nothing was stopped",
                 "run the same command again: it takes up where this one ended",
             )
         time.sleep(_POLL_SECONDS)
+
+
+def _change(session: Session, verb: str, *arguments: str) -> None:
+    done: subprocess.CompletedProcess[str] = session.runner.run(_argv(session, verb, *arguments), check=False)
+    if done.returncode != 0:
+        raise SlipwayError(
+            "SLIP-078",
+            f"nginx could not be changed ({verb} {' '.join(arguments)}); it serves as before",
+            "its own message is above, or in: invoke logs --prod --services nginx",
+        )
+
+
+def _argv(session: Session, verb: str, *arguments: str) -> list[str]:
+    return session.stack.command("exec", "-T", "nginx", "/srv/nginx/live/bin/front", verb, *arguments)
+
+
+def _host(session: Session) -> str:
+    """A Host the project allows: the first name, without a wildcard in front; as docker/probe.py does."""
+    first = session.settings.server_names[0].removeprefix("*").removeprefix(".")
+    return first if re.fullmatch(r"[\w.:\[\]-]+", first) else "localhost"

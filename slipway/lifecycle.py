@@ -6,18 +6,17 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 
-from slipway import bases, engine, enginecheck, front, init, machinereport, ports, revision, values
+from slipway import bases, diagnosis, engine, enginecheck, front, init, machinereport, ports, revision, values
 from slipway.compose import Stack
 from slipway.errors import SlipwayError
 from slipway.output import confirm, note, rows
+from slipway.scale import resize
 from slipway.session import Session
-from slipway.settings import record_machine
+from slipway.settings import load, record_machine
 from slipway.views import service_rows, url
 
-__all__ = ["build", "build_release", "change", "down", "ensure_bases", "failure", "require_consent", "up"]
+__all__ = ["build", "build_release", "change", "down", "ensure_bases", "require_consent", "up"]
 
-_SHOWN_LINES = 25
-_SEARCHED_LINES = 400
 _NEEDED_DISK = 2 * 1000**3  # a build of the example writes about half of this
 
 
@@ -53,13 +52,13 @@ def _run_build(
     )
 
 
-def build_release(session: Session, stack: Stack, revision_id: str) -> None:
-    """Build ``stack``'s project image under its release id; what is recorded stays as it is."""
+def build_release(session: Session, stack: Stack, revision_id: str, services: Sequence[str]) -> None:
+    """Build ``services`` of ``stack`` under its release id; what is recorded stays as it is."""
     _check(session)
     machinereport.check_disk(_NEEDED_DISK, session.runner)
     ensure_bases(session)
     record_machine(session.settings.root, {"REVISION": revision_id})
-    _run_build(session, stack, ["web"])
+    _run_build(session, stack, services)
 
 
 def up(session: Session, *, scale: str, no_build: bool, as_json: bool) -> None:
@@ -76,6 +75,8 @@ def up(session: Session, *, scale: str, no_build: bool, as_json: bool) -> None:
         _check_ports(session)
     if not no_build:
         _build(session)
+    if stack.prod and not runner.dry:
+        resize(session, load(settings.root).release, replicas or settings.web_replicas)
     started = runner.run(stack.up(scale=replicas), check=False).returncode == 0
     if runner.dry:
         return
@@ -84,9 +85,9 @@ def up(session: Session, *, scale: str, no_build: bool, as_json: bool) -> None:
     )
     broken = [state for state in states if not state.ready]
     if broken or not started:
-        raise failure(session, broken)
+        raise diagnosis.failure(session, broken)
     if stack.prod:
-        front.settle(session)
+        front.settle(session, load(settings.root).release)
     rows(service_rows(states), ("service", "container", "state", "ports"), as_json=as_json)
     if not as_json:
         print(f"\n{settings.name} is up: {url(session)}")
@@ -136,7 +137,7 @@ def down(session: Session, *, volumes: bool, yes: bool) -> None:
 
 def _built(stack: Stack) -> list[str]:
     """The images of this stack there are, of every release."""
-    return [*engine.tags(stack.web_repository), *engine.tags(f"{stack.project}-nginx")]
+    return [tag for repository in stack.repositories for tag in engine.tags(repository)]
 
 
 def change(session: Session, verb: str, services: Sequence[str]) -> None:
@@ -217,41 +218,3 @@ class _progress:  # noqa: N801  (used as a function that remembers)
             if self._seen.get(name) != summary:
                 note(f"  {name}: {summary}")
         self._seen = dict(summaries)
-
-
-def failure(session: Session, broken: Sequence[engine.ContainerState]) -> SlipwayError:
-    """Show the state and the last log lines of what is not ready; returns the error that names the cause."""
-    # What only waits for another was never started: it is not the cause, and has no log.
-    suspects = sorted(
-        (state for state in broken if state.failed or state.state != "created"),
-        key=lambda state: not state.failed,
-    )
-    logs = {state.name: engine.logs(state.id, _SEARCHED_LINES) for state in suspects}
-    for state in suspects:
-        note(f"\n{state.name}: {state.summary}" + (f", {state.health_output}" if state.health_output else ""))
-        for line in logs[state.name][-_SHOWN_LINES:]:
-            note(f"  | {line}")
-    if any("password authentication failed" in line for lines in logs.values() for line in lines):
-        return SlipwayError(
-            "SLIP-065",
-            "the database refuses the password: its volume was created with another one",
-            "put the earlier password back into secrets/postgres_password, or delete the data with "
-            f"invoke down --volumes{' --prod' if session.stack.prod else ''}",
-        )
-    if not suspects:
-        return SlipwayError("SLIP-064", "docker compose could not start the stack", "its message is above")
-    first = suspects[0]
-    last_lines = [line.strip() for line in logs[first.name] if line.strip()]
-    why = first.error or first.health_output or (last_lines[-1] if last_lines else "no log lines")
-    if first.failed:
-        return SlipwayError(
-            "SLIP-064",
-            f"the service {first.service} failed: {first.summary}: {why[:300]}",
-            f"its last lines are above (more: invoke logs --services {first.service}); "
-            "mend it and run invoke up again",
-        )
-    return SlipwayError(
-        "SLIP-066",
-        f"the service {first.service} was not ready within {session.settings.wait_timeout} s: {why[:300]}",
-        "look at its log above; if it only needs longer, raise WAIT_TIMEOUT in .env",
-    )

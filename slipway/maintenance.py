@@ -34,7 +34,7 @@ def maintenance(session: Session, word: str, *, retry_after: str, message: str, 
         runner.run(stack.maintenance(arguments, running=True))
         return
     running = engine.running(stack.project, "nginx")
-    if not running and not engine.image_sizes([f"{stack.project}-nginx"]):
+    if not running and not engine.image_sizes(stack.images()[1:]):
         raise SlipwayError(
             "SLIP-076",
             f"{stack.project} has no nginx yet, not even its image",

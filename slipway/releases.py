@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from slipway.errors import SlipwayError
+from slipway.output import rows
 
-__all__ = ["Release", "append", "between", "live", "newest_before", "read"]
+__all__ = ["Release", "append", "backup_before", "between", "live", "newest_before", "read", "show", "who"]
 
 LEDGER = Path(".slipway/releases.jsonl")
 
@@ -35,6 +36,8 @@ class Release:
     """Every migration that was applied when this release began to serve."""
     step: str = ""
     """The step that failed."""
+    backup: str = ""
+    """The dump made on the way, before any migration; relative to the kit's folder."""
     time: str = ""
     who: str = ""
 
@@ -53,15 +56,37 @@ def read(root: Path) -> list[Release]:
     return found
 
 
+def who() -> str:
+    """The person and the machine, as the ledger and the lock name them."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
 def append(root: Path, release: Release) -> None:
     """Add an entry with the time and the person."""
-    who = f"{getpass.getuser()}@{socket.gethostname()}"
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    entry = dataclasses.asdict(dataclasses.replace(release, time=now, who=who))
+    entry = dataclasses.asdict(dataclasses.replace(release, time=now, who=who()))
     path = root / LEDGER
     path.parent.mkdir(exist_ok=True)
     with path.open("a", encoding="utf-8") as ledger:
         ledger.write(json.dumps(entry) + "\n")
+
+
+def show(root: Path, *, as_json: bool) -> None:
+    """Print the ledger of the checkout at ``root``, newest first."""
+    data = [
+        {
+            "release": entry.id,
+            "time": entry.time,
+            "kind": entry.kind,
+            "result": f"{entry.result}: {entry.step}" if entry.step else entry.result,
+            "migrations": entry.migrations,
+            "who": entry.who,
+            "image": entry.image,
+            "backup": entry.backup,
+        }
+        for entry in reversed(read(root))
+    ]
+    rows(data, ("release", "time", "kind", "result", "migrations", "who"), as_json=as_json)
 
 
 def live(entries: Sequence[Release]) -> Release | None:
@@ -88,3 +113,9 @@ def between(entries: Sequence[Release], target: Release, applied: set[str]) -> l
     """
     left_by_failures = {name for entry in entries for name in entry.migrations}
     return sorted((applied | left_by_failures) - set(target.schema))
+
+
+def backup_before(entries: Sequence[Release], target: Release) -> str:
+    """The first dump made after ``target`` went live: the database as that release left it; or empty."""
+    after = entries[max(i for i, entry in enumerate(entries) if entry is target) + 1 :]
+    return next((entry.backup for entry in after if entry.backup), "")

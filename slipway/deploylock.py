@@ -1,0 +1,49 @@
+"""One deploy, rollback or change of replicas at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from slipway.errors import SlipwayError
+from slipway.releases import who
+
+__all__ = ["held"]
+
+_LOCK = Path(".slipway/deploy.lock")
+
+
+@contextmanager
+def held(root: Path, what: str) -> Iterator[None]:
+    """Hold the lock of the checkout at ``root`` while doing ``what``.
+
+    The kernel frees it with the process, so a stale one cannot be. Raises ``SlipwayError`` SLIP-077 with
+    who holds it, since when and for what.
+    """
+    path = root / _LOCK
+    path.parent.mkdir(exist_ok=True)
+    with path.open("a+", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise _taken(path) from None
+        lock.truncate(0)
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        lock.write(json.dumps({"what": what, "who": who(), "pid": os.getpid(), "since": since}))
+        lock.flush()
+        yield
+        lock.truncate(0)
+
+
+def _taken(path: Path) -> SlipwayError:
+    try:
+        holder = json.loads(path.read_text(encoding="utf-8"))
+        by = f"{holder['what']} by {holder['who']}, process {holder['pid']}, since {holder['since']}"
+    except (ValueError, KeyError):
+        by = "it has only just begun"
+    return SlipwayError("SLIP-077", f"another one runs: {by}", "wait for it to end")

@@ -1,0 +1,74 @@
+"""The containers of `web`: those of one release or another, their addresses, their beginning and end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from slipway import diagnosis, engine
+from slipway.compose import Stack
+from slipway.engine import ContainerState
+from slipway.session import Session
+
+__all__ = ["addresses", "besides", "of_release", "remove", "start", "wait_ready"]
+
+_POLL_SECONDS = 0.5
+
+
+def of_release(stack: Stack, release: str) -> list[ContainerState]:
+    """The running replicas of ``release``, oldest first."""
+    image = f"{stack.web_repository}:{release}"
+    return [c for c in _all(stack) if c.image == image and c.state == "running"]
+
+
+def besides(stack: Stack, kept: Sequence[ContainerState]) -> list[ContainerState]:
+    """Every container of `web` that is not among ``kept``, in whatever state."""
+    ids = {state.id for state in kept}
+    return [c for c in _all(stack) if c.id not in ids]
+
+
+def addresses(stack: Stack, states: Sequence[ContainerState]) -> list[str]:
+    """Where nginx reaches them, now: the engine is asked again, a container may have been restarted."""
+    ids = {state.id for state in states}
+    network = f"{stack.project}_edge"
+    return sorted(c.addresses[network] for c in _all(stack) if c.id in ids and c.addresses.get(network))
+
+
+def start(session: Session, stack: Stack, count: int) -> list[ContainerState]:
+    """Start ``count`` more replicas of ``stack``'s release beside those there are; returns the new ones."""
+    before = {c.id for c in _all(stack)}
+    flags = ["--detach", "--no-recreate", "--no-build", "--scale", f"web={len(before) + count}"]
+    session.runner.run(stack.command("up", *flags, "web"))
+    return [c for c in _all(stack) if c.id not in before]
+
+
+def wait_ready(session: Session, started: Sequence[ContainerState]) -> None:
+    """Wait until each of ``started`` is healthy. Raises what ``diagnosis.failure`` makes of the rest."""
+    ids = {state.id for state in started}
+    deadline = time.monotonic() + session.settings.wait_timeout
+    while True:
+        states = [c for c in _all(session.stack) if c.id in ids]
+        if len(states) == len(ids) and all(state.ready for state in states):
+            return
+        failed = [state for state in states if state.failed or state.restarts]
+        if failed or time.monotonic() > deadline:
+            raise diagnosis.failure(session, failed or [state for state in states if not state.ready])
+        time.sleep(_POLL_SECONDS)
+
+
+def remove(session: Session, states: Sequence[ContainerState], *, force: bool = False) -> None:
+    """Stop containers gracefully and remove them; with ``force`` at once, for those nobody was served by."""
+    ids = [state.id for state in states]
+    if not ids:
+        return
+    if force:
+        session.runner.run(["docker", "rm", "--force", *ids], check=False)
+        return
+    grace = session.settings.stop_grace_period.rstrip("s")
+    session.runner.run(["docker", "stop", "-t", grace, *ids])
+    session.runner.run(["docker", "rm", *ids])
+
+
+def _all(stack: Stack) -> list[ContainerState]:
+    found = [c for c in engine.containers(stack.project) if c.service == "web"]
+    return sorted(found, key=lambda c: c.created)

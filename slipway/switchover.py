@@ -1,0 +1,239 @@
+"""The new release starts beside the old, nginx switches, the old drains: what deploy and rollback share."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from invoke.exceptions import Exit
+
+from slipway import diagnosis, engine, front, hooks, releases, replicas
+from slipway.compose import Stack
+from slipway.engine import ContainerState
+from slipway.errors import SlipwayError
+from slipway.output import note
+from slipway.releases import Release
+from slipway.session import Session
+from slipway.settings import record_machine
+from slipway.views import url
+
+__all__ = ["Step", "Switchover", "plan"]
+
+Step = tuple[str, Callable[[], None]]
+"""What the person sees, and what is done."""
+
+
+class Switchover:
+    """One way from the release that serves to ``release``.
+
+    ``run`` takes the steps that come before the switch-over itself and those after it. Until nginx has
+    switched, a failure removes what was started and leaves the old release as it was.
+    """
+
+    def __init__(self, session: Session, release: str, kind: str) -> None:
+        self.session = session
+        self.release = release
+        self.kind = kind
+        self.previous = session.settings.release
+        # Compose must see the new id for the new containers alone, and only once they serve may every
+        # later command see it: so it is given to these commands, and recorded with the switch.
+        self.stack: Stack = session.stack.for_release(release)
+        self.migrations: tuple[str, ...] = ()
+        self.schema: tuple[str, ...] = ()
+        self.backup = ""
+        self._step = ""
+        self._switched = False
+        self._one_shots = False
+        self._old: list[ContainerState] = []
+        self._new: list[ContainerState] = []
+
+    def run(self, before: Sequence[Step], after: Sequence[Step] = ()) -> None:
+        """Do it all, say how long each step took, and enter the result into the ledger.
+
+        Raises ``SlipwayError`` SLIP-080 with the step that failed and what serves now.
+        """
+        steps: list[Step] = [
+            ("pre-deploy hook", lambda: self._hook("pre-deploy")),
+            *before,
+            ("start", self._start),
+            ("wait", lambda: replicas.wait_ready(self.session, self._new)),
+            ("switch", self._switch),
+            ("drain", lambda: front.drain(self.session)),
+            ("stop", lambda: replicas.remove(self.session, self._old)),
+            ("replace nginx", self._replace_nginx),
+            *after,
+        ]
+        begun = time.monotonic()
+        try:
+            with _terminated_as_interrupted():
+                for name, act in steps:
+                    self._take(name, act)
+        except (SlipwayError, Exit, KeyboardInterrupt) as failed:
+            raise self._give_up(failed) from None
+        except BaseException as failed:
+            self._give_up(failed)
+            raise
+        self._record("live")
+        forget_old_images(self.session)
+        print(f"{self.session.stack.project}: {self.release} serves, after {time.monotonic() - begun:.0f} s")
+        hooks.run(self.session, "post-deploy", self._facts())
+
+    def one_shot(self, service: str) -> None:
+        """Run a one-shot service of the new release to its end."""
+        self._one_shots = True
+        run_one_shot(self.session, self.stack, service)
+
+    def _take(self, name: str, act: Callable[[], None]) -> None:
+        self._step = name
+        begun = time.monotonic()
+        note(f"== {name}")
+        act()
+        note(f"== {name}: {time.monotonic() - begun:.1f} s")
+
+    # -- steps -----------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        stack = self.session.stack
+        self._old = replicas.of_release(stack, self.previous)
+        front.settle(self.session, self.previous)
+        # What a killed deploy left beside the live release. nginx has never sent it anything.
+        replicas.remove(self.session, replicas.besides(stack, self._old), force=True)
+        count = max(len(self._old), self.session.settings.web_replicas)
+        self._new = replicas.start(self.session, self.stack, count)
+
+    def _switch(self) -> None:
+        front.prepare(self.session, self.release)
+        front.wait_for_peers(self.session, replicas.addresses(self.stack, self._new))
+        front.switch(self.session, self.release)
+        self._switched = True
+        record_machine(self.session.settings.root, {"RELEASE": self.release})
+
+    def _replace_nginx(self) -> None:
+        if nginx_changes(self.session):
+            self.session.runner.run(self.stack.command("up", "--detach", "--no-build", "nginx"))
+            self._wait_for_nginx()
+
+    def _wait_for_nginx(self) -> None:
+        timeout = self.session.settings.wait_timeout
+        states = engine.wait(self.stack.project, ["nginx"], timeout, lambda _summaries: None)
+        if not all(state.ready for state in states):
+            raise diagnosis.failure(self.session, states)
+
+    # -- how it ended ----------------------------------------------------------------------------------
+
+    def _give_up(self, failed: BaseException) -> SlipwayError:
+        why = failed.problem if isinstance(failed, SlipwayError) else str(failed) or "interrupted"
+        note(f"== {self._step} failed: {why}")
+        if not self._switched:
+            self._restore_old()
+        self._record("live" if self._switched else "failed", step=self._step)
+        try:
+            facts = {**self._facts(), "step": self._step, "problem": why}
+            hooks.run(self.session, "deploy-failed", facts)
+        except SlipwayError as also:
+            note(str(also))
+        serving = self.release if self._switched else self.previous
+        return SlipwayError(
+            "SLIP-080",
+            f"{self.release}: the step {self._step!r} failed: {why}",
+            f"{serving} serves; what failed is above. Mend it and run the same command again",
+        )
+
+    def _restore_old(self) -> None:
+        """As it was: no container of the new release, one-shots of the old, nginx at rest."""
+        if self._old:
+            replicas.remove(self.session, replicas.besides(self.session.stack, self._old), force=True)
+            front.settle(self.session, self.previous)
+        if self._one_shots:
+            names = [name for name in self.session.stack.project_services() if name != "web"]
+            one_shots = [*names, "nginx-configuration"]
+            argv = self.session.stack.command("up", "--detach", "--no-build", *one_shots)
+            self.session.runner.run(argv, check=False)
+
+    def _record(self, result: str, step: str = "") -> None:
+        entry = Release(
+            id=self.release, image=engine.image_id(self.stack.images()[0]), result=result, kind=self.kind,
+            migrations=self.migrations, schema=self.schema, step=step, backup=self.backup,
+        )  # fmt: skip
+        releases.append(self.session.settings.root, entry)
+
+    def _hook(self, name: str) -> None:
+        hooks.run(self.session, name, self._facts())
+
+    def _facts(self) -> dict[str, str]:
+        return {
+            "release": self.release,
+            "previous_release": self.previous,
+            "kind": self.kind,
+            "project": self.stack.project,
+            "url": url(self.session),
+        }
+
+
+def run_one_shot(session: Session, stack: Stack, service: str) -> None:
+    """Run a one-shot service of ``stack`` to its end.
+
+    By `up`, as Compose itself would: the container stays, so that a later `up` finds it as it wants it.
+    Raises what ``diagnosis.failure`` makes of one that failed.
+    """
+    session.runner.run(stack.command("up", "--detach", "--no-build", service))
+    timeout = session.settings.wait_timeout
+    states = engine.wait(stack.project, [service], timeout, lambda _summaries: None, finished=True)
+    if not all(state.state == "exited" and state.ready for state in states):
+        raise diagnosis.failure(session, states)
+
+
+def nginx_changes(session: Session) -> str:
+    """Why nginx's container has to be replaced, which cuts its connections; empty when it has not."""
+    container = next((c for c in engine.containers(session.stack.project) if c.service == "nginx"), None)
+    if container is None:
+        return "it is not there"
+    if container.image_id != engine.image_id(session.settings.nginx_image):
+        return f"its base image {session.settings.nginx_image} is another one now"
+    answer = session.runner.capture(session.stack.command("config", "--hash", "nginx"), check=True)
+    if answer.stdout.split()[-1] != container.config_hash:
+        return "its settings in .env or compose/ are others now"
+    return ""
+
+
+def forget_old_images(session: Session) -> None:
+    """Keep the images of the last KEEP_RELEASES releases that went live, for a way back."""
+    settings, stack = session.settings, session.stack
+    ids = [entry.id for entry in releases.read(settings.root) if entry.result == "live"]
+    kept = list(dict.fromkeys(reversed(ids)))[: settings.keep_releases]
+    old = [
+        name
+        for repository in stack.repositories
+        for name in engine.tags(repository)
+        if name.rpartition(":")[2] not in kept
+    ]
+    if old:
+        session.runner.run(["docker", "image", "rm", *old], check=False)
+
+
+def plan(session: Session, release: str) -> None:
+    """Print the commands of a switch-over (the runner is dry)."""
+    stack = session.stack.for_release(release)
+    session.runner.run(
+        stack.command("up", "--detach", "--no-recreate", "--no-build", "--scale", "web=N", "web")
+    )
+    front.prepare(session, release)
+    front.switch(session, release)
+    session.runner.run(["docker", "stop", "-t", session.settings.stop_grace_period.rstrip("s"), "OLD"])
+    session.runner.run(["docker", "rm", "OLD"])
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM, what a service manager or a CI sends, ends a step as Ctrl-C does: with cleaning up."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
