@@ -49,11 +49,11 @@ class ContainerState:
     health_output: str
     error: str
     restarts: int
-    created: str
+    created: str = ""
     """When it was created, and when it was last started; both as the engine writes it, so that they sort."""
-    started: str
-    image_id: str
-    config_hash: str
+    started: str = ""
+    image_id: str = ""
+    config_hash: str = ""
     """Compose's digest of the service's configuration when it created this container."""
 
     @property

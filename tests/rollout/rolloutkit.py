@@ -1,4 +1,4 @@
-"""What the rollout tests share: a site that is changed while it is used, and what must be true of it after."""
+"""What the rollout tests share: a site that is changed while it is used, and what must hold afterwards."""
 
 from __future__ import annotations
 
