@@ -14,7 +14,7 @@ from pathlib import Path
 
 from invoke.exceptions import Exit
 
-from slipway import engine, front, lifecycle, releases, revision
+from slipway import connections, engine, front, lifecycle, releases, revision
 from slipway.compose import Stack
 from slipway.errors import SlipwayError
 from slipway.output import note, rows
@@ -36,7 +36,7 @@ def deploy(session: Session, *, release: str = "") -> None:
     ``release`` is the id, by default the git revision (with a digest of the changes when there are any).
     Until the switch a failure leaves the old release serving and removes the new one. Raises
     ``SlipwayError``: SLIP-077 when another deploy runs, SLIP-080 for a step that failed, SLIP-081 when
-    nothing is up to deploy beside.
+    nothing is up to deploy beside, SLIP-085 when the database has not enough connections for both.
     """
     settings, runner = session.settings, session.runner
     facts = revision.describe(settings.path(settings.project_root), runner)
@@ -127,7 +127,8 @@ class _Switch:
         self._run("rollback", steps)
 
     def _run(self, kind: str, first: list[tuple[str, Callable[[], None]]]) -> None:
-        stack = self.session.stack
+        stack, settings = self.session.stack, self.session.settings
+        connections.check(settings, max(settings.web_replicas, len(self._containers(live=True))))
         old: list[str] = []
         new: list[str] = []
 

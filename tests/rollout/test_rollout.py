@@ -51,7 +51,8 @@ class Migration(migrations.Migration):
 def prod(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[World]:
     """The production stack with two replicas, and a view that takes its time."""
     folder = tmp_path_factory.mktemp("rollout")
-    with world(folder, "rollout", prod=True, WEB_REPLICAS="2", WEB_THREADS="8") as own:
+    sizes = {"WEB_REPLICAS": "2", "WEB_THREADS": "8", "DB_MAX_CONNECTIONS": "200"}
+    with world(folder, "rollout", prod=True, **sizes) as own:
         urls = own.root / "example" / "config" / "urls.py"
         urls.write_text(urls.read_text() + _SLOW)
         own.invoke("up")
