@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from slipway import connections, lifecycle
+from slipway import connections, deploy, lifecycle
 from slipway.compose import Stack
+from slipway.engine import ContainerState
 from slipway.errors import SlipwayError
 from slipway.run import Runner
 from slipway.session import Session
@@ -141,6 +142,32 @@ def test_up_refuses_before_it_does_anything(
         monkeypatch.setattr(lifecycle, name, never)
     with pytest.raises(SlipwayError, match="SLIP-085: 5 replicas"):
         lifecycle.up(session, scale=scale, no_build=False, as_json=False)
+
+
+def _running(service: str, number: int) -> ContainerState:
+    return ContainerState(
+        id=f"{service}{number}", name=f"shop-prod-{service}-{number}", service=service,
+        image="shop-prod-web:dev", state="running", health="healthy", exit_code=0, ports=(), addresses={},
+        health_output="", error="", restarts=0,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("running", "replicas"), [(5, 1), (1, 5)])
+def test_deploy_refuses_before_it_builds(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, running: int, replicas: int
+) -> None:
+    """Red when the check is gone or comes later, or does not see what was scaled beyond WEB_REPLICAS."""
+    found = [_running("nginx", 1), *(_running("web", number) for number in range(running))]
+    monkeypatch.setattr("slipway.engine.containers", lambda _project: found)
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("something was built or run")
+
+    monkeypatch.setattr(lifecycle, "build_release", never)
+    monkeypatch.setattr(Runner, "run", never)
+    session = Session(Stack(replace(settings, web_replicas=replicas), prod=True), Runner())
+    with pytest.raises(SlipwayError, match="SLIP-085: 5 replicas"):
+        deploy.deploy(session)
 
 
 def test_development_is_not_checked(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
