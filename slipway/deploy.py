@@ -22,8 +22,8 @@ def deploy(session: Session, *, release: str = "", image: str = "") -> None:
     """Build what is checked out, or take ``image``, and switch to it without dropping a request.
 
     ``release`` is the id, by default the git revision (with a digest of the changes when there are any),
-    or the one that ``image`` bears. Raises ``SlipwayError``: SLIP-077 when another deploy runs, SLIP-080
-    for a step that failed, SLIP-081 when nothing is up to deploy beside, SLIP-091 for a wrong image.
+    or the one that ``image`` bears. Raises ``SlipwayError``: SLIP-077 when another deploy runs, SLIP-081
+    when nothing is up to deploy beside, SLIP-091 for a wrong image, and what ``Switchover.run`` raises.
     """
     settings = session.settings
     facts = revision.describe(settings.path(settings.project_root), session.runner)
@@ -36,8 +36,6 @@ def deploy(session: Session, *, release: str = "", image: str = "") -> None:
             _fetch(session, image)
             facts["RELEASE"] = engine.image_release(image)
         work = Switchover(session, _unused(settings, release or facts["RELEASE"]), "deploy")
-        if changes := switchover.nginx_changes(session):
-            note(f"nginx itself will be replaced in the end, which cuts its connections: {changes}")
         work.run(_steps(session, work, facts["REVISION"], image))
 
 

@@ -6,7 +6,19 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 
-from slipway import bases, diagnosis, engine, enginecheck, front, init, machinereport, ports, revision, values
+from slipway import (
+    bases,
+    connections,
+    diagnosis,
+    engine,
+    enginecheck,
+    front,
+    init,
+    machinereport,
+    ports,
+    revision,
+    values,
+)
 from slipway.compose import Stack
 from slipway.errors import SlipwayError
 from slipway.output import confirm, note, rows
@@ -66,10 +78,13 @@ def up(session: Session, *, scale: str, no_build: bool, as_json: bool) -> None:
 
     ``scale`` is the number of web replicas as typed, empty for WEB_REPLICAS.
     Raises ``SlipwayError`` SLIP-063 (port), SLIP-064 (a service failed), SLIP-065 (the database volume
-    has another password), SLIP-066 (not ready in time), and what ``build`` raises.
+    has another password), SLIP-066 (not ready in time), SLIP-085 (too many replicas for the database), and
+    what ``build`` raises.
     """
     stack, runner, settings = session.stack, session.runner, session.settings
     replicas = _replicas(scale) if scale else None
+    if stack.prod:
+        connections.check(settings, replicas or settings.web_replicas)
     _check(session)
     if not runner.dry:
         _check_ports(session)

@@ -100,6 +100,11 @@ class Settings:
         "/var/lib/postgresql/data",
         values.matching(r"(/[A-Za-z0-9_.-]+)+", "an absolute path"),
     )
+    # The upper end is PostgreSQL's own.
+    db_max_connections: int = _setting("DB_MAX_CONNECTIONS", "100", values.integer(10, 262_143))
+    db_connections_per_worker: int | None = _setting(
+        "DB_CONNECTIONS_PER_WORKER", "", values.optional_count, "5"
+    )
 
     web_port: int = _setting("WEB_PORT", "8000", values.port)
     db_port: int | None = _setting("DB_PORT", "", values.optional_port, "5432")

@@ -14,7 +14,9 @@ from tests.support.world import World, world
 def prod(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[World]:
     """The production stack with two replicas, and a view that takes its time."""
     folder = tmp_path_factory.mktemp("rollout")
-    with world(folder, "rollout", prod=True, WEB_REPLICAS=str(REPLICAS), WEB_THREADS="8") as own:
+    # Four replicas of eight threads, twice, would not fit into the default hundred.
+    settings = {"WEB_REPLICAS": str(REPLICAS), "WEB_THREADS": "8", "DB_MAX_CONNECTIONS": "200"}
+    with world(folder, "rollout", prod=True, **settings) as own:
         urls = own.root / "example" / "config" / "urls.py"
         urls.write_text(urls.read_text() + SLOW_VIEW)
         own.invoke("up")
