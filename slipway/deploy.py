@@ -11,7 +11,7 @@ from slipway.errors import SlipwayError
 from slipway.output import note
 from slipway.releases import Release
 from slipway.session import Session
-from slipway.settings import Settings
+from slipway.settings import Settings, variables
 from slipway.settings import load as settings_now
 from slipway.switchover import Step, Switchover
 
@@ -26,6 +26,7 @@ def deploy(session: Session, *, release: str = "", image: str = "") -> None:
     when nothing is up to deploy beside, SLIP-091 for a wrong image, and what ``Switchover.run`` raises.
     """
     settings = session.settings
+    _check_name(release)
     facts = revision.describe(settings.path(settings.project_root), session.runner)
     if session.runner.dry:
         _plan(session, _unused(settings, release or facts["RELEASE"]), image)
@@ -135,6 +136,16 @@ def _fetch(session: Session, image: str) -> None:
             f"{image} is not a production image made by this kit",
             "build it with invoke build --prod, tag and push it; then name that tag",
         )
+
+
+def _check_name(release: str) -> None:
+    variable = variables()["RELEASE"]
+    try:
+        variable.convert(release or variable.default)
+    except ValueError as wrong:
+        raise SlipwayError(
+            "SLIP-006", f"--release is {wrong}: {release!r}", "for example: --release 2026-03-02.1"
+        ) from None
 
 
 def _unused(settings: Settings, release: str) -> str:

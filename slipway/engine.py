@@ -123,6 +123,13 @@ def containers(project: str, *, one_off: bool = False) -> list[ContainerState]:
     return sorted(states, key=lambda state: (state.service, state.name))
 
 
+def finished_one_offs(project: str) -> list[str]:
+    """The ids of one-off containers that have ended: what a killed `run --rm` leaves."""
+    labels = [f"{PROJECT_LABEL}={project}", f"{_ONE_OFF_LABEL}=True"]
+    found = connect().containers.list(all=True, filters={"label": labels, "status": "exited"})
+    return [str(container.id) for container in found]
+
+
 def running(project: str, service: str) -> bool:
     """Whether ``service`` has a running container."""
     return any(c.service == service and c.state == "running" for c in containers(project))

@@ -117,6 +117,8 @@ class Switchover:
         front.settle(self.session, self.previous)
         # What a killed deploy left beside the live release. nginx has never sent it anything.
         replicas.remove(self.session, replicas.besides(stack, self._old), force=True)
+        if one_offs := engine.finished_one_offs(stack.project):
+            self.session.runner.run(["docker", "rm", *one_offs], check=False)
         count = max(len(self._old), self.session.settings.web_replicas)
         self._new = replicas.start(self.session, self.stack, count)
 

@@ -30,6 +30,7 @@ class _World:
 
     there: list[ContainerState]
     ready: bool = True
+    strangers: list[ContainerState] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
 
     def __getattr__(self, name: str) -> Any:
@@ -43,7 +44,7 @@ class _World:
         return list(self.there)
 
     def besides(self, _stack: Stack, kept: list[ContainerState]) -> list[ContainerState]:
-        return [c for c in self.there if c not in kept]
+        return [c for c in [*self.there, *self.strangers] if c not in kept]
 
     def addresses(self, _stack: Stack, states: list[ContainerState]) -> list[str]:
         return [c.addresses["shop-prod_edge"] for c in states]
@@ -60,7 +61,8 @@ class _World:
             raise SlipwayError("SLIP-064", "it crashed", "mend it")
 
     def remove(self, _session: Session, states: list[ContainerState], *, force: bool = False) -> None:
-        self.done.append(f"{'kill' if force else 'stop'} {'+'.join(c.id for c in states)}")
+        if states:
+            self.done.append(f"{'kill' if force else 'stop'} {'+'.join(c.id for c in states)}")
 
 
 @pytest.fixture
@@ -70,9 +72,16 @@ def session(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Session:
 
 
 def _resize(
-    session: Session, monkeypatch: pytest.MonkeyPatch, before: int, after: int, *, ready: bool = True
+    session: Session,
+    monkeypatch: pytest.MonkeyPatch,
+    before: int,
+    after: int,
+    *,
+    ready: bool = True,
+    strangers: int = 0,
 ) -> _World:
-    own = _World([_replica(n + 1) for n in range(before)], ready=ready)
+    left = [_replica(n + 90) for n in range(strangers)]
+    own = _World([_replica(n + 1) for n in range(before)], ready, left)
     monkeypatch.setattr(scale, "front", own)
     monkeypatch.setattr(scale, "replicas", own)
     try:
@@ -101,6 +110,11 @@ def test_more_that_do_not_become_ready(session: Session, monkeypatch: pytest.Mon
     assert _resize(session, monkeypatch, 1, 2, ready=False).done[3:] == [
         "wait_ready", "kill c2", "wait_for_peers 10.0.0.1", "rest",
     ]  # fmt: skip
+
+
+def test_what_a_killed_deploy_left_goes_first(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Red when Compose is left to choose which of them to keep."""
+    assert _resize(session, monkeypatch, 2, 2, strangers=1).done == ["settle r1", "kill c90"]
 
 
 @pytest.mark.parametrize(("before", "after"), [(2, 2), (0, 3)])
