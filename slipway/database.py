@@ -269,8 +269,8 @@ class _Server:
     def renaming(self, new: str, former: str) -> list[str]:
         """The two statements that put ``new`` in the place of the serving database."""
         return [
-            f"ALTER DATABASE {self.name} RENAME TO {former}",
-            f"ALTER DATABASE {new} RENAME TO {self.name}",
+            f'ALTER DATABASE "{self.name}" RENAME TO {former}',
+            f'ALTER DATABASE {new} RENAME TO "{self.name}"',
         ]
 
     def swap(self, new: str, former: str) -> None:

@@ -225,7 +225,7 @@ def test_a_dump_that_cannot_be_read_back_is_none(
 
 
 def test_a_dump_that_does_not_restore_changes_nothing(project: Project, dumped: Path) -> None:
-    """Red when pg_restore goes on after an error, or the new database is kept."""
+    """Red when pg_restore's exit code is not looked at, or the new database is kept."""
     project.sql("alter role app set test.fails to 'yes'")
     with pytest.raises(SlipwayError, match="SLIP-093"):
         restore(project, dumped)
@@ -251,7 +251,7 @@ def _restore_alone(project: Project, dumped: Path) -> None:
 def test_a_killed_restore_is_repeated(project: Project, dumped: Path) -> None:
     """Red when leftovers are not recognised, or something else is taken for one.
 
-    Red when the programs that go on in the container are not ended: the new database cannot be dropped.
+    Red when a program that goes on in the container is not ended: it could still change the names.
     """
     project.sql("alter role app set test.seconds to '300'")
     # A process of its own, with the commands it runs; what they have started in the container goes on.
@@ -265,6 +265,10 @@ def test_a_killed_restore_is_repeated(project: Project, dumped: Path) -> None:
     [left] = set(databases(project)) - {"app", "postgres"}
     assert left.startswith("slipway_restoring_")
 
+    env, elsewhere = ["--env", "PGAPPNAME=slipway restore"], ["psql", "-U", "app", "-d", "postgres"]
+    argv = ["docker", "exec", *env, f"{project.project}-db-1", *elsewhere, "-c", "select pg_sleep(300)"]
+    going_on = subprocess.Popen(argv)
+    eventually(lambda: any("pg_sleep" in line for line in project.sessions()), "it goes on")
     project.sql("create database slipway_replaced_0123abcd")
     project.sql("create database slipway_replaced_by_me")
     project.sql("alter role app reset all")
@@ -273,4 +277,5 @@ def test_a_killed_restore_is_repeated(project: Project, dumped: Path) -> None:
         assert set(databases(project)) == {"app", "postgres", "slipway_replaced_by_me"}
     finally:
         project.sql("drop database slipway_replaced_by_me")
+    assert going_on.wait(timeout=30) != 0
     assert state(project) == RESTORED and is_whole(project)
