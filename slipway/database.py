@@ -139,12 +139,13 @@ def restore(session: Session, source: Path) -> None:
         return
     server.clear()
     found = _read(server, source)
+    created = ""
     try:
-        server.create(new)
+        created = server.create(new)
         server.fill(new, source, found)
-        server.swap(new, former)
+        server.swap(new, former, created)
     except BaseException:
-        server.clear()
+        server.give_up(created)
         raise
     server.drop(former)
 
@@ -209,7 +210,12 @@ class _Server:
         self.name = session.settings.db_name
         # Nobody can be in a database that gets another name.
         self._elsewhere = "postgres" if self.name != "postgres" else "template1"
-        self._env = (f"PGAPPNAME={application}", f"PGUSER={session.settings.db_user}")
+        self._env = (
+            f"PGAPPNAME={application}",
+            f"PGUSER={session.settings.db_user}",
+            # Whatever limits the project has set for its own sessions.
+            "PGOPTIONS=-c statement_timeout=0 -c lock_timeout=0 -c default_transaction_read_only=off",
+        )
 
     def program(self, name: str, *arguments: str, database: str = "") -> list[str]:
         """The argv of a program in the container of ``db``, as its owner."""
@@ -246,10 +252,22 @@ class _Server:
         for name in self.ask(f"SELECT datname FROM pg_database WHERE datname ~ '{ours}'"):
             self.drop(name)
 
-    def create(self, new: str) -> None:
-        """Create a database like the serving one, and empty."""
-        [statement] = self.ask(_CREATE.format(new=new, name=self.name))
-        self.do(*self.psql(statement))
+    def give_up(self, created: str) -> None:
+        """Clear, and say so if an interrupted change of names has taken place after all."""
+        try:
+            self.clear()
+            if created and self._oid(self.name) == created:
+                note("the names had changed already: the restored database serves")
+        except SlipwayError as silent:
+            note(f"the next restore will remove what this one leaves: {silent.problem}")
+
+    def create(self, new: str) -> str:
+        """Create a database like the serving one, and empty; returns its oid."""
+        statements = self.ask(_CREATE.format(new=new, name=self.name))
+        if not statements:
+            raise _not_restored(f"there is no database {self.name} on this server")
+        self.do(*self.psql(*statements))
+        return self._oid(new)
 
     def fill(self, new: str, source: Path, found: _Dump) -> None:
         """Restore ``source`` into ``new``, and see whether all tables are there."""
@@ -273,20 +291,19 @@ class _Server:
             f'ALTER DATABASE {new} RENAME TO "{self.name}"',
         ]
 
-    def swap(self, new: str, former: str) -> None:
-        """End the sessions of the serving database and give its name to ``new``."""
-        [serving], [wanted] = self._oid(self.name), self._oid(new)
-        ending = _END_SESSIONS.format(oid=serving, name=self.name)
+    def swap(self, new: str, former: str, created: str) -> None:
+        """End the sessions of the serving database and give its name to ``new``, whose oid is given."""
+        ending = _END_SESSIONS.format(oid=self._oid(self.name), name=self.name)
         script = self.program("sh", "-c", _SWAP, "swap", ending, *self.renaming(new, former))
         for _ in range(_SWAP_ATTEMPTS):
             self.runner.run(script, check=False)
             # Not the exit code: the connection to the engine may have broken after the commit.
-            if self._oid(self.name) == [wanted]:
+            if self._oid(self.name) == created:
                 return
         raise _not_restored("sessions of the present database do not end; the reason is above")
 
-    def _oid(self, name: str) -> list[str]:
-        return self.ask(f"SELECT oid FROM pg_database WHERE datname = '{name}'")
+    def _oid(self, name: str) -> str:
+        return "".join(self.ask(f"SELECT oid FROM pg_database WHERE datname = '{name}'"))
 
     def drop(self, name: str) -> None:
         """Drop a database that nobody needs; what hinders it is told, and left to a later run."""

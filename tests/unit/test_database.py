@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 
 from slipway import database
 from slipway.compose import Stack
+from slipway.errors import SlipwayError
 from slipway.run import Runner
 from slipway.session import Session
 from slipway.settings import Settings
@@ -60,7 +63,8 @@ def test_a_dry_run_prints_and_asks_nothing(settings: Settings, capsys: pytest.Ca
     database.restore(session, Path("backups/one.dump"))
     dump, fill, swap = capsys.readouterr().out.splitlines()
     assert dump.endswith("db pg_dump --format=custom --dbname=app > backups/one.dump")
-    assert "--env 'PGAPPNAME=slipway dump' --env PGUSER=app --env PGDATABASE=postgres db" in dump
+    for variable in ("'PGAPPNAME=slipway dump'", "PGUSER=app", "PGDATABASE=postgres"):
+        assert f"--env {variable} " in dump
     assert "pg_restore --exit-on-error --dbname=slipway_restoring_" in fill
     assert fill.endswith("< backups/one.dump")
     assert "--single-transaction" in swap and 'RENAME TO "app"' in swap
@@ -71,3 +75,39 @@ def test_nobody_is_in_the_database_that_is_renamed(settings: Settings) -> None:
     session = Session(Stack(replace(settings, db_name="postgres"), prod=True), Runner())
     argv = database._Server(session, "slipway restore").psql("SELECT 1")
     assert "PGDATABASE=template1" in argv
+
+
+class _Engine(Runner):
+    """Every command ends with exit code 1; the serving database's oid is ``oids``' next one."""
+
+    def __init__(self, *oids: str) -> None:
+        super().__init__(echo=False)
+        object.__setattr__(self, "oids", list(oids))
+        object.__setattr__(self, "swaps", 0)
+
+    def run(self, argv: Sequence[str], **_: object) -> subprocess.CompletedProcess[str]:
+        object.__setattr__(self, "swaps", self.swaps + 1)
+        return subprocess.CompletedProcess(argv, 1, "", "")
+
+    def capture(self, argv: Sequence[str], **_: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(argv, 0, self.oids.pop(0) + "\n", "")
+
+
+def _swap(settings: Settings, engine: _Engine) -> None:
+    session = Session(Stack(settings, prod=True, cwd=settings.root), engine)
+    database._Server(session, "slipway restore").swap("new", "former", "2")
+
+
+def test_what_serves_decides_whether_the_names_have_changed(settings: Settings) -> None:
+    """Red when a connection that broke after the commit counts as a failure: nothing is as before then."""
+    engine = _Engine("1", "1", "2")
+    _swap(settings, engine)
+    assert engine.swaps == 2
+
+
+def test_changing_the_names_is_given_up(settings: Settings) -> None:
+    """Red when a session that cannot be ended keeps the site closed for ever."""
+    engine = _Engine(*["1"] * 50)
+    with pytest.raises(SlipwayError, match=r"SLIP-093.*as before.*do not end"):
+        _swap(settings, engine)
+    assert engine.swaps == database._SWAP_ATTEMPTS
