@@ -90,7 +90,8 @@ def test_how_each_one_reverses_is_told(project: Project) -> None:
 def test_exactly_the_named_are_unapplied_in_the_right_order(project: Project) -> None:
     """Red when they are unapplied in the order given, or others with them."""
     write(project, "0004_column", ADD.format("extra"))
-    write(project, "0005_more", ADD.format("more"), needs=("guestbook", "0001_initial"))
+    reverse = "migrations.RunSQL('SELECT 1', 'SELECT id FROM guestbook_entry')"
+    write(project, "0005_more", ADD.format("more"), reverse, needs=("guestbook", "0001_initial"))
     project.invoke("migrate")
     own = session_of(project)
     before = applied(own, own.stack)
