@@ -93,15 +93,27 @@ def releases(c: Context, json: bool = False, prod: bool = False) -> None:
 @task(
     help={
         **ALWAYS_PROD,
+        **YES,
         "release": "id of a kept release (default: the one before)",
         "keep-schema": "the database stays as it is, whatever migrations lie between",
+        "migrate-back": "take these migrations back, once the earlier release serves",
+        "restore-backup": "put the dump from before them in the database's place (asks first)",
     }
 )
-def rollback(c: Context, release: str = "", keep_schema: bool = False, prod: bool = False) -> None:
+def rollback(
+    c: Context,
+    release: str = "",
+    keep_schema: bool = False,
+    migrate_back: bool = False,
+    restore_backup: bool = False,
+    yes: bool = False,
+    prod: bool = False,
+) -> None:
     """Switch production back to an earlier release."""
     from slipway import rollback as back
 
-    back.rollback(session.begin(c, prod=True), release=release, keep_schema=keep_schema)
+    choice = back.chosen(keep_schema=keep_schema, migrate_back=migrate_back, restore_backup=restore_backup)
+    back.rollback(session.begin(c, prod=True), release=release, choice=choice, yes=yes)
 
 
 @task(help={**PROD, **YES, "volumes": "delete the data and the images too (asks first)"})

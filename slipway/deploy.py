@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 
+from slipway import database, engine, lifecycle, migrations, releases, revision, switchover
 from slipway import deploylock as lock
-from slipway import engine, lifecycle, releases, revision, switchover
 from slipway.errors import SlipwayError
 from slipway.output import note
 from slipway.releases import Release
@@ -15,7 +14,9 @@ from slipway.settings import Settings, variables
 from slipway.settings import load as settings_now
 from slipway.switchover import Step, Switchover
 
-__all__ = ["deploy", "note_start", "require_running"]
+__all__ = ["back_up", "deploy", "migrate", "note_start", "require_running"]
+
+_BACKUPS = "backups"
 
 
 def deploy(session: Session, *, release: str = "", image: str = "") -> None:
@@ -51,39 +52,37 @@ def _steps(session: Session, work: Switchover, revision_id: str, image: str) -> 
     return [
         ("build", build),
         ("check nginx configuration", lambda: work.one_shot("nginx-configuration")),
-        ("back up", lambda: _back_up(session, work)),
-        ("migrate", lambda: _migrate(session, work)),
+        ("back up", lambda: back_up(work)),
+        ("migrate", lambda: migrate(work)),
         ("publish static files", lambda: work.one_shot("static")),
     ]
 
 
-def _back_up(session: Session, work: Switchover) -> None:
-    settings = session.settings
+def back_up(work: Switchover) -> None:
+    """Dump the stack's own database into ``backups/``; one that is managed elsewhere is not ours to dump."""
+    settings = work.session.settings
     if settings.database != "postgres":
         return
-    folder = settings.root / "backups"
+    folder = settings.root / _BACKUPS
     folder.mkdir(mode=0o700, exist_ok=True)
+    # Another one writes none at this moment: the deploy lock is held.
+    for interrupted in folder.glob("*.part"):
+        interrupted.unlink()
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     target = folder / f"{stamp}-before-{work.release}.dump"
-    dump = ["pg_dump", "--format=custom", f"--username={settings.db_user}", settings.db_name]
-    session.runner.run(session.stack.command("exec", "-T", "db", *dump), stdout=target)
+    database.dump(work.session, target)
     work.backup = str(target.relative_to(settings.root))
 
 
-def _migrate(session: Session, work: Switchover) -> None:
-    before = _applied(session, work)
+def migrate(work: Switchover) -> None:
+    """Apply the migrations of the new release, and remember which those were."""
+    before = migrations.applied(work.session, work.stack)
     try:
         work.one_shot("migrate")
     finally:
-        after = _applied(session, work)
+        after = migrations.applied(work.session, work.stack)
         work.schema = tuple(sorted(after))
         work.migrations = tuple(sorted(after - before))
-
-
-def _applied(session: Session, work: Switchover) -> set[str]:
-    listing = ["python", "manage.py", "showmigrations", "--plan"]
-    argv = work.stack.command("run", "--rm", "--no-deps", "-T", "migrate", *listing)
-    return _applied_in(session.runner.capture(argv, check=True).stdout)
 
 
 def note_start(session: Session) -> None:
@@ -93,20 +92,9 @@ def note_start(session: Session) -> None:
     last = releases.live(releases.read(settings.root))
     if last and last.id == release:
         return
-    schema = tuple(sorted(applied_migrations(session)))
+    schema = tuple(sorted(migrations.applied(session, stack)))
     image = engine.image_id(f"{stack.web_repository}:{release}")
     releases.append(settings.root, Release(id=release, image=image, result="live", kind="up", schema=schema))
-
-
-def applied_migrations(session: Session) -> set[str]:
-    """The migrations that the serving release knows and finds applied, as ``app.name``."""
-    listing = ["python", "manage.py", "showmigrations", "--plan"]
-    argv = session.stack.execute("web", listing, running=True, tty=False)
-    return _applied_in(session.runner.capture(argv, check=True).stdout)
-
-
-def _applied_in(listing: str) -> set[str]:
-    return set(re.findall(r"^\[X\]\s+(\S+)", listing, re.MULTILINE))
 
 
 def require_running(session: Session) -> None:

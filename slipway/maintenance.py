@@ -8,9 +8,10 @@ from slipway import engine, values
 from slipway.errors import SlipwayError
 from slipway.session import Session
 
-__all__ = ["MESSAGE", "maintenance"]
+__all__ = ["MESSAGE", "close", "is_closed", "maintenance", "reopen"]
 
 MESSAGE = "The site is being worked on and will be back soon."
+_RETRY_AFTER = 300  # seconds
 _LONGEST = 7 * 24 * 3600  # seconds; search engines drop pages that are 503 for longer
 
 
@@ -44,6 +45,22 @@ def maintenance(session: Session, word: str, *, retry_after: str, message: str, 
         runner.run(stack.maintenance(arguments, running=running))
     answer = runner.capture(stack.maintenance(["status"], running=running), check=True)
     _print_status(answer.stdout, running=running, as_json=as_json)
+
+
+def is_closed(session: Session) -> bool:
+    """Whether the site, whose nginx runs, is closed."""
+    argv = session.stack.maintenance(["status"], running=True)
+    return session.runner.capture(argv, check=True).stdout.startswith("on")
+
+
+def close(session: Session) -> None:
+    """Close the site, whose nginx runs, with the usual message and Retry-After."""
+    session.runner.run(session.stack.maintenance(["on", str(_RETRY_AFTER), MESSAGE], running=True))
+
+
+def reopen(session: Session) -> None:
+    """Open the site, whose nginx runs."""
+    session.runner.run(session.stack.maintenance(["off"], running=True))
 
 
 def _arguments(word: str, retry_after: str, message: str) -> list[str]:

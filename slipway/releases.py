@@ -14,7 +14,7 @@ from pathlib import Path
 from slipway.errors import SlipwayError
 from slipway.output import rows
 
-__all__ = ["Release", "append", "backup_before", "between", "live", "newest_before", "read", "show", "who"]
+__all__ = ["Release", "append", "backup_before", "live", "newest_before", "read", "show", "who"]
 
 LEDGER = Path(".slipway/releases.jsonl")
 
@@ -104,15 +104,6 @@ def newest_before(entries: Sequence[Release], current: str, wanted: str = "") ->
             return entry
     what = f"release {wanted!r}" if wanted else "earlier release"
     raise SlipwayError("SLIP-082", f"there is no {what} in the ledger", "invoke releases --prod lists them")
-
-
-def between(entries: Sequence[Release], target: Release, applied: set[str]) -> list[str]:
-    """The migrations in the database that ``target`` did not have.
-
-    ``applied`` are those the serving code knows of; a failed deploy may have left newer ones.
-    """
-    left_by_failures = {name for entry in entries for name in entry.migrations}
-    return sorted((applied | left_by_failures) - set(target.schema))
 
 
 def backup_before(entries: Sequence[Release], target: Release) -> str:

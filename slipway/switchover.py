@@ -43,6 +43,10 @@ class Switchover:
         self.migrations: tuple[str, ...] = ()
         self.schema: tuple[str, ...] = ()
         self.backup = ""
+        self.undo: list[Callable[[], None]] = []
+        """What a step has done that a failure before the switch takes back, last things first."""
+        self.finally_: list[Callable[[], None]] = []
+        """What a step has begun that ends when the new release serves, even if something fails later."""
         self._step = ""
         self._switched = False
         self._one_shots = False
@@ -77,6 +81,7 @@ class Switchover:
         except BaseException as failed:
             self._give_up(failed)
             raise
+        self._end()
         self._record("live")
         forget_old_images(self.session)
         print(f"{self.session.stack.project}: {self.release} serves, after {time.monotonic() - begun:.0f} s")
@@ -145,7 +150,9 @@ class Switchover:
     def _give_up(self, failed: BaseException) -> SlipwayError:
         why = failed.problem if isinstance(failed, SlipwayError) else str(failed) or "interrupted"
         note(f"== {self._step} failed: {why}")
-        if not self._switched:
+        if self._switched:
+            self._end()
+        else:
             self._restore_old()
         self._record("live" if self._switched else "failed", step=self._step)
         try:
@@ -170,6 +177,17 @@ class Switchover:
             one_shots = [*names, "nginx-configuration"]
             argv = self.session.stack.command("up", "--detach", "--no-build", *one_shots)
             self.session.runner.run(argv, check=False)
+        for take_back in reversed(self.undo):
+            try:
+                take_back()
+            except SlipwayError as failed:
+                # What is left rests on this: a site stays closed whose database is not what its code expects.
+                note(f"{failed}\nnothing more was taken back: mend this by hand (docs/restore.md)")
+                break
+
+    def _end(self) -> None:
+        for act in self.finally_:
+            act()
 
     def _record(self, result: str, step: str = "") -> None:
         entry = Release(

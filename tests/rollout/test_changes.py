@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+import subprocess
+from pathlib import Path
 
-from rolloutkit import assert_clean, assert_saw, edited, front, nginx_id, release, visitors, web
+from rolloutkit import assert_clean, assert_saw, edited, front, ledger, nginx_id, release, visitors, web
 
+from tests.support.polling import eventually
 from tests.support.site import Site
-from tests.support.world import World
+from tests.support.world import World, base_images, docker
+
+_TEMPLATE = "example/guestbook/templates/guestbook/index.html"
 
 _LOCATION = 'location = /only-here { return 200 "of this release"; }\n'
 
@@ -95,3 +100,93 @@ def test_a_replica_that_does_not_become_ready_is_taken_back(prod: World) -> None
         assert broken.returncode != 0
         assert_clean(prod, before)
     assert_saw(load, before)
+
+
+def test_workers_that_are_recycled_drop_nothing(prod: World) -> None:
+    """Red when a worker that has served its share ends under a request, or under a connection nginx keeps."""
+    before = release(prod)
+    path = prod.root / "app.prod.env"
+    usual = path.read_text()
+    with visitors(prod) as load:
+        path.write_text(f"{usual}\nGUNICORN_CMD_ARGS=--max-requests 150 --max-requests-jitter 30\n")
+        try:
+            prod.invoke("deploy", "--release", "recycling")
+        finally:
+            path.write_text(usual)
+
+        def recycled() -> int:
+            logs = [_log(c["Id"]) for c in web(prod)]
+            return sum(log.count("Autorestarting worker") for log in logs)
+
+        eventually(lambda: recycled() >= 8, "workers to be recycled", timeout=120)
+        prod.invoke("deploy", "--release", "not-recycling")
+        assert_clean(prod, "not-recycling")
+    assert_saw(load, before, "recycling", "not-recycling")
+
+
+def _log(container: str) -> str:
+    argv = ["docker", "logs", container]
+    return subprocess.run(
+        argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True
+    ).stdout
+
+
+def test_an_image_from_elsewhere_and_how_many_are_kept(prod: World) -> None:
+    """Red when `--image` builds all the same, or KEEP_RELEASES keeps more, or less."""
+    before = release(prod)
+    elsewhere = f"registry.invalid/{prod.name}/shop:1"
+    with visitors(prod) as load:
+        with edited(prod, _TEMPLATE, "Entries", "From elsewhere"):
+            prod.invoke("build", "--services", "web")
+        built = next(tag for tag in _tags(prod) if tag not in {before, *(e["release"] for e in ledger(prod))})
+        docker("tag", f"{prod.project}-web:{built}", elsewhere)
+        docker("image", "rm", f"{prod.project}-web:{built}")
+        prod.write_env(KEEP_RELEASES="2")
+        try:
+            prod.invoke("deploy", "--image", elsewhere)
+        finally:
+            prod.write_env(KEEP_RELEASES="5")
+            docker("image", "rm", elsewhere)
+        assert_clean(prod, built)
+        assert "From elsewhere" in Site(prod.url).get("/").text
+        assert _tags(prod) == {before, built}
+        prod.invoke("rollback")
+        assert_clean(prod, before)
+    assert_saw(load, before, built, before)
+
+
+def _tags(prod: World) -> set[str]:
+    return set(docker("image", "ls", "--format", "{{.Tag}}", f"{prod.project}-web").split())
+
+
+def test_another_base_image_of_nginx_is_announced(prod: World, tmp_path: Path) -> None:
+    """Red when nginx is replaced without a word, or the old base image goes on serving."""
+    nginx, usual = nginx_id(prod), base_images()["NGINX_IMAGE"]
+    other = f"{prod.project}-other-nginx:1"
+    (tmp_path / "Dockerfile").write_text(f"FROM {usual}\nLABEL other=yes\n")
+    docker("build", "--quiet", "--tag", other, str(tmp_path))
+    prod.write_env(NGINX_IMAGE=other)
+    try:
+        said = prod.invoke("deploy", "--release", "other-nginx").stderr
+        assert said.index("nginx's container will be replaced in the end") < said.index("== build")
+        assert_clean(prod, "other-nginx")
+        assert nginx_id(prod) != nginx
+        assert prod.container("nginx")["Config"]["Image"] == other
+    finally:
+        prod.write_env(NGINX_IMAGE=usual)
+    prod.invoke("deploy", "--release", "usual-nginx")
+    assert_clean(prod, "usual-nginx")
+    docker("image", "rm", other)
+
+
+def test_a_database_that_would_be_replaced_is_refused(prod: World) -> None:
+    """Red when Compose replaces the database in the middle of a deploy, and requests fail meanwhile."""
+    before, database = release(prod), prod.container("db")["Id"]
+    prod.write_env(DB_MEMORY="600m")
+    try:
+        refused = prod.invoke("deploy", "--release", "larger-database", check=False)
+    finally:
+        prod.write_env(DB_MEMORY="512m")
+    assert "SLIP-092" in refused.stderr
+    assert_clean(prod, before)
+    assert prod.container("db")["Id"] == database

@@ -11,7 +11,7 @@ from slipway.errors import SlipwayError
 from slipway.releases import Release
 
 
-def _entry(identifier: str, result: str = "live", **more: tuple[str, ...]) -> Release:
+def _entry(identifier: str, result: str = "live", **more: object) -> Release:
     return Release(id=identifier, image=f"sha256:{identifier}", result=result, **more)  # type: ignore[arg-type]
 
 
@@ -45,8 +45,17 @@ def test_going_back_skips_what_failed_and_what_serves() -> None:
     assert live is not None and live.id == "d"
 
 
-def test_between_counts_what_failed_deploys_left() -> None:
-    """Red when only what the serving code knows is compared."""
-    entries = [_entry("a", schema=("app.1",)), _entry("b", "failed", migrations=("app.3",))]
-    assert releases.between(entries, entries[0], {"app.1", "app.2"}) == ["app.2", "app.3"]
-    assert releases.between(entries[:1], entries[0], {"app.1"}) == []
+def test_the_backup_is_the_first_one_after_the_target() -> None:
+    """Red when a dump from before it, or one of a later state, is taken."""
+    entries = [
+        _entry("a"), _entry("b", backup="1.dump"), _entry("c", "failed", backup="2.dump"),
+        _entry("d", backup="3.dump"),
+    ]  # fmt: skip
+    assert [releases.backup_before(entries, entry) for entry in entries] == ["1.dump", "2.dump", "3.dump", ""]
+
+
+def test_a_release_that_went_live_twice_counts_from_the_second_time() -> None:
+    """Red when equal entries are taken for one."""
+    entries = [_entry("a"), _entry("b", backup="1.dump"), _entry("a"), _entry("c", backup="2.dump")]
+    target = releases.newest_before(entries, "c", "a")
+    assert releases.backup_before(entries, target) == "2.dump"
