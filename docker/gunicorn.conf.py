@@ -11,6 +11,14 @@ CGROUP = Path("/sys/fs/cgroup")
 # Each worker holds its own copy of the project and its own connection pool: on a large host without
 # a limit, one worker per processor would exhaust memory and the database before the processors.
 MOST_DEFAULT_CPUS = 8
+MOST_DEFAULT_THREADS = 4
+MIB = 1024 * 1024
+# What a worker needs before its first request, with room to grow (the example's takes 50 MiB), and what a
+# request in work may need beyond that. Of a container with less than that, the kernel kills the process.
+WORKER_BYTES = 96 * MIB
+THREAD_BYTES = 16 * MIB
+# The master process and the probe.
+OTHER_BYTES = 48 * MIB
 
 
 def cgroup_cpus(root=CGROUP):
@@ -29,13 +37,42 @@ def cgroup_cpus(root=CGROUP):
     return None
 
 
+def cgroup_memory(root=CGROUP):
+    """Return the container's memory limit in bytes (cgroup v2, then v1), or None without a limit."""
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        try:
+            text = (root / name).read_text().strip()
+        except OSError:
+            continue
+        # Without a limit cgroup v1 shows the largest number there is, in whole pages.
+        if text != "max" and int(text) < 2**62:
+            return int(text)
+    return None
+
+
 def default_workers(root=CGROUP):
-    """Return one worker per processor this container may use, and one more for the waiting."""
+    """Return one worker per processor this container may use and one more for the waiting, if they fit.
+
+    As many as its memory holds, where that is fewer; at least one.
+    """
     cpus = len(os.sched_getaffinity(0))
     limit = cgroup_cpus(root)
     if limit:
         cpus = min(cpus, math.ceil(limit))
-    return min(cpus, MOST_DEFAULT_CPUS) + 1
+    wanted = min(cpus, MOST_DEFAULT_CPUS) + 1
+    memory = cgroup_memory(root)
+    if memory is None:
+        return wanted
+    return max(1, min(wanted, (memory - OTHER_BYTES) // WORKER_BYTES))
+
+
+def default_threads(workers, root=CGROUP):
+    """Return how many requests at a time the memory left to each of ``workers`` allows, 1 to 4."""
+    memory = cgroup_memory(root)
+    if memory is None:
+        return MOST_DEFAULT_THREADS
+    spare = (memory - OTHER_BYTES) // workers - WORKER_BYTES
+    return max(1, min(MOST_DEFAULT_THREADS, 1 + spare // THREAD_BYTES))
 
 
 def whole_number(name, default):
@@ -79,7 +116,7 @@ worker_class = worker_for(wsgi_app)
 bind = "0.0.0.0:8000"
 
 workers = whole_number("WEB_WORKERS", default_workers())
-threads = whole_number("WEB_THREADS", 4)
+threads = whole_number("WEB_THREADS", default_threads(workers))
 
 # Longer than the 60 s for which nginx keeps an idle upstream connection: whoever closes first must be
 # nginx, or a POST meets a closing connection and, not being repeatable, becomes a 502.

@@ -24,6 +24,7 @@ RESERVE = {
 
 # Kept in step with docker/gunicorn.conf.py by a unit test.
 _MOST_DEFAULT_CPUS = 8
+_MOST_DEFAULT_THREADS = 4
 
 # During a deploy the old and the new release run side by side.
 _RELEASES = 2
@@ -32,7 +33,7 @@ _RELEASES = 2
 def workers(settings: Settings) -> int:
     """The most workers of one replica: WEB_WORKERS, else what docker/gunicorn.conf.py starts for WEB_CPUS.
 
-    On a host with fewer processors than WEB_CPUS it starts fewer.
+    With little memory, or fewer processors than WEB_CPUS, it starts fewer.
     """
     return settings.web_workers or min(math.ceil(settings.web_cpus), _MOST_DEFAULT_CPUS) + 1
 
@@ -42,7 +43,7 @@ def per_worker(settings: Settings) -> int:
 
     A thread of Django's uses one connection at a time; the one more is the readiness check's own.
     """
-    return settings.db_connections_per_worker or settings.web_threads + 1
+    return settings.db_connections_per_worker or (settings.web_threads or _MOST_DEFAULT_THREADS) + 1
 
 
 def needed(settings: Settings, replicas: int) -> int:
@@ -95,6 +96,5 @@ def _source_of_workers(settings: Settings) -> str:
 def _source_of_connections(settings: Settings) -> str:
     if settings.db_connections_per_worker:
         return f"DB_CONNECTIONS_PER_WORKER={settings.db_connections_per_worker}"
-    return (
-        f"DB_CONNECTIONS_PER_WORKER is empty: WEB_THREADS={settings.web_threads}, and the readiness check's"
-    )
+    threads = settings.web_threads or f"{_MOST_DEFAULT_THREADS} at most"
+    return f"DB_CONNECTIONS_PER_WORKER is empty: WEB_THREADS={threads}, and the readiness check's"

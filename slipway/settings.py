@@ -133,7 +133,7 @@ class Settings:
     test_command: tuple[str, ...] = _setting("TEST_COMMAND", "python manage.py test", values.words)
     web_replicas: int = _setting("WEB_REPLICAS", "1", values.count)
     web_workers: int | None = _setting("WEB_WORKERS", "", values.optional_count, "3")
-    web_threads: int = _setting("WEB_THREADS", "4", values.count)
+    web_threads: int | None = _setting("WEB_THREADS", "", values.optional_count, "4")
     web_memory: str = _setting("WEB_MEMORY", "512m", values.size)
     web_cpus: float = _setting("WEB_CPUS", "1.0", values.cpus)
     db_memory: str = _setting("DB_MEMORY", "512m", values.size)

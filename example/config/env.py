@@ -23,6 +23,11 @@ def given(name: str) -> bool:
     return bool(os.environ.get(name) or os.environ.get(f"{name}_FILE"))
 
 
+def present(name: str) -> bool:
+    """Tell whether ``name`` is there at all, be it empty."""
+    return name in os.environ
+
+
 def text(name: str, default: str | None = None) -> str:
     """Return the value of ``name``; without a default the variable is required.
 

@@ -105,7 +105,7 @@ def _postgres() -> dict:
     pool_max = env.number("DB_POOL_MAX", default=allowed - 1)
     most = (pool_max or threads) + 1
     # Only in a container of the web service: elsewhere nobody counts processes.
-    if env.given("WEB_THREADS") and most > allowed:
+    if env.present("WEB_THREADS") and most > allowed:
         raise ImproperlyConfigured(
             f"A server process may open {most} connections (DB_POOL_MAX={pool_max}, WEB_THREADS={threads}, "
             f"and one for the readiness check), but replicas were checked with {allowed}. "

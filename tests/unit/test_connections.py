@@ -100,7 +100,7 @@ def test_the_refusal_has_the_whole_arithmetic(settings: Settings) -> None:
         "SLIP-085: 50 replicas could open more connections than the database accepts:\n"
         "    50 replicas (WEB_REPLICAS or --scale)\n"
         "  x 2 workers in each (WEB_WORKERS is empty: from WEB_CPUS=1)\n"
-        "  x 5 connections of each worker (DB_CONNECTIONS_PER_WORKER is empty: WEB_THREADS=4, and the "
+        "  x 5 connections of each worker (DB_CONNECTIONS_PER_WORKER is empty: WEB_THREADS=4 at most, and the "
         "readiness check's)\n"
         "  x 2 releases side by side during a deploy = 1000\n"
         "  + 10 in reserve (3 for superusers, 2 for migrations and their lock, 1 for a dump, "

@@ -36,6 +36,38 @@ def test_workers_follow_the_container_not_the_host(
     assert configured()["default_workers"](tmp_path) == workers
 
 
+@pytest.mark.parametrize(
+    ("files", "workers", "threads"),
+    [
+        ({"memory.max": "max\n"}, 5, 4),
+        ({"memory.max": f"{512 * 2**20}\n"}, 4, 2),
+        ({"memory.max": f"{2048 * 2**20}\n"}, 5, 4),
+        ({"memory.max": f"{160 * 2**20}\n"}, 1, 2),
+        ({"memory.max": f"{64 * 2**20}\n"}, 1, 1),
+        ({"memory/memory.limit_in_bytes": "9223372036854771712\n"}, 5, 4),
+        ({"memory/memory.limit_in_bytes": f"{256 * 2**20}\n"}, 2, 1),
+        ({"memory.max": f"{512 * 2**20}\n", "cpu.max": "100000 100000\n"}, 2, 4),
+    ],
+)
+def test_workers_and_threads_fit_into_the_memory(
+    configured: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    files: dict[str, str],
+    workers: int,
+    threads: int,
+) -> None:
+    """Red when the memory limit is not read: the kernel would kill workers. The host has four processors."""
+    for name, content in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(content)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2, 3})
+    module = configured()
+    assert module["default_workers"](tmp_path) == workers
+    assert module["default_threads"](workers, tmp_path) == threads
+
+
 def test_a_large_host_without_a_limit_does_not_start_dozens(
     configured: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

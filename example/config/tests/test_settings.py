@@ -99,6 +99,8 @@ class EnvironmentTests(SimpleTestCase):
         ):
             with self.assertRaisesRegex(AssertionError, named):
                 setting("DATABASES", **POSTGRES, WEB_THREADS="4", **more)
+            with self.assertRaisesRegex(AssertionError, named):
+                setting("DATABASES", **POSTGRES, WEB_THREADS="", **more)
         setting("DATABASES", **POSTGRES, WEB_THREADS="4", DB_POOL_MAX="0")
         setting("DATABASES", **POSTGRES, DB_POOL_MAX="5")
 
