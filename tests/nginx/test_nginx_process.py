@@ -31,7 +31,9 @@ def test_the_status_server_answers_its_own_container_only(shared: World, nginx: 
     inside = nginx.exec("curl", "--fail", "--silent", f"http://127.0.0.1:8081{path}")
     assert inside.startswith(("ok", "Active connections:", "dev "))
     assert "refused" in shared.start_stub("neighbour").fetch(f"http://{nginx.name}:8081{path}")
-    assert nginx.request(path).json["path"] == path, "on 8080 the path is the application's"
+    for path_of_its_own in ("/stub_status", "/configuration"):
+        answer = nginx.request(path_of_its_own)
+        assert answer.json["path"] == path_of_its_own, "on 8080 the path is the application's"
 
 
 def test_probes_are_not_logged(nginx: Nginx) -> None:
