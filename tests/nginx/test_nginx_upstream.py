@@ -2,19 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
-from world import Nginx, World, eventually
-
-
-def answered_by(nginx: Nginx, requests: int) -> Counter[str]:
-    """The hostnames of the replicas that answered; every answer must be a 200."""
-    answers = [
-        nginx.request("/echo", "POST" if n % 2 else "GET", body=b"x" if n % 2 else None)
-        for n in range(requests)
-    ]
-    assert {answer.status for answer in answers} == {200}
-    return Counter(answer.json["hostname"] for answer in answers)
+from visits import answered_by
+from world import World, eventually
 
 
 def test_without_an_application_there_is_a_502_page_and_then_the_site(world: World) -> None:

@@ -259,6 +259,12 @@ class World:
             )
         )  # fmt: skip
 
+    def start_slow_dns(self) -> Stub:
+        """Start a DNS server that takes its time, see slow_dns.py."""
+        script = Path(__file__).with_name("slow_dns.py")
+        flags = ("--init", "--volume", f"{script}:/slow_dns.py:ro", "--entrypoint", "python3")
+        return Stub(self._run("dns", *flags, PYTHON_IMAGE, "/slow_dns.py"))
+
     def run_nginx(self, **environment: str) -> Nginx:
         """Run nginx as production does: unprivileged, read-only, configured by what is published.
 
