@@ -1,4 +1,4 @@
-"""A DNS server that asks Docker's own and answers 0.7 s later, as one under load does.
+"""A DNS server that asks Docker's own and answers 1.5 s later, as one under load does.
 
 Runs in a container on UDP port 53, standard library only.
 """
@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 
-DELAY_SECONDS = 0.7
+DELAY_SECONDS = 1.5  # less than nginx's resolver_timeout
 DOCKERS_OWN = ("127.0.0.11", 53)
 
 
