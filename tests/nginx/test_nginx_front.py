@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -41,9 +41,15 @@ def drain(nginx: Nginx) -> None:
     eventually("the old workers end", lambda: nginx.front("old-workers") == "0", 60)
 
 
+def configuration(nginx: Nginx) -> str:
+    """What a worker says it has: release, digest, and the mark of the last reload."""
+    url = "http://127.0.0.1:8081/configuration"
+    return nginx.exec("curl", "--fail", "--silent", "--max-time", "1", url, check=False)
+
+
 def loaded(nginx: Nginx) -> list[str]:
-    """Release and digest of what the workers have."""
-    return nginx.exec("curl", "--fail", "--silent", "http://127.0.0.1:8081/configuration").split()[:2]
+    """Release and digest."""
+    return configuration(nginx).split()[:2]
 
 
 def live(nginx: Nginx) -> str:
@@ -106,18 +112,18 @@ def test_when_a_change_is_confirmed_no_earlier_worker_serves(world: World) -> No
     so whoever counts those that are shutting down would find none and stop the old containers.
     """
     nginx, _ = serving(world)
-    # Asked without a pause, because the moment is short: a tenth of a second.
-    script = f"""
-        mine=$(grep -l 'worker proces[s]' /proc/[0-9]*/cmdline)
-        sleep() {{ command sleep 0.01; }}
-        set -- rest
-        . {FRONT}
-        for one in $mine; do echo "($(tr -d '\\0' 2>/dev/null <$one))"; done
-    """
-    for _ in range(5):
-        titles = nginx.exec("sh", "-c", script).splitlines()
-        assert len(titles) >= 2, "the workers there were before"
-        assert "(nginx: worker process)" not in titles
+    find = "grep -l 'worker proces[s]' /proc/[0-9]*/cmdline | cut -d / -f 3 | xargs"
+    workers = nginx.exec("sh", "-c", find)
+    before = configuration(nginx)
+    with ThreadPoolExecutor() as other:
+        nginx.exec("sh", "-c", f"kill -STOP {workers}")  # so that they are late in hearing of it
+        try:
+            change = other.submit(nginx.front, "rest")
+            eventually("the new workers answer", lambda: configuration(nginx) not in (before, ""))
+            assert not wait([change], timeout=2).done
+        finally:
+            nginx.exec("sh", "-c", f"kill -CONT {workers}")
+        change.result()
 
 
 def test_a_release_may_have_any_id(world: World) -> None:
@@ -173,7 +179,7 @@ def test_replicas_leave_without_a_lost_request(world: World) -> None:
     kept, leaving = stubs[:1], stubs[1:]
     gone = [stub.address() for stub in leaving]
     with visitors(nginx) as visits, ThreadPoolExecutor() as slow_visitors:
-        slow = [slow_visitors.submit(nginx.request, "/slow?seconds=4") for _ in range(9)]
+        slow = [slow_visitors.submit(nginx.request, "/slow?seconds=4", "POST", body=b"x") for _ in range(9)]
         eventually("each is asked for something slow", lambda: all(stub.seen()["slow"] for stub in stubs))
         nginx.front("pin", *[stub.address() for stub in kept])
         drain(nginx)
