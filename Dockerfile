@@ -101,7 +101,7 @@ RUN --mount=type=bind,from=docker,target=/kit \
 # --- Development: the code arrives by bind mount, so none is copied and none can be stale
 FROM runtime AS dev
 COPY --from=dev-dependencies /opt/venv /opt/venv
-COPY --from=docker entrypoint.py probe.py migrate.py migrate_lock.py migrate_warnings.py /opt/slipway/
+COPY --from=docker entrypoint.py probe.py migrate.py migrate_back.py migrate_lock.py migrate_warnings.py /opt/slipway/
 ARG MANAGE_DIR=.
 WORKDIR /app/${MANAGE_DIR}
 # Any uid works; compose passes the host's, so that files made here belong to the person.
@@ -150,7 +150,7 @@ FROM runtime AS web
 ARG MEDIA_ROOT=/app/media
 RUN install --directory --owner=10001 --group=10001 "${MEDIA_ROOT}"
 COPY --from=dependencies /opt/venv /opt/venv
-COPY --from=docker entrypoint.py probe.py migrate.py migrate_lock.py migrate_warnings.py \
+COPY --from=docker entrypoint.py probe.py migrate.py migrate_back.py migrate_lock.py migrate_warnings.py \
     gunicorn.conf.py publish_static.py project_static.py /opt/slipway/
 COPY --from=code /app /app
 COPY --from=static /collected/ /

@@ -84,10 +84,17 @@ def images(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
-def rollout(session: nox.Session) -> None:
-    """Deploys, failed and killed deploys and rollback under load: no request fails."""
+@nox.parametrize(
+    "part",
+    [nox.param("deploys", id="short", tags=["gate"]), nox.param("", id="long")],
+)
+def rollout(session: nox.Session, part: str) -> None:
+    """Deploys, failed and killed deploys, changes and rollback under load: no request fails."""
     install(session)
-    pytest(session, "rollout")
+    if part:
+        pytest(session, f"rollout/test_{part}.py")
+    else:
+        pytest(session, "rollout", "--ignore=tests/rollout/test_deploys.py")
 
 
 @nox.session(default=False, tags=["gate"])

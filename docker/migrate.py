@@ -1,6 +1,12 @@
 """Run ``manage.py migrate`` so that it happens once, however many start it together.
 
     migrate.py [what `manage.py migrate` takes]
+    migrate.py --back app.name ...          unapply exactly these
+    migrate.py --reversal app.name ...      print how each reverses, as JSON
+    migrate.py --applied                    print what is applied, as JSON
+
+What is unapplied already is passed over. Exit code 2: refused, and nothing was done. JSON is the last
+line of the output: {"applied": ["app.name", ...]}, or {"reversal": [{"name", "verdict", "detail"}, ...]}.
 
 The migration lock is held from before the plan is made until the command has ended, so whoever waited
 for it finds nothing left to do. Read from the environment:
@@ -11,19 +17,24 @@ parent is killed, while the child went on migrating. The project's settings say 
 """
 
 import functools
+import json
 import os
 import runpy
 import sys
 from pathlib import Path
 
 from django.core.management import ManagementUtility
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.backends.signals import connection_created
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
+from migrate_back import BackError, back_plan, name_of, reversals
 from migrate_lock import LockError, MigrationLock, end_with_client, lock_timeout
 from migrate_warnings import plan_warnings
 
 INTERRUPTED = 130
+REFUSED = 2  # what manage.py answers to arguments it does not take
+QUESTIONS = ("--applied", "--reversal")
 
 
 def say(line):
@@ -32,10 +43,14 @@ def say(line):
 
 
 class Run:
-    """One call of the migrate command. ``entered`` says whether it came by here at all."""
+    """One call of the migrate command. ``entered`` says whether it came by here at all.
 
-    def __init__(self, timeout):
+    ``back`` names migrations to unapply, in place of what the command would do by its arguments.
+    """
+
+    def __init__(self, timeout, back=()):
         self._timeout = timeout
+        self._back = back
         self._told = False
         self._lock = None
         self.entered = False
@@ -73,6 +88,9 @@ class Run:
         @functools.wraps(migration_plan)
         def wrapped(executor, targets, clean_start=False):
             plan = migration_plan(executor, targets, clean_start)
+            if self._back and not clean_start:
+                whole = migration_plan(executor, executor.loader.graph.leaf_nodes(), clean_start=True)
+                plan = back_plan(executor, whole, self._back)
             if not self._told:
                 self._told = True
                 tell(plan, executor.loader)
@@ -80,8 +98,8 @@ class Run:
 
         return wrapped
 
-    def wrap_step(self, apply):
-        """Return ``apply_migration`` or ``unapply_migration``, which begins by looking at the lock."""
+    def wrap_apply(self, apply):
+        """Return ``apply_migration``, which begins by looking at the lock."""
 
         @functools.wraps(apply)
         def wrapped(executor, *arguments, **options):
@@ -90,6 +108,57 @@ class Run:
             return apply(executor, *arguments, **options)
 
         return wrapped
+
+    def wrap_unapply(self, unapply):
+        """Return ``unapply_migration``, which looks at the lock, and records in the same transaction.
+
+        Django records what it has unapplied afterwards: killed between the two, the database would be
+        one migration behind its record, and no later run could go on.
+        """
+
+        @functools.wraps(unapply)
+        def wrapped(executor, state, migration, *arguments, **options):
+            if self._back:
+                say(f"migrate: unapplying {name_of((migration.app_label, migration.name))}")
+            if not self._lock:
+                return unapply(executor, state, migration, *arguments, **options)
+            self._lock.require(executor.connection)
+            if not migration.atomic:
+                return unapply(executor, state, migration, *arguments, **options)
+            with transaction.atomic(using=executor.connection.alias):
+                return unapply(executor, state, migration, *arguments, **options)
+
+        return wrapped
+
+
+class Question:
+    """A question about migrations, asked in place of the migrate command; it changes nothing."""
+
+    def __init__(self, what, names):
+        self._what = what
+        self._names = names
+        self.entered = False
+
+    def wrap(self, fetch_command):
+        """Return Django's ``fetch_command``, with the question in place of the command called migrate."""
+
+        @functools.wraps(fetch_command)
+        def wrapped(utility, subcommand):
+            command = fetch_command(utility, subcommand)
+            if subcommand == "migrate":
+                command.execute = self._answer
+            return command
+
+        return wrapped
+
+    def _answer(self, *_arguments, **_options):
+        self.entered = True
+        loader = MigrationLoader(connections[DEFAULT_DB_ALIAS])
+        if self._what == "--applied":
+            answer = {"applied": sorted(name_of(pair) for pair in loader.applied_migrations)}
+        else:
+            answer = {"reversal": reversals(loader, self._names)}
+        print(json.dumps(answer), flush=True)
 
 
 def without_pool(connection):
@@ -106,7 +175,8 @@ def tell(plan, loader):
     if not plan:
         say("migrate: nothing to apply")
         return
-    say(f"migrate: {len(plan)} to apply, from {plan[0][0]} to {plan[-1][0]}")
+    what = "unapply" if all(backwards for _, backwards in plan) else "apply"
+    say(f"migrate: {len(plan)} to {what}, from {plan[0][0]} to {plan[-1][0]}")
     applied = [key for key in loader.applied_migrations if key in loader.graph.nodes]
     # A fresh database has served no code yet.
     if applied:
@@ -118,16 +188,19 @@ def main(arguments):
     """Run the migrate command with ``arguments``; return its exit code."""
     # What `python manage.py` has there; ours would hide modules of the project.
     sys.path[0] = str(Path.cwd())
-    sys.argv = ["manage.py", "migrate", "--noinput", *arguments]
+    sys.argv = ["manage.py", "migrate", "--noinput", *manage_arguments(arguments)]
     if not Path("manage.py").is_file():
         say(f"SLIP-008: there is no manage.py in {Path.cwd()}; fix: set MANAGE_DIR to its folder")
         return 1
     try:
-        run = Run(lock_timeout(os.environ.get("MIGRATE_LOCK_TIMEOUT")))
+        run = begin(arguments)
         code = run_manage(run)
     except LockError as problem:
         say(problem)
         return 1
+    except BackError as problem:
+        say(problem)
+        return REFUSED
     except KeyboardInterrupt:
         return INTERRUPTED
     if not code and not run.entered and not {"-h", "--help", "--version"} & set(arguments):
@@ -139,13 +212,32 @@ def main(arguments):
     return code
 
 
+def manage_arguments(arguments):
+    """Return what of ``arguments`` is manage.py's own."""
+    if arguments[:1] == ["--back"]:
+        # It would announce to "apply all migrations", which is what it thinks it does.
+        return ["--verbosity", "0"]
+    return [] if arguments[:1] and arguments[0] in QUESTIONS else arguments
+
+
+def begin(arguments):
+    """Return what is to be hooked into manage.py."""
+    if arguments[:1] and arguments[0] in QUESTIONS:
+        return Question(arguments[0], arguments[1:])
+    back = arguments[1:] if arguments[:1] == ["--back"] else []
+    if arguments == ["--back"]:
+        raise BackError("SLIP-088: --back names no migration; fix: migrate.py --back app.name ...")
+    run = Run(lock_timeout(os.environ.get("MIGRATE_LOCK_TIMEOUT")), back)
+    MigrationExecutor.migration_plan = run.wrap_plan(MigrationExecutor.migration_plan)
+    MigrationExecutor.apply_migration = run.wrap_apply(MigrationExecutor.apply_migration)
+    MigrationExecutor.unapply_migration = run.wrap_unapply(MigrationExecutor.unapply_migration)
+    connection_created.connect(end_with_client)
+    return run
+
+
 def run_manage(run):
     """Run manage.py as ``python manage.py`` would, with ``run`` hooked in; return its exit code."""
     ManagementUtility.fetch_command = run.wrap(ManagementUtility.fetch_command)
-    MigrationExecutor.migration_plan = run.wrap_plan(MigrationExecutor.migration_plan)
-    MigrationExecutor.apply_migration = run.wrap_step(MigrationExecutor.apply_migration)
-    MigrationExecutor.unapply_migration = run.wrap_step(MigrationExecutor.unapply_migration)
-    connection_created.connect(end_with_client)
     try:
         runpy.run_path("manage.py", run_name="__main__")
     except SystemExit as end:

@@ -26,37 +26,55 @@ def plan_warnings(plan, state):
 
 
 def _judge(operation, app, state, created):
-    kinds = _kinds(operation)
-    if "SeparateDatabaseAndState" in kinds:
+    known = kinds(operation)
+    if "SeparateDatabaseAndState" in known:
         return _judge_separate(operation, app, state, created)
-    if unknown := _unknown(operation, kinds):
+    if unknown := without_verdict(operation):
         return [unknown]
-    if "CreateModel" in kinds:
+    if "CreateModel" in known:
         created.add((app, operation.name_lower))
         return []
-    model = getattr(operation, "model_name_lower", None) or getattr(operation, "name_lower", None)
-    if "RenameModel" in kinds:
-        model = operation.old_name_lower
-    before = state.models.get((app, model))
+    model = _model(operation)
     if (app, model) in created:
-        if "RenameModel" in kinds:
+        if "RenameModel" in known:
             created.add((app, operation.new_name_lower))
         return []
-    # A proxy or an unmanaged model has no table of ours.
-    if before is None or before.options.get("proxy") or not before.options.get("managed", True):
+    before = state.models.get((app, model))
+    if before is None or without_table(operation, app, state):
         return []
-    problem = next((judge(operation, before, app) for kind, judge in _JUDGES.items() if kind in kinds), None)
+    problem = next((judge(operation, before, app) for kind, judge in _JUDGES.items() if kind in known), None)
     return [problem] if problem else []
+
+
+def _model(operation):
+    if "RenameModel" in kinds(operation):
+        return operation.old_name_lower
+    return getattr(operation, "model_name_lower", None) or getattr(operation, "name_lower", None)
+
+
+def without_table(operation, app, state):
+    """Return whether the operation's model has no table of ours: a proxy, or an unmanaged one.
+
+    ``state`` is that before it, of which a model that it creates is no part.
+    """
+    model = state.models.get((app, _model(operation)), operation)
+    options = getattr(model, "options", None) or {}
+    return bool(options.get("proxy")) or not options.get("managed", True)
 
 
 def _judge_reversed(operation):
     """Without the state: it is that after the operation, where fields that come back are unknown."""
-    kinds = _kinds(operation)
-    if "SeparateDatabaseAndState" in kinds:
+    if "SeparateDatabaseAndState" in kinds(operation):
         return [line for part in operation.database_operations for line in _judge_reversed(part)]
-    if unknown := _unknown(operation, kinds, backwards=True):
+    if unknown := without_verdict(operation, backwards=True):
         return [unknown]
-    return [f"reversed, it {text(operation)}" for kind, text in _REVERSED.items() if kind in kinds]
+    return [f"reversed, it {text}" for text in reversed_text(operation)]
+
+
+def reversed_text(operation):
+    """Return what reversing it does to tables and columns, as a list of no or one text."""
+    known = kinds(operation)
+    return [text(operation) for kind, text in _REVERSED.items() if kind in known]
 
 
 def _judge_separate(operation, app, state, created):
@@ -69,11 +87,13 @@ def _judge_separate(operation, app, state, created):
     return lines
 
 
-def _unknown(operation, kinds, *, backwards=False):
-    if "RunPython" in kinds:
+def without_verdict(operation, *, backwards=False):
+    """Return why nobody can tell what the operation does, or None."""
+    known = kinds(operation)
+    if "RunPython" in known:
         code = operation.reverse_code if backwards else operation.code
         return None if getattr(code, "__name__", "") == "noop" else "RunPython: cannot be judged"
-    if "RunSQL" in kinds:
+    if "RunSQL" in known:
         return "RunSQL: cannot be judged" if (operation.reverse_sql if backwards else operation.sql) else None
     modules = {kind.__module__ for kind in type(operation).__mro__} - {"django.db.migrations.operations.base"}
     if not any(module.startswith("django.") for module in modules):
@@ -142,7 +162,8 @@ def _has_db_default(field):
     return default is not None and getattr(default, "__name__", "") != "NOT_PROVIDED"
 
 
-def _kinds(operation):
+def kinds(operation):
+    """Return the names of the operation's class and of all that it extends."""
     return {kind.__name__ for kind in type(operation).__mro__}
 
 
@@ -158,7 +179,10 @@ _JUDGES = {
 
 _REVERSED = {
     "CreateModel": lambda operation: f"removes the table of {operation.name}",
-    "AddField": lambda operation: f"removes the column {operation.model_name}.{operation.name}",
+    "AddField": lambda operation: (
+        f"removes the {'table of' if operation.field.many_to_many else 'column'} "
+        f"{operation.model_name}.{operation.name}"
+    ),
     "RenameModel": lambda operation: f"renames the table of {operation.new_name} back",
     "RenameField": lambda operation: f"renames the column {operation.model_name}.{operation.new_name} back",
     "AlterModelTable": lambda operation: f"renames the table of {operation.name} back",

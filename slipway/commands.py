@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from slipway import engine
 from slipway.errors import SlipwayError
+from slipway.migrations import MIGRATE
 from slipway.session import Session
 
 __all__ = [
@@ -16,7 +17,6 @@ __all__ = [
 ]  # fmt: skip
 
 _MANAGE = ("python", "manage.py")
-_MIGRATE = ("python", "/opt/slipway/migrate.py")
 
 
 def words(text: str, remainder: str) -> list[str]:
@@ -81,7 +81,7 @@ def migrate(session: Session, arguments: Sequence[str], *, plan: bool = False, c
     running = runner.dry or engine.running(stack.project, "web")
     service = "web" if running else "migrate"
     tty = sys.stdin.isatty() and sys.stdout.isatty()
-    runner.replace(stack.execute(service, [*_MIGRATE, *flags, *arguments], running=running, tty=tty))
+    runner.replace(stack.execute(service, [*MIGRATE, *flags, *arguments], running=running, tty=tty))
 
 
 def makemigrations(session: Session, arguments: Sequence[str]) -> None:

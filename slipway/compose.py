@@ -156,6 +156,13 @@ class Stack:
         # A one-off container passes the image's entrypoint by itself, and starts what it depends on.
         return self.command("run", "--rm", *flags, service, *inner)
 
+    def one_off(self, service: str, command: Sequence[str]) -> list[str]:
+        """Run ``command`` in a new container of ``service``, without a terminal.
+
+        It starts nothing that the service depends on.
+        """
+        return self.command("run", "--rm", "--no-deps", "-T", service, *command)
+
     def maintenance(self, arguments: Sequence[str], *, running: bool) -> list[str]:
         """``docker/nginx/maintenance`` with ``arguments``: in nginx if it runs, else in a one-off.
 

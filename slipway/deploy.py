@@ -11,7 +11,7 @@ from slipway.errors import SlipwayError
 from slipway.output import note
 from slipway.releases import Release
 from slipway.session import Session
-from slipway.settings import Settings
+from slipway.settings import Settings, variables
 from slipway.settings import load as settings_now
 from slipway.switchover import Step, Switchover
 
@@ -22,10 +22,11 @@ def deploy(session: Session, *, release: str = "", image: str = "") -> None:
     """Build what is checked out, or take ``image``, and switch to it without dropping a request.
 
     ``release`` is the id, by default the git revision (with a digest of the changes when there are any),
-    or the one that ``image`` bears. Raises ``SlipwayError``: SLIP-077 when another deploy runs, SLIP-080
-    for a step that failed, SLIP-081 when nothing is up to deploy beside, SLIP-091 for a wrong image.
+    or the one that ``image`` bears. Raises ``SlipwayError``: SLIP-077 when another deploy runs, SLIP-081
+    when nothing is up to deploy beside, SLIP-091 for a wrong image, and what ``Switchover.run`` raises.
     """
     settings = session.settings
+    _check_name(release)
     facts = revision.describe(settings.path(settings.project_root), session.runner)
     if session.runner.dry:
         _plan(session, _unused(settings, release or facts["RELEASE"]), image)
@@ -36,8 +37,6 @@ def deploy(session: Session, *, release: str = "", image: str = "") -> None:
             _fetch(session, image)
             facts["RELEASE"] = engine.image_release(image)
         work = Switchover(session, _unused(settings, release or facts["RELEASE"]), "deploy")
-        if changes := switchover.nginx_changes(session):
-            note(f"nginx itself will be replaced in the end, which cuts its connections: {changes}")
         work.run(_steps(session, work, facts["REVISION"], image))
 
 
@@ -137,6 +136,16 @@ def _fetch(session: Session, image: str) -> None:
             f"{image} is not a production image made by this kit",
             "build it with invoke build --prod, tag and push it; then name that tag",
         )
+
+
+def _check_name(release: str) -> None:
+    variable = variables()["RELEASE"]
+    try:
+        variable.convert(release or variable.default)
+    except ValueError as wrong:
+        raise SlipwayError(
+            "SLIP-006", f"--release is {wrong}: {release!r}", "for example: --release 2026-03-02.1"
+        ) from None
 
 
 def _unused(settings: Settings, release: str) -> str:

@@ -11,7 +11,8 @@ from slipway.session import Session
 
 __all__ = ["failure"]
 
-_SHOWN_LINES = 25
+# gunicorn says why a worker did not boot, and then what it thinks of that, in forty lines.
+_SHOWN_LINES = 60
 _SEARCHED_LINES = 400
 
 
@@ -23,10 +24,14 @@ def failure(session: Session, broken: Sequence[engine.ContainerState]) -> Slipwa
         key=lambda state: not state.failed,
     )
     logs = {state.name: engine.logs(state, _SEARCHED_LINES) for state in suspects}
+    shown: set[str] = set()
     for state in suspects:
         note(f"\n{state.name}: {state.summary}" + (f", {state.health_output}" if state.health_output else ""))
-        for line in logs[state.name][-_SHOWN_LINES:]:
-            note(f"  | {line}")
+        # Replicas say the same, once is enough.
+        if state.service not in shown:
+            for line in logs[state.name][-_SHOWN_LINES:]:
+                note(f"  | {line}")
+        shown.add(state.service)
     if any("password authentication failed" in line for lines in logs.values() for line in lines):
         return SlipwayError(
             "SLIP-065",

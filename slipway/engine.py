@@ -49,11 +49,11 @@ class ContainerState:
     health_output: str
     error: str
     restarts: int
-    created: str
+    created: str = ""
     """When it was created, and when it was last started; both as the engine writes it, so that they sort."""
-    started: str
-    image_id: str
-    config_hash: str
+    started: str = ""
+    image_id: str = ""
+    config_hash: str = ""
     """Compose's digest of the service's configuration when it created this container."""
 
     @property
@@ -121,6 +121,13 @@ def containers(project: str, *, one_off: bool = False) -> list[ContainerState]:
         _state(container) for container in found if one_off or container.labels.get(_ONE_OFF_LABEL) != "True"
     ]
     return sorted(states, key=lambda state: (state.service, state.name))
+
+
+def finished_one_offs(project: str) -> list[str]:
+    """The ids of one-off containers that have ended: what a killed `run --rm` leaves."""
+    labels = [f"{PROJECT_LABEL}={project}", f"{_ONE_OFF_LABEL}=True"]
+    found = connect().containers.list(all=True, filters={"label": labels, "status": "exited"})
+    return [str(container.id) for container in found]
 
 
 def running(project: str, service: str) -> bool:

@@ -5,9 +5,24 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 
-from slipway import bases, diagnosis, engine, enginecheck, front, init, machinereport, ports, revision, values
+from slipway import (
+    bases,
+    connections,
+    deploylock,
+    diagnosis,
+    engine,
+    enginecheck,
+    front,
+    init,
+    machinereport,
+    ports,
+    revision,
+    values,
+)
 from slipway.compose import Stack
+from slipway.engine import ContainerState
 from slipway.errors import SlipwayError
 from slipway.output import confirm, note, rows
 from slipway.scale import resize
@@ -66,20 +81,41 @@ def up(session: Session, *, scale: str, no_build: bool, as_json: bool) -> None:
 
     ``scale`` is the number of web replicas as typed, empty for WEB_REPLICAS.
     Raises ``SlipwayError`` SLIP-063 (port), SLIP-064 (a service failed), SLIP-065 (the database volume
-    has another password), SLIP-066 (not ready in time), and what ``build`` raises.
+    has another password), SLIP-066 (not ready in time), SLIP-085 (too many replicas for the database), and
+    what ``build`` raises.
     """
     stack, runner, settings = session.stack, session.runner, session.settings
     replicas = _replicas(scale) if scale else None
+    if stack.prod:
+        connections.check(settings, replicas or settings.web_replicas)
     _check(session)
     if not runner.dry:
         _check_ports(session)
-    if not no_build:
-        _build(session)
-    if stack.prod and not runner.dry:
-        resize(session, load(settings.root).release, replicas or settings.web_replicas)
-    started = runner.run(stack.up(scale=replicas), check=False).returncode == 0
+    # Production's containers are changed by one command at a time.
+    with deploylock.held(settings.root, "up") if stack.prod and not runner.dry else nullcontext():
+        if not no_build:
+            _build(session)
+        states = _start(session, replicas)
     if runner.dry:
         return
+    rows(service_rows(states), ("service", "container", "state", "ports"), as_json=as_json)
+    if not as_json:
+        print(f"\n{settings.name} is up: {url(session)}")
+
+
+def _start(session: Session, replicas: int | None) -> list[ContainerState]:
+    stack, runner, settings = session.stack, session.runner, session.settings
+    release = settings.release if runner.dry else load(settings.root).release
+    if stack.prod and not runner.dry:
+        if release != settings.release and engine.running(stack.project, "web"):
+            note(
+                f"{release} takes the place of {settings.release}; requests fail meanwhile, "
+                "which invoke deploy avoids"
+            )
+        resize(session, release, replicas or settings.web_replicas)
+    started = runner.run(stack.up(scale=replicas), check=False).returncode == 0
+    if runner.dry:
+        return []
     states = engine.wait(
         stack.project, stack.services(), settings.wait_timeout if started else 0, _progress()
     )
@@ -87,10 +123,8 @@ def up(session: Session, *, scale: str, no_build: bool, as_json: bool) -> None:
     if broken or not started:
         raise diagnosis.failure(session, broken)
     if stack.prod:
-        front.settle(session, load(settings.root).release)
-    rows(service_rows(states), ("service", "container", "state", "ports"), as_json=as_json)
-    if not as_json:
-        print(f"\n{settings.name} is up: {url(session)}")
+        front.settle(session, release)
+    return states
 
 
 def ensure_bases(session: Session, *, force: bool = False) -> dict[str, str]:

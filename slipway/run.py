@@ -7,10 +7,11 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from invoke.exceptions import Exit
 
@@ -39,37 +40,36 @@ class Runner:
         *,
         check: bool = True,
         cwd: str | None = None,
+        stdin: Path | None = None,
         stdout: Path | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run ``argv`` on this terminal: its input, output and signals are the caller's.
 
-        With ``stdout`` its output is written to that file, which appears only when it is complete.
+        With ``stdin`` it reads that file. With ``stdout`` its output is written to that file, which
+        only its owner can read, and which appears when it is complete and on the disk.
         Returns the completed process (exit code 0 in a dry run). Raises ``SlipwayError`` SLIP-060 when
         ``check`` and the exit code is not 0, SLIP-061 when the program is missing, ``Exit(130)`` when
         the person interrupts it.
         """
-        self._show(argv, stdout)
+        self._show(argv, stdin, stdout)
         if self.dry:
             return subprocess.CompletedProcess(list(argv), 0, "", "")
-        draft = stdout.with_name(f"{stdout.name}.part") if stdout else None
-        try:
-            with draft.open("wb") if draft else nullcontext() as output:
+        with _reading(stdin) as source, _writing(stdout) as target:
+            try:
                 process = subprocess.Popen(
-                    list(argv), cwd=cwd, env=self._environment(), text=True, stdout=output
+                    list(argv), cwd=cwd, env=self._environment(), text=True, stdin=source, stdout=target
                 )
-        except FileNotFoundError as missing:
-            raise _program_missing(argv[0]) from missing
-        try:
-            code = process.wait()
-        except KeyboardInterrupt:
-            # The child got the same SIGINT and knows best how to stop (compose leaves a state the
-            # next `up` repairs); leaving it behind half way would not.
-            process.wait()
-            raise Exit("interrupted", INTERRUPTED) from None
-        if draft and stdout and code == 0:
-            draft.replace(stdout)
-        elif draft:
-            draft.unlink(missing_ok=True)
+            except FileNotFoundError as missing:
+                raise _program_missing(argv[0]) from missing
+            try:
+                code = process.wait()
+            except KeyboardInterrupt:
+                # The child got the same SIGINT and knows best how to stop (compose leaves a state the
+                # next `up` repairs); leaving it behind half way would not.
+                process.wait()
+                raise Exit("interrupted", INTERRUPTED) from None
+            if target and stdout and code == 0:
+                _put(target, stdout)
         if code == -signal.SIGPIPE:
             # Whoever read the output has seen enough (`| head`): no error, as in any shell pipe.
             raise Exit(code=128 + signal.SIGPIPE)
@@ -89,24 +89,31 @@ class Runner:
             raise Exit(code=code)
 
     def capture(
-        self, argv: Sequence[str], *, check: bool = False, timeout: float | None = None
+        self,
+        argv: Sequence[str],
+        *,
+        check: bool = False,
+        timeout: float | None = None,
+        stdin: Path | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run ``argv`` silently and return its output; questions only, so a dry run asks them too.
 
-        ``timeout`` is in seconds. A missing program is exit code 127, a timeout 124. Raises
-        ``SlipwayError`` SLIP-060 with the program's last error line when ``check`` and it failed.
+        ``timeout`` is in seconds; with ``stdin`` it reads that file. A missing program is exit code
+        127, a timeout 124. Raises ``SlipwayError`` SLIP-060 with the program's last error line when
+        ``check`` and it failed.
         """
         try:
-            done = subprocess.run(
-                list(argv),
-                check=False,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=timeout,
-                env=self._environment(),
-                stdin=subprocess.DEVNULL,
-            )
+            with _reading(stdin) as source:
+                done = subprocess.run(
+                    list(argv),
+                    check=False,
+                    capture_output=True,
+                    text=True,
+                    errors="replace",
+                    timeout=timeout,
+                    env=self._environment(),
+                    stdin=source or subprocess.DEVNULL,
+                )
         except FileNotFoundError:
             done = subprocess.CompletedProcess(list(argv), 127, "", f"{argv[0]}: not found")
         except subprocess.TimeoutExpired:
@@ -120,14 +127,56 @@ class Runner:
             )
         return done
 
-    def _show(self, argv: Sequence[str], stdout: Path | None = None) -> None:
+    def _show(self, argv: Sequence[str], stdin: Path | None, stdout: Path | None) -> None:
         if self.echo or self.dry:
-            line = shlex.join(argv) + (f" > {shlex.quote(str(stdout))}" if stdout else "")
+            line = shlex.join(argv)
+            line += f" < {shlex.quote(str(stdin))}" if stdin else ""
+            line += f" > {shlex.quote(str(stdout))}" if stdout else ""
             # Dry output is the answer itself, so it goes to stdout where it can be piped.
             print(line, file=sys.stdout if self.dry else sys.stderr, flush=True)
 
     def _environment(self) -> dict[str, str]:
         return {**os.environ, **self.env}
+
+
+@contextmanager
+def _reading(path: Path | None) -> Iterator[IO[bytes] | None]:
+    if path is None:
+        yield None
+        return
+    with path.open("rb") as file:
+        yield file
+
+
+def _draft(path: Path) -> Path:
+    return path.with_name(f"{path.name}.part")
+
+
+@contextmanager
+def _writing(path: Path | None) -> Iterator[IO[bytes] | None]:
+    """Open a file beside ``path``; whatever has not become ``path`` at the end is removed."""
+    if path is None:
+        yield None
+        return
+    draft = _draft(path)
+    # Of a run that was killed: it may have another mode.
+    draft.unlink(missing_ok=True)
+    try:
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123
+            yield file
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _put(file: IO[bytes], path: Path) -> None:
+    """Give the complete ``file`` its name, so that a power cut leaves all of it or none."""
+    os.fsync(file.fileno())
+    _draft(path).replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _program_missing(program: str) -> SlipwayError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slipway import deploylock, engine, front, replicas
+from slipway import engine, front, replicas
 from slipway.output import note
 from slipway.session import Session
 
@@ -18,14 +18,18 @@ def resize(session: Session, release: str, count: int) -> None:
     """
     stack = session.stack
     there = replicas.of_release(stack, release)
-    if not there or len(there) == count or not engine.running(stack.project, "nginx"):
+    if not there or not engine.running(stack.project, "nginx"):
         return
-    with deploylock.held(session.settings.root, f"scale web to {count}"):
-        front.settle(session, release)
-        if len(there) < count:
-            _grow(session, there, count - len(there))
-        else:
-            _shrink(session, there[:count], there[count:])
+    strangers = replicas.besides(stack, there)
+    if not strangers and len(there) == count:
+        return
+    front.settle(session, release)
+    # What a killed deploy left, or a replica that has ended: Compose might keep it and stop one that serves.
+    replicas.remove(session, strangers, force=True)
+    if len(there) < count:
+        _grow(session, there, count - len(there))
+    elif len(there) > count:
+        _shrink(session, there[:count], there[count:])
 
 
 def _grow(session: Session, there: list[engine.ContainerState], more: int) -> None:

@@ -100,6 +100,11 @@ class Settings:
         "/var/lib/postgresql/data",
         values.matching(r"(/[A-Za-z0-9_.-]+)+", "an absolute path"),
     )
+    # The upper end is PostgreSQL's own.
+    db_max_connections: int = _setting("DB_MAX_CONNECTIONS", "100", values.integer(10, 262_143))
+    db_connections_per_worker: int | None = _setting(
+        "DB_CONNECTIONS_PER_WORKER", "", values.optional_count, "5"
+    )
 
     web_port: int = _setting("WEB_PORT", "8000", values.port)
     db_port: int | None = _setting("DB_PORT", "", values.optional_port, "5432")
@@ -145,8 +150,12 @@ class Settings:
     host_uid: int = _setting("HOST_UID", "1000", values.integer(0, 2**31 - 1))
     host_gid: int = _setting("HOST_GID", "1000", values.integer(0, 2**31 - 1))
     release: str = _setting(
-        "RELEASE", "dev", values.matching(r"[A-Za-z0-9_.-]{1,100}", "a release id: letters, digits, . _ -")
-    )
+        # It is the tag of an image and, after "web-", a host name: a label of at most 63 characters.
+        "RELEASE", "dev",
+        values.matching(
+            r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,49}", "a release id: letters, digits, . _ -, at most 50"
+        ),
+    )  # fmt: skip
     revision: str = _setting(
         "REVISION", "unknown", values.matching(r"[A-Za-z0-9_.-]{1,100}", "a git revision")
     )

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from invoke.exceptions import Exit
 
-from slipway import diagnosis, engine, front, hooks, releases, replicas
+from slipway import connections, diagnosis, engine, front, hooks, releases, replicas
 from slipway.compose import Stack
 from slipway.engine import ContainerState
 from slipway.errors import SlipwayError
@@ -52,8 +52,10 @@ class Switchover:
     def run(self, before: Sequence[Step], after: Sequence[Step] = ()) -> None:
         """Do it all, say how long each step took, and enter the result into the ledger.
 
-        Raises ``SlipwayError`` SLIP-080 with the step that failed and what serves now.
+        Raises ``SlipwayError``: SLIP-085 and SLIP-092 before anything is done, SLIP-080 with the step that
+        failed and what serves now.
         """
+        self._check()
         steps: list[Step] = [
             ("pre-deploy hook", lambda: self._hook("pre-deploy")),
             *before,
@@ -92,6 +94,21 @@ class Switchover:
         act()
         note(f"== {name}: {time.monotonic() - begun:.1f} s")
 
+    def _check(self) -> None:
+        settings, stack = self.session.settings, self.session.stack
+        live = replicas.of_release(stack, self.previous)
+        connections.check(settings, max(settings.web_replicas, len(live)))
+        if settings.database == "postgres" and (
+            why := _replacement(self.session, "db", settings.postgres_image)
+        ):
+            raise SlipwayError(
+                "SLIP-092",
+                f"the database's container would be replaced: {why}",
+                "invoke up --prod replaces it, at a time when requests may fail; then deploy",
+            )
+        if why := _replacement(self.session, "nginx", settings.nginx_image):
+            note(f"nginx's container will be replaced in the end, which cuts its connections: {why}")
+
     # -- steps -----------------------------------------------------------------------------------------
 
     def _start(self) -> None:
@@ -100,6 +117,8 @@ class Switchover:
         front.settle(self.session, self.previous)
         # What a killed deploy left beside the live release. nginx has never sent it anything.
         replicas.remove(self.session, replicas.besides(stack, self._old), force=True)
+        if one_offs := engine.finished_one_offs(stack.project):
+            self.session.runner.run(["docker", "rm", *one_offs], check=False)
         count = max(len(self._old), self.session.settings.web_replicas)
         self._new = replicas.start(self.session, self.stack, count)
 
@@ -111,7 +130,7 @@ class Switchover:
         record_machine(self.session.settings.root, {"RELEASE": self.release})
 
     def _replace_nginx(self) -> None:
-        if nginx_changes(self.session):
+        if _replacement(self.session, "nginx", self.session.settings.nginx_image):
             self.session.runner.run(self.stack.command("up", "--detach", "--no-build", "nginx"))
             self._wait_for_nginx()
 
@@ -185,14 +204,14 @@ def run_one_shot(session: Session, stack: Stack, service: str) -> None:
         raise diagnosis.failure(session, states)
 
 
-def nginx_changes(session: Session) -> str:
-    """Why nginx's container has to be replaced, which cuts its connections; empty when it has not."""
-    container = next((c for c in engine.containers(session.stack.project) if c.service == "nginx"), None)
+def _replacement(session: Session, service: str, image: str) -> str:
+    """Why Compose would replace the container of ``service``, which runs ``image``; empty if it would not."""
+    container = next((c for c in engine.containers(session.stack.project) if c.service == service), None)
     if container is None:
         return "it is not there"
-    if container.image_id != engine.image_id(session.settings.nginx_image):
-        return f"its base image {session.settings.nginx_image} is another one now"
-    answer = session.runner.capture(session.stack.command("config", "--hash", "nginx"), check=True)
+    if container.image_id != engine.image_id(image):
+        return f"the image {image} is another one now"
+    answer = session.runner.capture(session.stack.command("config", "--hash", service), check=True)
     if answer.stdout.split()[-1] != container.config_hash:
         return "its settings in .env or compose/ are others now"
     return ""

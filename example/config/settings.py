@@ -99,7 +99,18 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 def _postgres() -> dict:
     # One pool per process. A thread holds one connection for the length of a request, so a pool
     # smaller than the server's threads makes requests queue. 0 switches it off, for PgBouncer.
-    pool_max = env.number("DB_POOL_MAX", default=4)
+    # The readiness check has a connection of its own beside it.
+    threads = env.number("WEB_THREADS", default=4, minimum=1)
+    allowed = env.number("DB_CONNECTIONS_PER_WORKER", default=threads + 1, minimum=1)
+    pool_max = env.number("DB_POOL_MAX", default=allowed - 1)
+    most = (pool_max or threads) + 1
+    # Only in a container of the web service: elsewhere nobody counts processes.
+    if env.given("WEB_THREADS") and most > allowed:
+        raise ImproperlyConfigured(
+            f"A server process may open {most} connections (DB_POOL_MAX={pool_max}, WEB_THREADS={threads}, "
+            f"and one for the readiness check), but replicas were checked with {allowed}. "
+            f"Set DB_CONNECTIONS_PER_WORKER={most} in .env."
+        )
     pool_min = env.number("DB_POOL_MIN", default=min(1, pool_max))
     if pool_min > pool_max:
         raise ImproperlyConfigured(f"DB_POOL_MIN ({pool_min}) is larger than DB_POOL_MAX ({pool_max}).")

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -29,8 +29,12 @@ class Project(World):
 
     def start(self, *arguments: str, **env: str) -> subprocess.Popen[str]:
         """Begin `invoke migrate`; both streams of its output are one."""
+        return self.begin([sys.executable, "-m", "invoke", "migrate", *arguments], **env)
+
+    def begin(self, argv: Sequence[str], **env: str) -> subprocess.Popen[str]:
+        """Begin a command in the copy; both streams of its output are one."""
         return subprocess.Popen(
-            [sys.executable, "-m", "invoke", "migrate", *arguments],
+            argv,
             cwd=self.root,
             env={**os.environ, **env},
             stdin=subprocess.DEVNULL,

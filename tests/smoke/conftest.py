@@ -13,6 +13,8 @@ from tests.support.world import World, world
 # Not root and not the usual 1000: that files belong to the person shows only when the ids are unusual.
 PERSON = 12345
 RELEASE = "smoke-1"
+# Not PostgreSQL's own default: else it would not show whether the setting arrives.
+DB_MAX_CONNECTIONS = 95
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +33,8 @@ def dev(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 def prod(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[World]:
     """The production stack, running."""
     folder = tmp_path_factory.mktemp("prod")
-    with world(folder, request.module.__name__, prod=True, RELEASE=RELEASE) as own:
+    chosen = {"RELEASE": RELEASE, "DB_MAX_CONNECTIONS": str(DB_MAX_CONNECTIONS)}
+    with world(folder, request.module.__name__, prod=True, **chosen) as own:
         own.invoke("up")
         yield own
         _keep_failures(own, request)

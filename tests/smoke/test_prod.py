@@ -7,12 +7,16 @@ import json
 import re
 import secrets
 import signal
+import subprocess
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 
-from tests.smoke.conftest import RELEASE
+from tests.smoke.conftest import DB_MAX_CONNECTIONS, RELEASE
 from tests.support.polling import eventually
 from tests.support.site import Site, png
 from tests.support.world import World, base_images, docker
@@ -255,6 +259,106 @@ def test_scaling_1_3_1_leaves_no_502_and_uses_every_replica(prod: World, site: S
     prod.invoke("up", "--no-build", "--scale", "1")
     eventually(lambda: site.get("/").status_code == 200, "nginx to forget the removed ones", timeout=15)
     assert {site.get("/").status_code for _ in range(100)} == {200}
+
+
+# Connections of the web service: those by the network that are not the health check's.
+_OPENED = """select {what} from pg_stat_activity
+    where usename = 'app' and client_addr <> '127.0.0.1' and backend_type = 'client backend'"""
+
+
+@contextmanager
+def _entries_locked(prod: World) -> Iterator[None]:
+    """Every request that reads entries waits, with its connection, until the block ends."""
+    script = "begin; lock table guestbook_entry in access exclusive mode; select pg_sleep(60)"
+    psql = ["psql", "--username=app", "--dbname=app", "-c", script]
+    with subprocess.Popen(
+        ["docker", "exec", "--env", "PGAPPNAME=burst", f"{prod.project}-db-1", *psql],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ):
+        holder = "from pg_stat_activity where application_name = 'burst'"
+        held = f"select count(*) {holder} and wait_event = 'PgSleep'"
+        try:
+            eventually(lambda: prod.sql(held) == "1", "the lock to be held", timeout=15)
+            yield
+        finally:
+            prod.sql(f"select pg_terminate_backend(pid) {holder}")
+
+
+@contextmanager
+def _visitors(url: str, count: int) -> Iterator[set[int]]:
+    """``count`` visitors who never stop until the block ends; yields the statuses they get."""
+    done = threading.Event()
+    statuses: set[int] = set()
+
+    def visit(number: int) -> None:
+        visitor = Site(url)
+        # Not everyone asks for readiness, as PostgreSQL's list has a closed connection for a moment longer.
+        paths = ("/", "/healthz/ready") if number % 10 == 0 else ("/",)
+        while not done.is_set():
+            for path in paths:
+                statuses.add(visitor.get(path).status_code)
+        visitor.client.close()
+
+    with ThreadPoolExecutor(count) as pool:
+        visits = [pool.submit(visit, number) for number in range(count)]
+        try:
+            yield statuses
+        finally:
+            done.set()
+        for each in visits:
+            each.result()
+
+
+def test_a_burst_opens_no_more_connections_than_were_counted(prod: World, site: Site) -> None:
+    """Red when web runs with more workers or threads than connections.py counts with (the pool follows the
+    threads), and with fewer: the burst is then no test of the bound."""
+    replicas, workers, threads = 2, 2, 4
+    counted: list[int] = []
+
+    def count() -> int:
+        counted.append(int(prod.sql(_OPENED.format(what="count(*)"))))
+        return counted[-1]
+
+    def both_serve() -> bool:
+        site.get("/")
+        return prod.sql(_OPENED.format(what="count(distinct client_addr)")) == str(replicas)
+
+    def all_threads_wait() -> bool:
+        with _entries_locked(prod):
+            return eventually(lambda: count() >= replicas * workers * threads, "all threads", timeout=3)
+
+    prod.invoke("up", "--no-build", "--scale", str(replicas))
+    try:
+        eventually(both_serve, "both replicas to serve")
+        with _visitors(prod.url, 80) as statuses:
+            # Again and again: a worker may get few of the visitors, but keeps what its pool has opened.
+            eventually(all_threads_wait, "every thread to hold a connection", timeout=90)
+            # Unlocked they go on: connections are given back and taken, readiness checks come between.
+            for _ in range(20):
+                count()
+    finally:
+        prod.invoke("up", "--no-build", "--scale", "1")
+    assert max(counted) <= replicas * workers * (threads + 1), counted
+    assert statuses == {200}
+
+
+def test_more_replicas_than_the_database_has_connections_for_are_refused(prod: World) -> None:
+    """Red when the check comes after the build or is gone, or PostgreSQL runs with another limit."""
+
+    def everything() -> tuple[object, ...]:
+        started = sorted((c["Id"], c["State"]["StartedAt"]) for c in prod.containers())
+        return started, prod.left_behind(), (prod.root / ".slipway" / "machine.env").read_text()
+
+    assert prod.sql("show max_connections") == str(DB_MAX_CONNECTIONS)
+    before = everything()
+    refused = prod.invoke("up", "--scale", "50", check=False)
+    assert refused.returncode == 1
+    limit = f"= 1010, more than DB_MAX_CONNECTIONS={DB_MAX_CONNECTIONS}"
+    for part in ("SLIP-085", "50 replicas", limit, "at most 4 replicas"):
+        assert part in refused.stderr, refused.stderr
+    assert "docker" not in refused.stdout + refused.stderr, "a command was run"
+    assert everything() == before
 
 
 def test_web_stops_on_sigterm_with_exit_0_within_its_grace(prod: World, site: Site) -> None:

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 
 from tests.support.site import Site
 
+# More than any visitor makes: the visitor's number is in front of it.
+_TURNS = 1_000_000
+
 
 @dataclass
 class Load:
@@ -20,8 +23,11 @@ class Load:
     failures: list[str] = field(default_factory=list)
     requests: int = 0
     acknowledged: list[str] = field(default_factory=list)
-    releases: list[str] = field(default_factory=list)
-    """The releases seen, in order, repetitions left out."""
+    releases: dict[int, list[str]] = field(default_factory=dict)
+    """The releases each visitor of the page saw, in order, repetitions left out.
+
+    Per visitor, because one whose connection is older than a switch may see the old release a little longer.
+    """
     run: str = field(default_factory=lambda: secrets.token_hex(3))
     """What tells the entries of this load from another's."""
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -52,7 +58,7 @@ class Load:
         while not self._stop.is_set():
             turn += 1
             try:
-                job(site, number * 1_000_000 + turn)
+                job(site, number * _TURNS + turn)
             except Exception as problem:
                 with self._lock:
                     self.failures.append(f"{time.strftime('%X')} {name}: {type(problem).__name__}: {problem}")
@@ -66,9 +72,9 @@ class Load:
     def _page(self, site: Site, number: int) -> None:
         seen = site.release()
         self._count()
-        with self._lock:
-            if not self.releases or self.releases[-1] != seen:
-                self.releases.append(seen)
+        mine = self.releases.setdefault(number // _TURNS, [])
+        if not mine or mine[-1] != seen:
+            mine.append(seen)
 
     def _static(self, site: Site, number: int) -> None:
         page = site.get("/")

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import runpy
+import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
+from kitfiles import DOCKER
 
 from slipway.settings import Settings, load, variables
 
 ROOT = Path(__file__).resolve().parents[2]
+WITH_ASGI = {"sync": "", "gthread": "", "asgi": ""}
 
 
 @pytest.fixture(autouse=True)
@@ -32,3 +38,21 @@ def checkout(tmp_path: Path) -> Path:
 def settings(checkout: Path) -> Settings:
     """The settings of ``checkout``: all defaults."""
     return load(checkout, environ={})
+
+
+@pytest.fixture
+def configured(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return a function that runs docker/gunicorn.conf.py with an environment and a list of workers."""
+
+    def run(supported: dict[str, str] = WITH_ASGI, **environment: str) -> dict[str, Any]:
+        workers = ModuleType("gunicorn.workers")
+        workers.SUPPORTED_WORKERS = supported  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "gunicorn", ModuleType("gunicorn"))
+        monkeypatch.setitem(sys.modules, "gunicorn.workers", workers)
+        for name in ("WEB_WORKERS", "WEB_THREADS", "SERVER_TARGET"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in {"SERVER_TARGET": "config.wsgi:application", **environment}.items():
+            monkeypatch.setenv(name, value)
+        return runpy.run_path(str(DOCKER / "gunicorn.conf.py"))
+
+    return run

@@ -37,12 +37,26 @@ def test_a_recorded_release_is_not_a_fixed_one(checkout: Path, monkeypatch: pyte
         deploy.deploy(_session(load(checkout, environ={})))
 
 
-def test_a_second_deploy_is_told_who_runs(settings: Settings) -> None:
-    """Red when the lock is taken by waiting, or not at all."""
-    import os
+def test_a_release_that_serves_is_numbered(settings: Settings) -> None:
+    """Red when a second deploy of one revision has the name of the first: the two must be told apart."""
+    assert deploy._unused(settings, "abc") == "abc"
+    assert deploy._unused(replace(settings, release="abc"), "abc") == "abc-2"
 
-    with deploy._locked(settings.root), pytest.raises(SlipwayError, match=f"SLIP-077.*{os.getpid()}"):
-        deploy.deploy(_session(replace(settings)))
+
+def test_an_image_is_fetched_only_when_it_is_not_here(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Red when a registry is asked for what is here, or a foreign image is switched to."""
+    ran: list[list[str]] = []
+    monkeypatch.setattr(Runner, "run", lambda _self, argv, **_: ran.append(list(argv)))
+    monkeypatch.setattr(deploy.engine, "image_id", lambda name: "sha256:1" if name == "here" else "")
+    monkeypatch.setattr(deploy.engine, "image_release", lambda name: "r1" if name != "foreign" else "")
+    deploy._fetch(_session(settings), "here")
+    assert ran == []
+    deploy._fetch(_session(settings), "elsewhere/shop:r1")
+    assert ran == [["docker", "pull", "elsewhere/shop:r1"]]
+    with pytest.raises(SlipwayError, match="SLIP-091"):
+        deploy._fetch(_session(settings), "foreign")
 
 
 def test_commands_of_a_deploy_carry_the_new_release(settings: Settings) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import runpy
 import sys
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -11,26 +10,6 @@ from typing import Any
 
 import pytest
 from kitfiles import DOCKER
-
-WITH_ASGI = {"sync": "", "gthread": "", "asgi": ""}
-
-
-@pytest.fixture
-def configured(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Return a function that runs the file with an environment and gunicorn's list of workers."""
-
-    def run(supported: dict[str, str] = WITH_ASGI, **environment: str) -> dict[str, Any]:
-        workers = ModuleType("gunicorn.workers")
-        workers.SUPPORTED_WORKERS = supported  # type: ignore[attr-defined]
-        monkeypatch.setitem(sys.modules, "gunicorn", ModuleType("gunicorn"))
-        monkeypatch.setitem(sys.modules, "gunicorn.workers", workers)
-        for name in ("WEB_WORKERS", "WEB_THREADS", "SERVER_TARGET"):
-            monkeypatch.delenv(name, raising=False)
-        for name, value in {"SERVER_TARGET": "config.wsgi:application", **environment}.items():
-            monkeypatch.setenv(name, value)
-        return runpy.run_path(str(DOCKER / "gunicorn.conf.py"))
-
-    return run
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from kitfiles import load
 
 lock = load("migrate_lock")
 warnings = load("migrate_warnings")
+back = load("migrate_back")
 
 
 def operation(kind: str, module: str = "django.db.migrations.operations", **values: Any) -> Any:
@@ -129,6 +130,56 @@ def test_a_reversed_operation_is_judged_by_what_it_undoes() -> None:
         "shop.0002_next: reversed, it removes the column Order.total",
     ]
     assert judged(operation("RunPython", code=print, reverse_code=NOOP), backwards=True) == []
+
+
+def test_a_table_of_many_to_many_is_called_a_table() -> None:
+    """Red when whoever takes it back is told of a column."""
+    friends = operation("AddField", model_name="Order", name="friends", field=field(many_to_many=True))
+    said = "shop.0002_next: reversed, it removes the table of Order.friends"
+    assert judged(friends, backwards=True) == [said]
+
+
+@pytest.mark.parametrize(
+    ("reversed_one", "verdict"),
+    [
+        (operation("AddField", reversible=True, model_name="Order", name="sum", field=field()), "loses"),
+        (
+            operation(
+                "AddField", reversible=True, model_name="Order", name="sum", field=field(generated=True)
+            ),
+            "clean",
+        ),
+        (operation("AddIndex", reversible=True, model_name="Order"), "clean"),
+        (operation("RunPython", reversible=False, code=print, reverse_code=None), "irreversible"),
+        (operation("RunPython", reversible=True, code=print, reverse_code=print), "unjudged"),
+        (operation("RunPython", reversible=True, code=print, reverse_code=NOOP), "clean"),
+        (operation("RunSQL", reversible=True, sql="x", reverse_sql="y"), "unjudged"),
+        (operation("Partition", "shop.operations", reversible=True), "unjudged"),
+        (operation("Partition", "shop.operations", reversible=False), "irreversible"),
+        (operation("DeleteModel", reversible=True, name="Order"), "loses"),
+        (operation("RemoveField", reversible=True, model_name="Order", name="note"), "loses"),
+        (
+            operation("AlterOrderWithRespectTo", reversible=True, name="Order", order_with_respect_to="a"),
+            "loses",
+        ),
+        (operation("RenameModel", reversible=True, old_name="Order", new_name="Sale"), "clean"),
+    ],
+)
+def test_a_migration_has_the_verdict_of_its_worst_operation(reversed_one: Any, verdict: str) -> None:
+    """Red when a judgement is dropped; with harmless ones around it, red when the last one decides."""
+    harmless = operation("AddIndex", reversible=True, model_name="Order")
+    order = SimpleNamespace(fields={}, options={})
+    migration = SimpleNamespace(
+        app_label="shop", name="0002_next", replaces=[], operations=[harmless, reversed_one, harmless]
+    )
+    loader = SimpleNamespace(
+        disk_migrations={("shop", "0002_next"): migration},
+        graph=SimpleNamespace(nodes={("shop", "0002_next")}),
+        project_state=lambda _pair, at_end: SimpleNamespace(models={("shop", "order"): order}),
+    )
+    [told] = back.reversals(loader, ["shop.0002_next"])
+    assert told["verdict"] == verdict
+    assert bool(told["detail"]) is (verdict != "clean")
 
 
 def test_the_key_is_the_same_for_ever() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
 from invoke.exceptions import Exit
@@ -57,6 +58,29 @@ def test_capture_with_check_shows_the_last_error_line() -> None:
     """Red when only the exit code is told."""
     with pytest.raises(SlipwayError, match="the reason"):
         Runner().capture(["sh", "-c", "echo first >&2; echo the reason >&2; exit 1"], check=True)
+
+
+def test_a_file_is_read_and_written(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Red when a redirection is not echoed, or the file can be read by others."""
+    source, target = tmp_path / "in", tmp_path / "out put"
+    source.write_text("what is in it")
+    Runner().run(["cat"], stdin=source, stdout=target)
+    assert target.read_text() == "what is in it"
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert capfd.readouterr().err == f"cat < {source} > '{target}'\n"
+    assert Runner().capture(["cat"], stdin=source).stdout == "what is in it"
+    assert sorted(tmp_path.iterdir()) == [source, target]
+
+
+@pytest.mark.parametrize("end", ["exit 1", "kill -INT $PPID; sleep 0.3"])
+def test_an_unfinished_file_does_not_appear(tmp_path: Path, end: str) -> None:
+    """Red when a failed or interrupted command leaves what it wrote, or takes away what was there."""
+    target = tmp_path / "dump"
+    target.write_text("yesterday's")
+    with pytest.raises(Exit):
+        Runner(echo=False).run(["sh", "-c", f"echo half; {end}"], stdout=target)
+    assert target.read_text() == "yesterday's"
+    assert list(tmp_path.iterdir()) == [target]
 
 
 def test_an_interrupt_waits_for_the_child_and_ends_in_130() -> None:

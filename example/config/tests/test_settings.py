@@ -78,6 +78,30 @@ class EnvironmentTests(SimpleTestCase):
         with self.assertRaisesRegex(AssertionError, r"DB_POOL_MIN \(5\) is larger than DB_POOL_MAX \(4\)"):
             setting("DATABASES", **POSTGRES, DB_POOL_MIN="5")
 
+    def test_pool_follows_the_servers_threads(self):
+        """Red when the pool has a size of its own: replicas are checked with the threads."""
+
+        def size(**environment):
+            return setting("DATABASES", **POSTGRES, **environment)["default"]["OPTIONS"]["pool"]["max_size"]
+
+        self.assertEqual(size(), 4)
+        self.assertEqual(size(WEB_THREADS="7"), 7)
+        self.assertEqual(size(WEB_THREADS="7", DB_CONNECTIONS_PER_WORKER="4"), 3)
+        self.assertEqual(size(WEB_THREADS="7", DB_CONNECTIONS_PER_WORKER=""), 7)
+        self.assertEqual(size(WEB_THREADS="7", DB_POOL_MAX="2"), 2)
+
+    def test_more_connections_than_replicas_were_checked_with_are_refused(self):
+        """Red when the pool may exceed the number, or a process without WEB_THREADS is refused."""
+        for more, named in (
+            ({"DB_POOL_MAX": "5"}, "DB_CONNECTIONS_PER_WORKER=6"),
+            ({"DB_POOL_MAX": "0", "DB_CONNECTIONS_PER_WORKER": "4"}, "DB_CONNECTIONS_PER_WORKER=5"),
+            ({"DB_CONNECTIONS_PER_WORKER": "1"}, "DB_CONNECTIONS_PER_WORKER=5"),
+        ):
+            with self.assertRaisesRegex(AssertionError, named):
+                setting("DATABASES", **POSTGRES, WEB_THREADS="4", **more)
+        setting("DATABASES", **POSTGRES, WEB_THREADS="4", DB_POOL_MAX="0")
+        setting("DATABASES", **POSTGRES, DB_POOL_MAX="5")
+
     def test_https_switch(self):
         """Red when one of the four does not follow HTTPS."""
         names = ("SECURE_SSL_REDIRECT", "SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE")

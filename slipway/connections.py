@@ -1,0 +1,100 @@
+"""How many database connections the web service can open at most, and whether the server accepts them.
+
+``docs/command.md`` explains the arithmetic; ``tests/smoke/test_prod.py`` counts the real ones.
+"""
+
+from __future__ import annotations
+
+import math
+
+from slipway.errors import SlipwayError
+from slipway.settings import Settings
+
+__all__ = ["RESERVE", "check", "needed", "per_worker", "workers"]
+
+RESERVE = {
+    # PostgreSQL keeps them back for superusers: superuser_reserved_connections, whose default is 3.
+    "superusers": 3,
+    "migrations and their lock": 2,
+    "a dump": 1,
+    "the database's health check": 1,
+    "people and one-off commands": 3,
+}
+"""Connections, by what uses them, that the web service must leave free."""
+
+# Kept in step with docker/gunicorn.conf.py by a unit test.
+_MOST_DEFAULT_CPUS = 8
+
+# During a deploy the old and the new release run side by side.
+_RELEASES = 2
+
+
+def workers(settings: Settings) -> int:
+    """The most workers of one replica: WEB_WORKERS, else what docker/gunicorn.conf.py starts for WEB_CPUS.
+
+    On a host with fewer processors than WEB_CPUS it starts fewer.
+    """
+    return settings.web_workers or min(math.ceil(settings.web_cpus), _MOST_DEFAULT_CPUS) + 1
+
+
+def per_worker(settings: Settings) -> int:
+    """The most connections of one worker: DB_CONNECTIONS_PER_WORKER, else one per thread and one more.
+
+    A thread of Django's uses one connection at a time; the one more is the readiness check's own.
+    """
+    return settings.db_connections_per_worker or settings.web_threads + 1
+
+
+def needed(settings: Settings, replicas: int) -> int:
+    """What the server must accept for ``replicas``: two releases of them, and the reserve."""
+    return _RELEASES * replicas * workers(settings) * per_worker(settings) + sum(RESERVE.values())
+
+
+def check(settings: Settings, replicas: int) -> None:
+    """Return when ``replicas`` of production's web service fit below DB_MAX_CONNECTIONS.
+
+    Of a server that is not the kit's own (DATABASE=none) nothing is known until DB_MAX_CONNECTIONS is set.
+    Raises ``SlipwayError`` SLIP-085 with the whole arithmetic.
+    """
+    own_server = settings.database == "postgres"
+    limit = settings.db_max_connections
+    if not own_server and settings.origins["DB_MAX_CONNECTIONS"] == "default":
+        return
+    total = needed(settings, replicas)
+    if total <= limit:
+        return
+    of_one = workers(settings) * per_worker(settings)
+    reserve = sum(RESERVE.values())
+    fitting = max(0, limit - reserve) // (_RELEASES * of_one)
+    fewer = (
+        f"at most {fitting} replicas fit (WEB_REPLICAS, --scale)"
+        if fitting
+        else "no number of replicas fits with so many workers and connections each"
+    )
+    cost = "with DB_MEMORY to match" if own_server else "once the server accepts as many"
+    raise SlipwayError(
+        "SLIP-085",
+        f"{replicas} replicas could open more connections than the database accepts:\n"
+        f"    {replicas} replicas (WEB_REPLICAS or --scale)\n"
+        f"  x {workers(settings)} workers in each ({_source_of_workers(settings)})\n"
+        f"  x {per_worker(settings)} connections of each worker ({_source_of_connections(settings)})\n"
+        f"  x {_RELEASES} releases side by side during a deploy = {_RELEASES * replicas * of_one}\n"
+        f"  + {reserve} in reserve ({', '.join(f'{n} for {use}' for use, n in RESERVE.items())})\n"
+        f"  = {total}, more than DB_MAX_CONNECTIONS={limit}",
+        f"{fewer}; or set DB_MAX_CONNECTIONS={total} in {settings.env_file}, {cost}; "
+        "or fewer WEB_WORKERS or WEB_THREADS",
+    )
+
+
+def _source_of_workers(settings: Settings) -> str:
+    if settings.web_workers:
+        return f"WEB_WORKERS={settings.web_workers}"
+    return f"WEB_WORKERS is empty: from WEB_CPUS={settings.web_cpus:g}"
+
+
+def _source_of_connections(settings: Settings) -> str:
+    if settings.db_connections_per_worker:
+        return f"DB_CONNECTIONS_PER_WORKER={settings.db_connections_per_worker}"
+    return (
+        f"DB_CONNECTIONS_PER_WORKER is empty: WEB_THREADS={settings.web_threads}, and the readiness check's"
+    )

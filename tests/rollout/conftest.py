@@ -1,0 +1,25 @@
+"""One production stack for all rollout tests: each leaves it as it found it, which is part of the promise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from rolloutkit import REPLICAS, SLOW_VIEW
+
+from tests.support.world import World, world
+
+
+@pytest.fixture(scope="session")
+def prod(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[World]:
+    """The production stack with two replicas, and a view that takes its time."""
+    folder = tmp_path_factory.mktemp("rollout")
+    # Four replicas of eight threads, twice, would not fit into the default hundred.
+    settings = {"WEB_REPLICAS": str(REPLICAS), "WEB_THREADS": "8", "DB_MAX_CONNECTIONS": "200"}
+    with world(folder, "rollout", prod=True, **settings) as own:
+        urls = own.root / "example" / "config" / "urls.py"
+        urls.write_text(urls.read_text() + SLOW_VIEW)
+        own.invoke("up")
+        yield own
+        if request.session.testsfailed:
+            own.save("rollout")

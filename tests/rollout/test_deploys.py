@@ -1,0 +1,38 @@
+"""The short form: a good deploy, a broken one and the way back, under load. Runs in every CI."""
+
+from __future__ import annotations
+
+from rolloutkit import assert_clean, assert_saw, edited, ledger, nginx_id, release, visitors
+
+from tests.support.world import World
+
+_TEMPLATE = "example/guestbook/templates/guestbook/index.html"
+
+
+def test_good_broken_and_back(prod: World) -> None:
+    """Red when the old replicas stop before nginx's old workers are gone, when `up` recreates instead, when
+    nginx names an upstream it has not looked up yet, or when a broken release is switched to.
+    """
+    first, nginx = release(prod), nginx_id(prod)
+    with visitors(prod) as load, edited(prod, _TEMPLATE, "Entries", "All entries"):
+        prod.invoke("deploy", "--release", "second")
+        assert_clean(prod, "second")
+
+        with edited(prod, "example/config/wsgi.py", '"""', 'raise RuntimeError("crashes at start")\n"""'):
+            broken = prod.invoke("deploy", "--release", "third", check=False)
+        assert broken.returncode != 0
+        assert "SLIP-080: third: the step 'wait' failed" in broken.stderr
+        assert "crashes at start" in broken.stderr, "the last log lines are not shown"
+        assert "second serves" in broken.stderr
+        assert_clean(prod, "second")
+
+        prod.invoke("rollback")
+        assert_clean(prod, first)
+    assert_saw(load, first, "second", first)
+    assert nginx_id(prod) == nginx, "nginx was replaced"
+    results = [(entry["release"], entry["kind"], entry["result"].split(":")[0]) for entry in ledger(prod)]
+    assert results[:3] == [
+        (first, "rollback", "live"),
+        ("third", "deploy", "failed"),
+        ("second", "deploy", "live"),
+    ]

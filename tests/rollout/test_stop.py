@@ -1,0 +1,43 @@
+"""Taking the stack down: who asked already is answered, and nothing is stopped under what needs it."""
+
+from __future__ import annotations
+
+import threading
+
+from rolloutkit import assert_clean, release
+
+from tests.support.polling import eventually
+from tests.support.site import Site
+from tests.support.world import World, docker
+
+
+def test_a_stop_goes_from_the_front_to_the_back(prod: World) -> None:
+    """Red when web or the database stop while nginx still has requests, or nginx cuts them."""
+    before = release(prod)
+    answers: list[int | str] = []
+
+    def visit() -> None:
+        try:
+            answers.append(Site(prod.url).get("/slow").status_code)
+        except Exception as problem:
+            answers.append(repr(problem))
+
+    visitors = [threading.Thread(target=visit) for _ in range(6)]
+    for thread in visitors:
+        thread.start()
+    status = ("exec", f"{prod.project}-nginx-1", "curl", "-s", "http://127.0.0.1:8081/stub_status")
+    # Six visitors, and the question itself.
+    eventually(lambda: int(docker(*status).split()[2]) >= 7, "the requests to be in flight", timeout=2)
+    prod.invoke("stop")
+    for thread in visitors:
+        thread.join(timeout=60)
+    assert answers == [200] * 6
+    ended: dict[str, list[str]] = {}
+    for container in prod.containers():
+        service = container["Config"]["Labels"]["com.docker.compose.service"]
+        ended.setdefault(service, []).append(container["State"]["FinishedAt"])
+        assert container["State"]["ExitCode"] == 0, f"{container['Name']} did not end by itself"
+    assert max(ended["nginx"]) < min(ended["web"])
+    assert max(ended["web"]) < min(ended["db"])
+    prod.invoke("up", "--no-build")
+    assert_clean(prod, before)

@@ -1,0 +1,88 @@
+"""Asking the image about migrations: the commands, and what is read from their output."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Sequence
+
+import pytest
+
+from slipway import migrations
+from slipway.compose import Stack
+from slipway.errors import SlipwayError
+from slipway.migrations import Reversal
+from slipway.run import Runner
+from slipway.session import Session
+from slipway.settings import Settings
+
+PROGRAM = ["run", "--rm", "--no-deps", "-T", "migrate", "python", "/opt/slipway/migrate.py"]
+
+
+class Engine(Runner):
+    """Answers every command with one output and exit code, and keeps its end."""
+
+    def __init__(self, stdout: str = "", code: int = 0) -> None:
+        super().__init__(echo=False)
+        object.__setattr__(self, "asked", [])
+        object.__setattr__(self, "done", subprocess.CompletedProcess([], code, stdout, ""))
+
+    def run(self, argv: Sequence[str], **_: object) -> subprocess.CompletedProcess[str]:
+        self.asked.append(list(argv[argv.index("run") :]))
+        return self.done
+
+    capture = run
+
+
+def _session(settings: Settings, engine: Engine) -> Session:
+    return Session(Stack(settings, prod=True, cwd=settings.root), engine)
+
+
+def test_applied_reads_its_line_whatever_stands_around(settings: Settings) -> None:
+    """Red when a print of the project's settings is taken for the answer."""
+    engine = Engine('{"settings": 1}\n{"applied": ["shop.0001_initial", "auth.0001_initial"]}\nbye\n')
+    session = _session(settings, engine)
+    found = migrations.applied(session, session.stack)
+    assert found == {"shop.0001_initial", "auth.0001_initial"}
+    assert engine.asked == [[*PROGRAM, "--applied"]]
+
+
+def test_the_release_that_is_asked_is_the_stacks(settings: Settings) -> None:
+    """Red when the recorded release is asked about migrations it does not have."""
+    argv = Stack(settings, prod=True, cwd=settings.root).for_release("next").one_off("migrate", ["x"])
+    assert argv[:2] == ["env", "RELEASE=next"] and argv[-6:] == [*PROGRAM[:5], "x"]
+
+
+def test_reversals_are_read(settings: Settings) -> None:
+    """Red when a key of the answer is renamed on one side."""
+    told = {"name": "shop.0002_x", "verdict": "loses", "detail": "removes the column order.x"}
+    engine = Engine(json.dumps({"reversal": [told]}))
+    session = _session(settings, engine)
+    assert migrations.how_they_reverse(session, session.stack, ["shop.0002_x"]) == [Reversal(**told)]
+    assert engine.asked == [[*PROGRAM, "--reversal", "shop.0002_x"]]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "possible"),
+    [("clean", True), ("unjudged", True), ("loses", True), ("irreversible", False), ("unknown", False)],
+)
+def test_what_can_be_taken_back(verdict: str, possible: bool) -> None:
+    """Red when rollback would offer what migrate.py refuses."""
+    assert Reversal("shop.0002_x", verdict, "").possible is possible
+
+
+def test_nothing_named_runs_nothing(settings: Settings) -> None:
+    """Red when `--back` without a name reaches the image."""
+    engine = Engine()
+    session = _session(settings, engine)
+    migrations.migrate_back(session, session.stack, [])
+    assert migrations.how_they_reverse(session, session.stack, []) == []
+    assert engine.asked == []
+
+
+@pytest.mark.parametrize(("code", "slip"), [(2, "SLIP-088"), (1, "SLIP-060"), (137, "SLIP-060")])
+def test_a_refusal_is_told_from_a_failure(settings: Settings, code: int, slip: str) -> None:
+    """Red when a run that stopped half way is said to have done nothing."""
+    session = _session(settings, Engine(code=code))
+    with pytest.raises(SlipwayError, match=slip):
+        migrations.migrate_back(session, session.stack, ["shop.0002_x"])
