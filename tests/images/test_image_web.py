@@ -238,10 +238,17 @@ def test_development_runs_as_any_user_and_makes_files_of_that_user(
     assert config(dev)["Cmd"] == ["python", "manage.py", "runserver", "0.0.0.0:8000"]
 
 
-def test_the_front_runs_as_the_nginx_user_without_the_stock_site(world: World) -> None:
-    """Red when USER or the removal of default.conf goes from the nginx target."""
-    image = world.image("nginx", KIT / "example", RELEASE="r-1", REVISION="0123abc")
+def test_the_fronts_configuration_is_published_by_the_nginx_user(world: World) -> None:
+    """Red when USER, the owner of a folder that becomes a volume, or a file goes from the target."""
+    image = world.image("nginx-configuration", KIT / "example", RELEASE="r-1", REVISION="0123abc")
     settings = config(image)
     assert settings["User"] == "101:101"
     assert settings["Labels"]["org.opencontainers.image.revision"] == "0123abc"
-    assert world.run(image, "sh", "-c", "ls /etc/nginx/conf.d; touch /etc/nginx/conf.d/writable") == ""
+    assert settings["Entrypoint"] == ["/usr/local/bin/publish-configuration"]
+    look = "stat -c '%u %n' /srv/nginx /srv/state /var/cache/nginx; cd /opt/nginx; ls -d * bin/*"
+    said = docker("run", "--rm", "--entrypoint", "sh", image, "-c", look).split("\n")
+    assert said == [
+        "101 /srv/nginx", "101 /srv/state", "101 /var/cache/nginx",
+        "bin", "bin/front", "bin/maintenance", "html", "maintenance-allow.envsh", "nginx.conf", "snippets",
+        "templates",
+    ]  # fmt: skip

@@ -66,7 +66,8 @@ def test_every_one_shot_is_waited_for(settings: Settings, prod: bool) -> None:
         for name, how in service.get("depends_on", {}).items()
         if how["condition"] == "service_completed_successfully"
     }
-    assert one_shots == adopted == ({"migrate", "static"} if prod else {"migrate"})
+    wanted = {"migrate", "static", "nginx-configuration"} if prod else {"migrate"}
+    assert one_shots == adopted == wanted
 
 
 @pytest.mark.parametrize("prod", [False, True], ids=["dev", "prod"])
@@ -95,7 +96,7 @@ def test_every_file_of_the_secrets_folder_reaches_the_project(settings: Settings
     for name in Stack(settings, prod).project_services():
         assert mounted[name] == everything, name
     assert mounted["db"] == {"postgres_password"}
-    assert mounted.get("nginx", set()) == set()
+    assert mounted.get("nginx", set()) == mounted.get("nginx-configuration", set()) == set()
 
 
 def test_only_a_managed_database_gives_the_data_network_a_route(settings: Settings) -> None:

@@ -11,19 +11,20 @@ import time
 from pathlib import Path
 
 import pytest
-from world import KIT, Answer, Nginx, World, docker, eventually, exchange
+from world import KIT, LIVE, Answer, Nginx, World, docker, eventually, exchange
 
+MAINTENANCE = f"{LIVE}/bin/maintenance"
 PASSES = "198.51.100.7"
 STRANGER = "203.0.113.9"
 MESSAGE = 'Back at 14:00, "really" <soon> & with \\ new shelves.'
 
 
 def on(nginx: Nginx, seconds: int = 600, message: str = MESSAGE) -> None:
-    nginx.exec("maintenance", "on", str(seconds), message)
+    nginx.exec(MAINTENANCE, "on", str(seconds), message)
 
 
 def off(nginx: Nginx) -> None:
-    nginx.exec("maintenance", "off")
+    nginx.exec(MAINTENANCE, "off")
 
 
 def serving(world: World, **environment: str) -> Nginx:
@@ -53,7 +54,7 @@ def own_templates(folder: Path, files: dict[str, str]) -> Path:
 def test_everybody_gets_the_page_until_it_is_over(world: World) -> None:
     """Red when maintenance.conf is not included, needs a reload, or refuses its own page too."""
     nginx = serving(world)
-    assert nginx.exec("maintenance", "status") == "off"
+    assert nginx.exec(MAINTENANCE, "status") == "off"
     on(nginx)
     answer = nginx.request("/echo")
     assert answer.status == 503
@@ -214,7 +215,7 @@ def test_it_is_closed_again_after_a_restart_and_in_a_new_container(world: World)
     """Red when the state lies in a tmpfs (/tmp, conf.d) instead of the volume."""
     nginx = serving(world)
     on(nginx)
-    said = nginx.exec("maintenance", "status")
+    said = nginx.exec(MAINTENANCE, "status")
     docker("restart", nginx.name)
     nginx.port = int(docker("port", nginx.name, "8080/tcp").rsplit(":", 1)[1])
     eventually("nginx answers again", lambda: nginx.request("/echo").status)
@@ -222,7 +223,7 @@ def test_it_is_closed_again_after_a_restart_and_in_a_new_container(world: World)
     nginx.remove()
     another = world.start_nginx()
     assert statuses(another) == {503}
-    assert another.exec("maintenance", "status") == said
+    assert another.exec(MAINTENANCE, "status") == said
     assert another.request("/echo").header("Retry-After") == "600"
 
 
@@ -231,12 +232,12 @@ def test_on_and_off_can_be_said_again(world: World) -> None:
     nginx = serving(world)
     off(nginx)
     on(nginx, 600)
-    word, since, seconds = nginx.exec("maintenance", "status").split()
+    word, since, seconds = nginx.exec(MAINTENANCE, "status").split()
     assert (word, seconds) == ("on", "600")
     # The clock has whole seconds.
     eventually("the next second", lambda: nginx.exec("date", "-u", "+%Y-%m-%dT%H:%M:%SZ") > since)
     on(nginx, 60, "Nearly done.")
-    assert nginx.exec("maintenance", "status").split() == ["on", since, "60"]
+    assert nginx.exec(MAINTENANCE, "status").split() == ["on", since, "60"]
     answer = nginx.request("/echo", headers={"Accept": "application/json"})
     assert (answer.header("Retry-After"), answer.json["error"]["detail"]) == ("60", "Nearly done.")
     on(nginx, 30)
@@ -246,7 +247,7 @@ def test_on_and_off_can_be_said_again(world: World) -> None:
     off(nginx)
     off(nginx)
     assert list(state.iterdir()) == []
-    assert nginx.exec("maintenance", "status") == "off"
+    assert nginx.exec(MAINTENANCE, "status") == "off"
 
 
 def test_no_visitor_notices_the_switching(world: World) -> None:

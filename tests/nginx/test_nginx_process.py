@@ -7,12 +7,12 @@ import socket
 import threading
 
 import pytest
-from world import KIT, Answer, Nginx, World, docker, eventually, exchange
+from world import KIT, LIVE, Answer, Nginx, World, docker, eventually, exchange
 
 
 def test_the_configuration_is_clean(nginx: Nginx) -> None:
     """Red with a `user` line, or a hash that nginx calls too small: both are warnings."""
-    said = nginx.exec("nginx", "-t")
+    said = nginx.exec("nginx", "-t", "-p", f"{LIVE}/", "-c", "nginx.conf")
     assert "test is successful" in said
     assert "[" not in said, said
 
@@ -25,15 +25,15 @@ def test_every_process_is_unprivileged(nginx: Nginx) -> None:
     assert capabilities.split()[1].strip("0") == ""
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/stub_status"])
+@pytest.mark.parametrize("path", ["/healthz", "/stub_status", "/configuration"])
 def test_the_status_server_answers_its_own_container_only(shared: World, nginx: Nginx, path: str) -> None:
-    """Red with `listen 8081` on all addresses."""
+    """Red with `listen 8081` on all addresses, or one of its locations in another server."""
     inside = nginx.exec("curl", "--fail", "--silent", f"http://127.0.0.1:8081{path}")
-    assert inside == "ok" or inside.startswith("Active connections:")
+    assert inside.startswith(("ok", "Active connections:", "dev "))
     assert "refused" in shared.start_stub("neighbour").fetch(f"http://{nginx.name}:8081{path}")
-    assert nginx.request("/stub_status").json["path"] == "/stub_status", (
-        "on 8080 the path is the application's"
-    )
+    for path_of_its_own in ("/stub_status", "/configuration"):
+        answer = nginx.request(path_of_its_own)
+        assert answer.json["path"] == path_of_its_own, "on 8080 the path is the application's"
 
 
 def test_probes_are_not_logged(nginx: Nginx) -> None:
@@ -133,7 +133,7 @@ def test_a_reload_does_not_cut_idle_connections(world: World) -> None:
     connections = [nginx.connect() for _ in range(8)]
     for connection in connections:
         assert exchange(connection, "/echo").status == 200
-    nginx.reload()
+    nginx.front("rest")
     for connection in connections:
         connection.auto_open = 0  # a new connection would hide the loss
         assert exchange(connection, "/echo", "POST", body=b"x").status == 200
@@ -147,7 +147,7 @@ def test_a_template_of_the_projects_own_adds_a_location(world: World) -> None:
     (world.templates / "site.d").mkdir()
     (world.templates / "site.d" / "limits.conf.template").write_text(
         "location /import/ {\n    client_max_body_size 20m;\n"
-        "    include /etc/nginx/snippets/proxy.conf;\n    proxy_pass http://web;\n}\n"
+        "    include snippets/proxy.conf;\n    proxy_pass http://$web_upstream;\n}\n"
     )
     world.start_stub()
     nginx = world.start_nginx()

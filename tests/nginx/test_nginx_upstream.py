@@ -2,20 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections import Counter
-
-from world import Nginx, World, eventually
-
-
-def answered_by(nginx: Nginx, requests: int) -> Counter[str]:
-    """The hostnames of the replicas that answered; every answer must be a 200."""
-    answers = [
-        nginx.request("/echo", "POST" if n % 2 else "GET", body=b"x" if n % 2 else None)
-        for n in range(requests)
-    ]
-    assert {answer.status for answer in answers} == {200}
-    return Counter(answer.json["hostname"] for answer in answers)
+from visits import answered_by
+from world import World, eventually
 
 
 def test_without_an_application_there_is_a_502_page_and_then_the_site(world: World) -> None:
@@ -80,30 +68,3 @@ def test_a_post_is_never_repeated(world: World) -> None:
     assert sum(stub.seen()["drop"] for stub in stubs) == 1
     assert nginx.request("/drop").status == 502
     assert sum(stub.seen()["drop"] for stub in stubs) == 3, "a GET is tried on the other replica"
-
-
-def test_rewriting_one_line_switches_to_another_release(world: World) -> None:
-    """Red when the server line is not alone in conf.d/upstream.d/, or when a switch loses a request."""
-    blue, green = world.start_stub("web-blue"), world.start_stub("web-green")
-    nginx = world.start_nginx(NGINX_UPSTREAM="web-blue:8000")
-    world.wait_for_application(nginx)
-    assert set(answered_by(nginx, 4)) == {blue.hostname()}
-    answers: list[int] = []
-    done = threading.Event()
-
-    def visitor() -> None:
-        while not done.is_set():
-            answers.append(nginx.request("/echo").status)
-
-    visitors = [threading.Thread(target=visitor) for _ in range(4)]
-    for thread in visitors:
-        thread.start()
-    line = "server web-green:8000 resolve max_fails=2 fail_timeout=2s;"
-    nginx.exec("sh", "-c", f"echo '{line}' > /etc/nginx/conf.d/upstream.d/web.conf")
-    nginx.exec("nginx", "-t")
-    nginx.reload()
-    done.set()
-    for thread in visitors:
-        thread.join()
-    assert set(answered_by(nginx, 10)) == {green.hostname()}
-    assert set(answers) == {200}, Counter(answers)

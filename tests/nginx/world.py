@@ -19,11 +19,16 @@ NGINX_IMAGE = os.environ.get("NGINX_IMAGE", "slipway/nginx:1.30-trixie")
 PYTHON_IMAGE = os.environ.get("PYTHON_IMAGE", "slipway/python:3.13-slim-trixie")
 LABEL = "io.slipway.test=nginx"
 DEADLINE = 20.0
-_ALLOW = "15-maintenance-allow.envsh"
+LIVE = "/srv/nginx/live"
+# What compose/prod.yaml has the base image run, after what its one-shot does where there is nothing yet.
+_NGINX = f"/docker-entrypoint.sh nginx -p {LIVE}/ -c nginx.conf -g 'daemon off;'"
+_START = f"[ -e {LIVE} ] || publish-configuration && exec {_NGINX}"
 
 # What compose/prod.yaml gives by default.
 ENVIRONMENT = {
+    "NGINX_ENTRYPOINT_QUIET_LOGS": "1",
     "NGINX_ENVSUBST_FILTER": "^NGINX_",
+    "NGINX_RELEASE": "dev",
     "NGINX_SERVER_NAMES": "localhost 127.0.0.1",
     "NGINX_CLIENT_MAX_BODY_SIZE": "10m",
     "NGINX_PROXY_TIMEOUT": "30s",
@@ -31,7 +36,6 @@ ENVIRONMENT = {
     "NGINX_LOGIN_PATHS": "^/(admin/login|accounts/login|login)/",
     "NGINX_TRUSTED_PROXY": "127.0.0.1/32",
     "NGINX_LOG_FORMAT": "json",
-    "NGINX_UPSTREAM": "web:8000",
     "NGINX_RESOLVER": "127.0.0.11",
     "NGINX_MAINTENANCE_ALLOW": "127.0.0.1/32",
     "NGINX_HEALTH_READY_PATH": "/healthz/ready",
@@ -196,11 +200,14 @@ class Nginx(Container):
         rows = docker("top", self.name, "-eo", "pid,args").splitlines()[1:]
         return {row.split()[0] for row in rows if row.rstrip().endswith("nginx: worker process")}
 
-    def reload(self) -> None:
-        """Reload, and return when every worker is a new one."""
-        before = self.workers()
-        self.exec("nginx", "-s", "reload")
-        eventually("new workers", lambda: len(self.workers() - before) == 2 == len(self.workers()))
+    def front(self, *arguments: str, check: bool = True) -> str:
+        """What ``docker/nginx/front`` says."""
+        return self.exec(f"{LIVE}/bin/front", *arguments, check=check)
+
+    def publish(self, **environment: str) -> str:
+        """Publish a configuration with other variables; nginx is not told."""
+        variables = (arg for item in environment.items() for arg in ("--env", "=".join(item)))
+        return docker("exec", *variables, self.name, "publish-configuration")
 
 
 @dataclass
@@ -215,8 +222,7 @@ class World:
     def __post_init__(self) -> None:
         for sub in ("static", "media"):
             (self.folder / sub).mkdir()
-        (self.folder / "state").mkdir()
-        (self.folder / "state").chmod(0o777)  # nginx writes there as 101, whoever runs the test
+        self._writable("state")
         self.folder.chmod(0o755)
         docker("network", "create", "--label", LABEL, "--label", f"world={self.name}", self.name)
 
@@ -225,6 +231,13 @@ class World:
         if ids:
             docker("rm", "--force", "--volumes", *ids)
         docker("network", "rm", self.name)
+
+    def _writable(self, name: str) -> Path:
+        """A folder that nginx writes to as 101, whoever runs the test."""
+        made = self.folder / name
+        made.mkdir(exist_ok=True)
+        made.chmod(0o777)
+        return made
 
     def subnet(self) -> str:
         return docker("network", "inspect", "--format", "{{(index .IPAM.Config 0).Subnet}}", self.name)
@@ -236,7 +249,7 @@ class World:
         docker("run", "--detach", "--name", name, "--network", self.name, *labels, *args)
         return name
 
-    def start_stub(self, alias: str = "web", port: int = 8000) -> Stub:
+    def start_stub(self, alias: str = "web-dev", port: int = 8000) -> Stub:
         """Start an application that answers to the network alias ``alias`` on ``port``."""
         return Stub(
             self._run(
@@ -246,29 +259,41 @@ class World:
             )
         )  # fmt: skip
 
-    def run_nginx(self, **environment: str) -> Nginx:
-        """Run nginx as production does: unprivileged, read-only, configured by NGINX_* variables.
+    def start_slow_dns(self) -> Stub:
+        """Start a DNS server that takes its time, see slow_dns.py."""
+        script = Path(__file__).with_name("slow_dns.py")
+        flags = ("--init", "--volume", f"{script}:/slow_dns.py:ro", "--entrypoint", "python3")
+        return Stub(self._run("dns", *flags, PYTHON_IMAGE, "/slow_dns.py"))
 
-        An empty value leaves the variable out. Does not wait: see ``start_nginx``.
+    def run_nginx(self, **environment: str) -> Nginx:
+        """Run nginx as production does: unprivileged, read-only, configured by what is published.
+
+        The one-shot that publishes and nginx are one container here, for speed. An empty value leaves the
+        variable out. Does not wait: see ``start_nginx``.
         """
         variables = {key: value for key, value in {**ENVIRONMENT, **environment}.items() if value}
-        owned = "uid=101,gid=101,mode=0755"
+        scripts = KIT / "docker" / "nginx"
+        mounts = {
+            scripts / "publish-configuration": "/usr/local/bin/publish-configuration:ro",
+            scripts / "maintenance-allow.envsh": "/opt/nginx/maintenance-allow.envsh:ro",
+            scripts / "maintenance": "/opt/nginx/bin/maintenance:ro",
+            scripts / "front": "/opt/nginx/bin/front:ro",
+            KIT / "nginx" / "nginx.conf": "/opt/nginx/nginx.conf:ro",
+            KIT / "nginx" / "snippets": "/opt/nginx/snippets:ro",
+            KIT / "nginx" / "html": "/opt/nginx/html:ro",
+            self.templates: "/opt/nginx/templates:ro",
+            self.folder / "static": "/srv/static:ro",
+            self.folder / "media": "/srv/media:ro",
+            self._writable("state"): "/srv/state",
+            self._writable(f"nginx-{self.serial}"): "/srv/nginx",
+        }
         name = self._run(
-            "nginx", "--user", "101:101", "--read-only", "--cap-drop", "ALL",
-            "--security-opt", "no-new-privileges",
-            "--tmpfs", f"/etc/nginx/conf.d:{owned}", "--tmpfs", f"/var/cache/nginx:{owned}",
+            "nginx", "--user", "101:101", "--read-only", "--cap-drop", "ALL", "--init",
+            "--security-opt", "no-new-privileges", "--tmpfs", "/var/cache/nginx:uid=101,gid=101,mode=0755",
             "--tmpfs", "/tmp:mode=1777", "--stop-timeout", "35", "--publish", "127.0.0.1::8080",
             *(arg for item in variables.items() for arg in ("--env", "=".join(item))),
-            "--volume", f"{KIT}/nginx/nginx.conf:/etc/nginx/nginx.conf:ro",
-            "--volume", f"{KIT}/nginx/snippets:/etc/nginx/snippets:ro",
-            "--volume", f"{self.templates}:/etc/nginx/templates:ro",
-            "--volume", f"{KIT}/nginx/html:/usr/share/nginx/html:ro",
-            "--volume", f"{self.folder}/static:/srv/static:ro",
-            "--volume", f"{self.folder}/media:/srv/media:ro",
-            "--volume", f"{self.folder}/state:/srv/state",
-            "--volume", f"{KIT}/docker/nginx/maintenance:/usr/local/bin/maintenance:ro",
-            "--volume", f"{KIT}/docker/nginx/{_ALLOW}:/docker-entrypoint.d/{_ALLOW}:ro",
-            NGINX_IMAGE,
+            *(arg for source, target in mounts.items() for arg in ("--volume", f"{source}:{target}")),
+            NGINX_IMAGE, "sh", "-c", _START,
         )  # fmt: skip
         return Nginx(name)
 

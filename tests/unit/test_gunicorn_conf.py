@@ -114,7 +114,7 @@ def test_the_worker_fits_the_target(configured: Any, monkeypatch: pytest.MonkeyP
 def test_the_times_fit_into_each_other(configured: Any) -> None:
     """Red when nginx keeps idle upstream connections longer than gunicorn does, or compose kills sooner."""
     result = configured()
-    nginx = (DOCKER.parent / "nginx" / "snippets" / "upstream.conf").read_text()
+    nginx = (DOCKER.parent / "nginx" / "snippets" / "upstream-connections.conf").read_text()
     compose = (DOCKER.parent / "compose" / "prod.yaml").read_text()
     idle = int(nginx.split("keepalive_timeout ")[1].split("s;")[0])
     grace = int(compose.split("STOP_GRACE_PERIOD:-")[1].split("s}")[0])

@@ -16,8 +16,11 @@ from slipway.run import Runner
 from slipway.session import Session
 from slipway.settings import Settings
 
-_EXEC = ["exec", "-T", "nginx", "maintenance"]
-_ONE_OFF = ["run", "--rm", "--no-deps", "-T", "--entrypoint", "maintenance", "nginx"]
+_EXEC = ["exec", "-T", "nginx", "/srv/nginx/live/bin/maintenance"]
+_ONE_OFF = [
+    *("run", "--rm", "--no-deps", "-T"),
+    *("--entrypoint", "/opt/nginx/bin/maintenance", "nginx-configuration"),
+]
 _SINCE = "2026-01-31T12:00:00Z"
 
 
