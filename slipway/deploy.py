@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from slipway import database, engine, lifecycle, migrations, releases, revision, switchover
+from slipway import database, engine, front, lifecycle, migrations, releases, revision, switchover
 from slipway import deploylock as lock
 from slipway.errors import SlipwayError
-from slipway.output import note
 from slipway.releases import Release
 from slipway.session import Session
-from slipway.settings import Settings, variables
 from slipway.settings import load as settings_now
+from slipway.settings import variables
 from slipway.switchover import Step, Switchover
 
 __all__ = ["back_up", "deploy", "migrate", "note_start", "require_running"]
@@ -30,14 +29,16 @@ def deploy(session: Session, *, release: str = "", image: str = "") -> None:
     _check_name(release)
     facts = revision.describe(settings.path(settings.project_root), session.runner)
     if session.runner.dry:
-        _plan(session, _unused(settings, release or facts["RELEASE"]), image)
+        _plan(session, release or facts["RELEASE"], image)
         return
     with lock.held(settings.root, "deploy"):
         require_running(session)
         if image:
             _fetch(session, image)
             facts["RELEASE"] = engine.image_release(image)
-        work = Switchover(session, _unused(settings, release or facts["RELEASE"]), "deploy")
+        live = front.live(session)
+        name = _unused(live, release or facts["RELEASE"])
+        work = Switchover(session, name, live, "deploy", source=facts["RELEASE"])
         work.run(_steps(session, work, facts["REVISION"], image))
 
 
@@ -136,11 +137,11 @@ def _check_name(release: str) -> None:
         ) from None
 
 
-def _unused(settings: Settings, release: str) -> str:
+def _unused(live: str, release: str) -> str:
     """``release``, numbered when it is the one that serves: the two must have different names."""
     number = 2
     wanted = release
-    while wanted == settings.release:
+    while wanted == live:
         wanted = f"{release}-{number}"
         number += 1
     return wanted
@@ -148,7 +149,6 @@ def _unused(settings: Settings, release: str) -> str:
 
 def _plan(session: Session, release: str, image: str) -> None:
     stack = session.stack.for_release(release)
-    note(f"from {session.settings.release} to {release}")
     if image:
         session.runner.run(["docker", "tag", image, stack.images()[0]])
     session.runner.run(stack.build(["nginx-configuration"] if image else ["web", "nginx-configuration"]))

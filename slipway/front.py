@@ -15,13 +15,21 @@ from slipway import values
 from slipway.errors import SlipwayError
 from slipway.session import Session
 
-__all__ = ["drain", "pin", "prepare", "rest", "settle", "switch", "wait_for_peers"]
+__all__ = ["drain", "live", "pin", "prepare", "rest", "settle", "switch", "wait_for_peers"]
 
 _POLL_SECONDS = 0.3
 # How long nginx may take to find what Docker's DNS already says; it asks every second.
 _LOOK_UP_SECONDS = 60.0
 # nginx ends old workers itself after PROXY_TIMEOUT; this is for what that leaves.
 _DRAIN_MARGIN_SECONDS = 60
+
+
+def live(session: Session) -> str:
+    """The release that nginx serves. Not the recorded one, which `build` may have made newer.
+
+    Raises ``SlipwayError`` SLIP-060 when nginx does not run.
+    """
+    return session.runner.capture(_argv(session, "live"), check=True).stdout.strip()
 
 
 def prepare(session: Session, release: str) -> None:

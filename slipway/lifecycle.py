@@ -27,7 +27,8 @@ from slipway.errors import SlipwayError
 from slipway.output import confirm, note, rows
 from slipway.scale import resize
 from slipway.session import Session
-from slipway.settings import load, record_machine
+from slipway.settings import load, record_machine, recorded
+from slipway.switchover import replacement, run_one_shot
 from slipway.views import service_rows, url
 
 __all__ = ["build", "build_release", "change", "down", "ensure_bases", "require_consent", "up"]
@@ -106,13 +107,14 @@ def up(session: Session, *, scale: str, no_build: bool, as_json: bool) -> None:
 def _start(session: Session, replicas: int | None) -> list[ContainerState]:
     stack, runner, settings = session.stack, session.runner, session.settings
     release = settings.release if runner.dry else load(settings.root).release
-    if stack.prod and not runner.dry:
-        if release != settings.release and engine.running(stack.project, "web"):
-            note(
-                f"{release} takes the place of {settings.release}; requests fail meanwhile, "
-                "which invoke deploy avoids"
-            )
+    if stack.prod and not runner.dry and engine.running(stack.project, "nginx"):
+        if (live := front.live(session)) != release:
+            note(f"{release} takes the place of {live}; requests fail meanwhile, unlike with invoke deploy")
         resize(session, release, replicas or settings.web_replicas)
+        current = stack.for_release(release)
+        if replacement(session, "nginx-configuration", current.images()[1]):
+            # Alone: Compose 2.26 recreates what depends on a container that it recreates, nginx too.
+            run_one_shot(session, current, "nginx-configuration")
     started = runner.run(stack.up(scale=replicas), check=False).returncode == 0
     if runner.dry:
         return []
@@ -219,7 +221,11 @@ def _prepare(session: Session) -> None:
     ensure_bases(session)
     # Development has no releases: what serves in production must not change its name by a dev build.
     if session.stack.prod:
-        record_machine(settings.root, revision.describe(settings.path(settings.project_root), runner))
+        facts = revision.describe(settings.path(settings.project_root), runner)
+        # What was deployed under a name of its own keeps it as long as it is what is checked out.
+        if facts["RELEASE"] == recorded(settings.root).get("SOURCE"):
+            del facts["RELEASE"]
+        record_machine(settings.root, facts)
 
 
 def _replicas(text: str) -> int:

@@ -56,10 +56,12 @@ def rollback(session: Session, *, release: str, choice: Database, yes: bool) -> 
     with deploylock.held(settings.root, "rollback"):
         require_running(session)
         entries = releases.read(settings.root)
-        target = releases.newest_before(entries, settings.release, release)
-        work = Switchover(session, target.id, "rollback")
+        live = front.live(session)
+        serving = session.stack.for_release(live)
+        target = releases.newest_before(entries, live, release)
+        work = Switchover(session, target.id, live, "rollback")
         _require_images(work)
-        applied = migrations.applied(session, session.stack)
+        applied = migrations.applied(session, serving)
         between = sorted(applied - set(target.schema))
         before: list[Step] = [
             ("publish nginx configuration", lambda: work.one_shot("nginx-configuration")),
@@ -69,7 +71,7 @@ def rollback(session: Session, *, release: str, choice: Database, yes: bool) -> 
         if choice is Database.RESTORE_BACKUP:
             before += _restoring(work, releases.backup_before(entries, target), yes)
         elif between:
-            reversals = migrations.how_they_reverse(session, session.stack, between)
+            reversals = migrations.how_they_reverse(session, serving, between)
             _require_decision(target, reversals, choice)
             if choice is Database.MIGRATE_BACK:
                 after.append(("migrate back", lambda: _migrate_back(work, between)))

@@ -22,6 +22,7 @@ __all__ = [
     "Variable",
     "load",
     "record_machine",
+    "recorded",
     "settings_file",
     "variables",
 ]
@@ -233,11 +234,16 @@ def settings_file(root: Path) -> Path:
 def record_machine(root: Path, facts: Mapping[str, str]) -> None:
     """Merge ``facts`` into ``.slipway/machine.env``, atomically, writing only what changed."""
     path = root / MACHINE_FILE
-    before = {e.name: e.value for e in envfile.read(path).values()} if path.exists() else {}
-    after = {**before, **facts}
+    after = {**recorded(root), **facts}
     lines = ["# Written by Slipway about this machine and checkout; .env has the last word."]
     lines += [f"{name}={envfile.quote(value)}" for name, value in sorted(after.items())]
     write_if_changed(path, "\n".join(lines) + "\n")
+
+
+def recorded(root: Path) -> dict[str, str]:
+    """What ``record_machine`` has written."""
+    path = root / MACHINE_FILE
+    return {e.name: e.value for e in envfile.read(path).values()} if path.exists() else {}
 
 
 def write_if_changed(path: Path, text: str) -> None:

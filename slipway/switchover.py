@@ -19,7 +19,14 @@ from slipway.session import Session
 from slipway.settings import record_machine
 from slipway.views import url
 
-__all__ = ["Step", "Switchover", "plan"]
+__all__ = [
+    "Step",
+    "Switchover",
+    "forget_old_images",
+    "plan",
+    "replacement",
+    "run_one_shot",
+]
 
 Step = tuple[str, Callable[[], None]]
 """What the person sees, and what is done."""
@@ -32,11 +39,13 @@ class Switchover:
     switched, a failure removes what was started and leaves the old release as it was.
     """
 
-    def __init__(self, session: Session, release: str, kind: str) -> None:
+    def __init__(self, session: Session, release: str, previous: str, kind: str, source: str = "") -> None:
         self.session = session
         self.release = release
+        self.previous = previous
         self.kind = kind
-        self.previous = session.settings.release
+        self.source = source
+        """The id of what was built, where ``release`` is a name that a person has given it."""
         # Compose must see the new id for the new containers alone, and only once they serve may every
         # later command see it: so it is given to these commands, and recorded with the switch.
         self.stack: Stack = session.stack.for_release(release)
@@ -50,6 +59,7 @@ class Switchover:
         self._step = ""
         self._switched = False
         self._one_shots = False
+        self._started = False
         self._old: list[ContainerState] = []
         self._new: list[ContainerState] = []
 
@@ -104,20 +114,21 @@ class Switchover:
         live = replicas.of_release(stack, self.previous)
         connections.check(settings, max(settings.web_replicas, len(live)))
         if settings.database == "postgres" and (
-            why := _replacement(self.session, "db", settings.postgres_image)
+            why := replacement(self.session, "db", settings.postgres_image)
         ):
             raise SlipwayError(
                 "SLIP-092",
                 f"the database's container would be replaced: {why}",
                 "invoke up --prod replaces it, at a time when requests may fail; then deploy",
             )
-        if why := _replacement(self.session, "nginx", settings.nginx_image):
+        if why := replacement(self.session, "nginx", settings.nginx_image):
             note(f"nginx's container will be replaced in the end, which cuts its connections: {why}")
 
     # -- steps -----------------------------------------------------------------------------------------
 
     def _start(self) -> None:
         stack = self.session.stack
+        self._started = True
         self._old = replicas.of_release(stack, self.previous)
         front.settle(self.session, self.previous)
         # What a killed deploy left beside the live release. nginx has never sent it anything.
@@ -132,10 +143,10 @@ class Switchover:
         front.wait_for_peers(self.session, replicas.addresses(self.stack, self._new))
         front.switch(self.session, self.release)
         self._switched = True
-        record_machine(self.session.settings.root, {"RELEASE": self.release})
+        record_machine(self.session.settings.root, {"RELEASE": self.release, "SOURCE": self.source})
 
     def _replace_nginx(self) -> None:
-        if _replacement(self.session, "nginx", self.session.settings.nginx_image):
+        if replacement(self.session, "nginx", self.session.settings.nginx_image):
             self.session.runner.run(self.stack.command("up", "--detach", "--no-build", "nginx"))
             self._wait_for_nginx()
 
@@ -169,13 +180,14 @@ class Switchover:
 
     def _restore_old(self) -> None:
         """As it was: no container of the new release, one-shots of the old, nginx at rest."""
-        if self._old:
+        if self._started:
             replicas.remove(self.session, replicas.besides(self.session.stack, self._old), force=True)
             front.settle(self.session, self.previous)
         if self._one_shots:
             names = [name for name in self.session.stack.project_services() if name != "web"]
             one_shots = [*names, "nginx-configuration"]
-            argv = self.session.stack.command("up", "--detach", "--no-build", *one_shots)
+            old = self.session.stack.for_release(self.previous)
+            argv = old.command("up", "--detach", "--no-build", *one_shots)
             self.session.runner.run(argv, check=False)
         for take_back in reversed(self.undo):
             try:
@@ -222,7 +234,7 @@ def run_one_shot(session: Session, stack: Stack, service: str) -> None:
         raise diagnosis.failure(session, states)
 
 
-def _replacement(session: Session, service: str, image: str) -> str:
+def replacement(session: Session, service: str, image: str) -> str:
     """Why Compose would replace the container of ``service``, which runs ``image``; empty if it would not."""
     container = next((c for c in engine.containers(session.stack.project) if c.service == service), None)
     if container is None:

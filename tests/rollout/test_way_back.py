@@ -52,7 +52,7 @@ def _deployed(own: World, name: str, column: str, *, one_way: bool = False) -> I
 
 
 def test_nobody_has_decided(prod: World) -> None:
-    """Red when rollback forgets what the database has that the old code has not, or does not say how it reverses."""
+    """Red when rollback forgets what the database has that the old code has not, or how it reverses."""
     before = release(prod)
     with visitors(prod) as load, _deployed(prod, "with-mood", "mood"):
         refused = prod.invoke("rollback", check=False)

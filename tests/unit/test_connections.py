@@ -100,8 +100,8 @@ def test_the_refusal_has_the_whole_arithmetic(settings: Settings) -> None:
         "SLIP-085: 50 replicas could open more connections than the database accepts:\n"
         "    50 replicas (WEB_REPLICAS or --scale)\n"
         "  x 2 workers in each (WEB_WORKERS is empty: from WEB_CPUS=1)\n"
-        "  x 5 connections of each worker (DB_CONNECTIONS_PER_WORKER is empty: WEB_THREADS=4 at most, and the "
-        "readiness check's)\n"
+        "  x 5 connections of each worker (DB_CONNECTIONS_PER_WORKER is empty: WEB_THREADS=4 at most, "
+        "and the readiness check's)\n"
         "  x 2 releases side by side during a deploy = 1000\n"
         "  + 10 in reserve (3 for superusers, 2 for migrations and their lock, 1 for a dump, "
         "1 for the database's health check, 3 for people and one-off commands)\n"
@@ -159,6 +159,7 @@ def test_deploy_refuses_before_it_builds(
     """Red when the check is gone or comes later, or does not see what was scaled beyond WEB_REPLICAS."""
     found = [_running("nginx", 1), *(_running("web", number) for number in range(running))]
     monkeypatch.setattr("slipway.engine.containers", lambda _project: found)
+    monkeypatch.setattr("slipway.front.live", lambda _session: "dev")
 
     def never(*_: object, **__: object) -> None:
         raise AssertionError("something was built or run")
