@@ -7,6 +7,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -55,13 +56,16 @@ class Runner:
         if self.dry:
             return subprocess.CompletedProcess(list(argv), 0, "", "")
         with _reading(stdin) as source, _writing(stdout) as target:
+            with _interrupts_held_back() as interrupts:
+                try:
+                    process = subprocess.Popen(
+                        list(argv), cwd=cwd, env=self._environment(), text=True, stdin=source, stdout=target
+                    )
+                except FileNotFoundError as missing:
+                    raise _program_missing(argv[0]) from missing
             try:
-                process = subprocess.Popen(
-                    list(argv), cwd=cwd, env=self._environment(), text=True, stdin=source, stdout=target
-                )
-            except FileNotFoundError as missing:
-                raise _program_missing(argv[0]) from missing
-            try:
+                if interrupts:
+                    raise KeyboardInterrupt
                 code = process.wait()
             except KeyboardInterrupt:
                 # The child got the same SIGINT and knows best how to stop (compose leaves a state the
@@ -177,6 +181,30 @@ def _put(file: IO[bytes], path: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[list[int]]:
+    """Signals that end a command come after the block, as a list: in it they would lose the child.
+
+    A child that is being made is nobody's yet: an exception there leaves it running, unwaited for.
+    """
+    came: list[int] = []
+    usual = {
+        number: handler
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if callable(handler := signal.getsignal(number))
+    }
+    # Only the main thread is interrupted, and only it may say how.
+    if threading.current_thread() is threading.main_thread():
+        for number in usual:
+            signal.signal(number, lambda number, _frame: came.append(number))
+    try:
+        yield came
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in usual.items():
+                signal.signal(number, handler)
 
 
 def _program_missing(program: str) -> SlipwayError:

@@ -28,7 +28,7 @@ urlpatterns.insert(0, path("slow", slow))
 
 @contextlib.contextmanager
 def visitors(own: World) -> Iterator[Load]:
-    """Eight visitors, at work before the block begins; after it no request may have failed.
+    """Ten visitors, at work before the block begins; after it no request may have failed.
 
     Every entry that was acknowledged must be stored, and none twice.
     """

@@ -13,11 +13,13 @@ from tests.support.site import Site
 
 # More than any visitor makes: the visitor's number is in front of it.
 _TURNS = 1_000_000
+# Well within the five seconds for which such a connection is kept.
+_THINKING_SECONDS = 1.5
 
 
 @dataclass
 class Load:
-    """Eight visitors of ``url`` until ``stop``; what went wrong is in ``failures``."""
+    """Ten visitors of ``url`` until ``stop``; what went wrong is in ``failures``."""
 
     url: str
     failures: list[str] = field(default_factory=list)
@@ -40,6 +42,7 @@ class Load:
             ("static", self._static),
             *[("slow", self._slow)] * 2,
             *[("post", self._post)] * 3,
+            *[("thinking", self._think)] * 2,
         ]
         for number, (name, job) in enumerate(jobs):
             thread = threading.Thread(target=self._visit, args=(name, job, number), daemon=True)
@@ -89,9 +92,15 @@ class Load:
         assert answer.status_code == 200, answer.status_code
         self._count()
 
-    def _post(self, site: Site, number: int) -> None:
+    def _think(self, site: Site, number: int) -> None:
+        """Post over a connection that was idle: an nginx worker that a reload has replaced still holds it."""
+        site.get("/")
+        self._stop.wait(_THINKING_SECONDS)
+        self._post(site, number, pause=_THINKING_SECONDS)
+
+    def _post(self, site: Site, number: int, pause: float = 0) -> None:
         text = f"entry-{self.run}-{number}-"
-        answer = site.submit("/", {"text": text})
+        answer = site.submit("/", {"text": text}, pause=pause)
         assert answer.status_code == 302, answer.status_code
         self._count(2)
         with self._lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import httpx
 
@@ -24,9 +25,14 @@ class Site:
         path: str,
         data: dict[str, str],
         files: dict[str, tuple[str, bytes, str]] | None = None,
+        pause: float = 0,
     ) -> httpx.Response:
-        """Fetch the form at ``path`` and send it, as a browser would: token, cookie and Origin."""
+        """Fetch the form at ``path`` and send it, as a browser would: token, cookie and Origin.
+
+        ``pause`` is the seconds a person takes to fill it in.
+        """
         page = self.get(path)
+        time.sleep(pause)
         token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)
         assert token, f"no form at {path}: {page.status_code}"
         headers = {"Origin": self.url, "Referer": f"{self.url}{path}"}
