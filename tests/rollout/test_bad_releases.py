@@ -46,8 +46,10 @@ def test_a_bad_release_leaves_the_old_one_up(prod: World, name: str) -> None:
     """
     path, old, new, step, told = _FAILURES[name]
     before, containers = release(prod), {c["Id"] for c in web(prod)}
+    # Longer than any good start here; the usual three minutes only take their time.
+    impatient = {"WAIT_TIMEOUT": "40s"}
     with visitors(prod) as load, edited(prod, path, old, new):
-        broken = prod.invoke("deploy", "--release", name, check=False)
+        broken = prod.invoke("deploy", "--release", name, check=False, env=impatient)
     assert broken.returncode != 0
     assert f"SLIP-080: {name}: the step '{step}' failed" in broken.stderr
     assert told in broken.stderr + broken.stdout
