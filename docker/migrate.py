@@ -42,6 +42,19 @@ def say(line):
     print(line, file=sys.stderr, flush=True)
 
 
+def instead(fetch_command, of):
+    """Return Django's ``fetch_command``, whose migrate command executes ``of`` what it did."""
+
+    @functools.wraps(fetch_command)
+    def wrapped(utility, subcommand):
+        command = fetch_command(utility, subcommand)
+        if subcommand == "migrate":
+            command.execute = of(command.execute)
+        return command
+
+    return wrapped
+
+
 class Run:
     """One call of the migrate command. ``entered`` says whether it came by here at all.
 
@@ -57,15 +70,7 @@ class Run:
 
     def wrap(self, fetch_command):
         """Return Django's ``fetch_command``, with the lock around the command called migrate."""
-
-        @functools.wraps(fetch_command)
-        def wrapped(utility, subcommand):
-            command = fetch_command(utility, subcommand)
-            if subcommand == "migrate":
-                command.execute = functools.partial(self._execute, command.execute)
-            return command
-
-        return wrapped
+        return instead(fetch_command, lambda execute: functools.partial(self._execute, execute))
 
     def _execute(self, execute, *arguments, **options):
         self.entered = True
@@ -141,15 +146,7 @@ class Question:
 
     def wrap(self, fetch_command):
         """Return Django's ``fetch_command``, with the question in place of the command called migrate."""
-
-        @functools.wraps(fetch_command)
-        def wrapped(utility, subcommand):
-            command = fetch_command(utility, subcommand)
-            if subcommand == "migrate":
-                command.execute = self._answer
-            return command
-
-        return wrapped
+        return instead(fetch_command, lambda _execute: self._answer)
 
     def _answer(self, *_arguments, **_options):
         self.entered = True

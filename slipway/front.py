@@ -75,15 +75,13 @@ def wait_for_peers(session: Session, addresses: Sequence[str]) -> None:
     # Round robin over n replicas, shared with everybody else's requests: several rounds see each of them.
     count = str(5 * len(wanted) + 5)
     argv = _argv(session, "peers", session.settings.ready_path, _host(session), count)
-    deadline = time.monotonic() + _LOOK_UP_SECONDS
-    while (seen := set(session.runner.capture(argv, check=True).stdout.split())) != wanted:
-        if time.monotonic() > deadline:
-            raise SlipwayError(
-                "SLIP-079",
-                f"nginx reaches {', '.join(sorted(seen))} and not exactly {', '.join(sorted(wanted))}",
-                "invoke logs --prod --services nginx says why; then run the same command again",
-            )
-        time.sleep(_POLL_SECONDS)
+    seen = _poll(session, argv, wanted, _LOOK_UP_SECONDS)
+    if seen != wanted:
+        raise SlipwayError(
+            "SLIP-079",
+            f"nginx reaches {', '.join(sorted(seen))} and not exactly {', '.join(sorted(wanted))}",
+            "invoke logs --prod --services nginx says why; then run the same command again",
+        )
 
 
 def drain(session: Session) -> None:
@@ -95,14 +93,21 @@ def drain(session: Session) -> None:
     if session.runner.dry:
         return
     timeout = values.seconds(session.settings.proxy_timeout) + _DRAIN_MARGIN_SECONDS
+    if _poll(session, _argv(session, "old-workers"), {"0"}, timeout) != {"0"}:
+        raise SlipwayError(
+            "SLIP-079",
+            f"nginx still has old workers after {timeout} s; nothing was stopped",
+            "run the same command again: it takes up where this one ended",
+        )
+
+
+def _poll(session: Session, argv: Sequence[str], wanted: set[str], timeout: float) -> set[str]:
+    """Ask until the words of the answer are ``wanted``, at most ``timeout`` seconds; return the last ones."""
     deadline = time.monotonic() + timeout
-    while session.runner.capture(_argv(session, "old-workers"), check=True).stdout.strip() != "0":
-        if time.monotonic() > deadline:
-            raise SlipwayError(
-                "SLIP-079",
-                f"nginx still has old workers after {timeout} s; nothing was stopped",
-                "run the same command again: it takes up where this one ended",
-            )
+    while True:
+        words = set(session.runner.capture(argv, check=True).stdout.split())
+        if words == wanted or time.monotonic() > deadline:
+            return words
         time.sleep(_POLL_SECONDS)
 
 

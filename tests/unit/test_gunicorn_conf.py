@@ -12,6 +12,13 @@ import pytest
 from kitfiles import DOCKER
 
 
+def _write(folder: Path, files: dict[str, str]) -> None:
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(content)
+
+
 @pytest.mark.parametrize(
     ("files", "workers"),
     [
@@ -28,10 +35,7 @@ def test_workers_follow_the_container_not_the_host(
     configured: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, files: dict[str, str], workers: int
 ) -> None:
     """Red when one of the two cgroup versions is not read. The host has four processors here."""
-    for name, content in files.items():
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(content)
+    _write(tmp_path, files)
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2, 3})
     assert configured()["default_workers"](tmp_path) == workers
 
@@ -58,10 +62,7 @@ def test_workers_and_threads_fit_into_the_memory(
     threads: int,
 ) -> None:
     """Red when the memory limit is not read: the kernel would kill workers. The host has four processors."""
-    for name, content in files.items():
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(content)
+    _write(tmp_path, files)
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2, 3})
     module = configured()
     assert module["default_workers"](tmp_path) == workers
