@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from slipway import database, engine, front, lifecycle, migrations, releases, revision, switchover
 from slipway import deploylock as lock
 from slipway.errors import SlipwayError
+from slipway.output import note
 from slipway.releases import Release
 from slipway.session import Session
 from slipway.settings import load as settings_now
@@ -148,10 +149,19 @@ def _unused(live: str, release: str) -> str:
 
 
 def _plan(session: Session, release: str, image: str) -> None:
-    stack = session.stack.for_release(release)
+    """Print the commands, under the names of their steps."""
+    settings, stack = session.settings, session.stack.for_release(release)
+    note("== build")
     if image:
         session.runner.run(["docker", "tag", image, stack.images()[0]])
     session.runner.run(stack.build(["nginx-configuration"] if image else ["web", "nginx-configuration"]))
-    for service in ("nginx-configuration", "migrate", "static"):
-        session.runner.run(stack.command("up", "--detach", "--no-build", service))
+    note("== check nginx configuration")
+    session.runner.run(stack.command("up", "--detach", "--no-build", "nginx-configuration"))
+    if settings.database == "postgres":
+        note("== back up")
+        database.dump(session, settings.root / _BACKUPS / f"TIME-before-{release}.dump")
+    note("== migrate")
+    session.runner.run(stack.command("up", "--detach", "--no-build", "migrate"))
+    note("== publish static files")
+    session.runner.run(stack.command("up", "--detach", "--no-build", "static"))
     switchover.plan(session, release)

@@ -265,11 +265,14 @@ def forget_old_images(session: Session) -> None:
 def plan(session: Session, release: str) -> None:
     """Print the commands of a switch-over (the runner is dry)."""
     stack = session.stack.for_release(release)
+    note("== start")
     session.runner.run(
         stack.command("up", "--detach", "--no-recreate", "--no-build", "--scale", "web=N", "web")
     )
+    note("== switch")
     front.prepare(session, release)
     front.switch(session, release)
+    note("== stop")
     session.runner.run(["docker", "stop", "-t", session.settings.stop_grace_period.rstrip("s"), "OLD"])
     session.runner.run(["docker", "rm", "OLD"])
 
