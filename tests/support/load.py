@@ -65,8 +65,8 @@ class Load:
             except Exception as problem:
                 with self._lock:
                     self.failures.append(f"{time.strftime('%X')} {name}: {type(problem).__name__}: {problem}")
-            # Some eighty requests a second: the machine has a deploy to do besides.
-            time.sleep(0.06)
+            # Some fifty requests a second: the machine has deploys to do besides.
+            time.sleep(0.15)
         site.client.close()
 
     def _count(self, requests: int = 1) -> None:
