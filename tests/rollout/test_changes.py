@@ -24,11 +24,13 @@ def test_nginx_configuration_is_part_of_a_release(prod: World) -> None:
     with visitors(prod) as load:
         with edited(prod, "nginx/templates/site.d/here.conf.template", "", _LOCATION):
             prod.invoke("deploy", "--release", "with-location")
+            # A second one: what was published for the release before is gone from the volume by then.
+            prod.invoke("deploy", "--release", "with-location-too")
         assert site.get("/only-here").text == "of this release"
-        prod.invoke("rollback")
+        prod.invoke("rollback", "--release", before)
         assert site.get("/only-here").status_code == 404
         assert_clean(prod, before)
-    assert_saw(load, before, "with-location", before)
+    assert_saw(load, before, "with-location", "with-location-too", before)
     assert nginx_id(prod) == nginx, "nginx was replaced"
 
 
