@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from rolloutkit import REPLICAS, SLOW_VIEW
 
-from tests.support.world import World, world
+# Before it is imported: its assertions then say what they found, as those of a test do.
+pytest.register_assert_rewrite("rolloutkit")
+
+from rolloutkit import REPLICAS, SLOW_VIEW  # noqa: E402
+
+from tests.support.world import World, world  # noqa: E402
 
 
 @pytest.fixture(scope="session")
