@@ -181,8 +181,11 @@ class Switchover:
     def _restore_old(self) -> None:
         """As it was: no container of the new release, one-shots of the old, nginx at rest."""
         if self._started:
-            replicas.remove(self.session, replicas.besides(self.session.stack, self._old), force=True)
             front.settle(self.session, self.previous)
+            if self._step == "switch":
+                # An interrupt waits for the running command: nginx may have moved the public already.
+                front.drain(self.session)
+            replicas.remove(self.session, replicas.besides(self.session.stack, self._old), force=True)
         if self._one_shots:
             names = [name for name in self.session.stack.project_services() if name != "web"]
             one_shots = [*names, "nginx-configuration"]
