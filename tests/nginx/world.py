@@ -59,7 +59,8 @@ def eventually(what: str, probe: Callable[[], Any], deadline: float = DEADLINE) 
     while time.monotonic() < end:
         try:
             last = probe()
-        except (OSError, http.client.HTTPException) as error:
+        # ValueError: an error page where JSON is waited for.
+        except (OSError, http.client.HTTPException, ValueError) as error:
             last = error
         else:
             if last:
