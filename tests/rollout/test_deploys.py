@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+
 from rolloutkit import assert_clean, assert_saw, edited, ledger, nginx_id, release, visitors
 
 from tests.support.world import World
 
+# What it is told, once the release serves and is in the ledger.
+_HOOK = f"""#!/bin/sh
+{sys.executable} -m invoke releases --json | grep -q "$SLIPWAY_RELEASE" || exit 1
+echo "$SLIPWAY_KIND $SLIPWAY_RELEASE after $SLIPWAY_PREVIOUS_RELEASE, at $SLIPWAY_URL" >told
+"""
 _TEMPLATE = "example/guestbook/templates/guestbook/index.html"
 
 
@@ -15,7 +22,10 @@ def test_good_broken_and_back(prod: World) -> None:
     """
     first, nginx = release(prod), nginx_id(prod)
     with visitors(prod) as load, edited(prod, _TEMPLATE, "Entries", "All entries"):
-        prod.invoke("deploy", "--release", "second")
+        with edited(prod, "hooks/post-deploy", "", _HOOK):
+            (prod.root / "hooks/post-deploy").chmod(0o755)
+            prod.invoke("deploy", "--release", "second")
+        assert (prod.root / "told").read_text() == f"deploy second after {first}, at {prod.url}/\n"
         assert_clean(prod, "second")
 
         with edited(prod, "example/config/wsgi.py", '"""', 'raise RuntimeError("crashes at start")\n"""'):
