@@ -75,7 +75,8 @@ def rollback(session: Session, *, release: str, choice: Database, yes: bool) -> 
             _require_decision(target, reversals, choice)
             if choice is Database.MIGRATE_BACK:
                 after.append(("migrate back", lambda: _migrate_back(work, between)))
-        if set(target.schema) - applied:
+        # A restore has made its dump, of the state before it, and that is the one to enter into the ledger.
+        if choice is not Database.RESTORE_BACKUP and set(target.schema) - applied:
             # Forward again after a way back: the target has migrations that the database lacks.
             before.append(("back up", lambda: back_up(work)))
         # Last, with everything else in place. Mostly there is nothing to apply.

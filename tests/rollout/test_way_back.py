@@ -130,8 +130,11 @@ def test_a_backup_is_restored_behind_a_closed_site(prod: World) -> None:
     assert "before the deploy" in texts and "after the deploy" not in texts
     assert "height" not in _columns(prod)
     assert site.get("/").status_code == 200
-    # And forward again, with what was lost: the dump that was made before the restore.
+    # And forward again, with what was lost: the dump that was made before the restore. One more is made,
+    # of the state before this one: a second, of the state after it, would be the one in the ledger.
+    dumps = len(list((prod.root / "backups").iterdir()))
     prod.invoke("rollback", "--restore-backup", "--yes", "--release", "to-be-lost")
+    assert len(list((prod.root / "backups").iterdir())) == dumps + 1
     assert "after the deploy" in prod.sql("select text from guestbook_entry").splitlines()
 
 
