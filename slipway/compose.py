@@ -85,6 +85,10 @@ class Stack:
         flags += ["--scale", f"web={scale}"] if scale is not None else []
         return self.command("up", *flags, *services)
 
+    def up_only(self, *services: str) -> list[str]:
+        """Create and start these and what they depend on; one-shots among them run again."""
+        return self.command("up", "--detach", "--no-build", *services)
+
     def down(self, *, volumes: bool = False) -> list[str]:
         """Remove containers and networks; with ``volumes`` the data too."""
         return self.command("down", "--remove-orphans", *(["--volumes"] if volumes else []))

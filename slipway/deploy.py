@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from slipway import database, engine, front, lifecycle, migrations, releases, revision, switchover
-from slipway import deploylock as lock
+from slipway import (
+    database,
+    deploylock,
+    engine,
+    front,
+    lifecycle,
+    migrations,
+    releases,
+    revision,
+    switchover,
+)
 from slipway.errors import SlipwayError
 from slipway.output import note
 from slipway.releases import Release
@@ -32,7 +41,7 @@ def deploy(session: Session, *, release: str = "", image: str = "") -> None:
     if session.runner.dry:
         _plan(session, release or facts["RELEASE"], image)
         return
-    with lock.held(settings.root, "deploy"):
+    with deploylock.held(settings.root, "deploy"):
         require_running(session)
         if image:
             _fetch(session, image)
@@ -156,12 +165,12 @@ def _plan(session: Session, release: str, image: str) -> None:
         session.runner.run(["docker", "tag", image, stack.images()[0]])
     session.runner.run(stack.build(["nginx-configuration"] if image else ["web", "nginx-configuration"]))
     note("== check nginx configuration")
-    session.runner.run(stack.command("up", "--detach", "--no-build", "nginx-configuration"))
+    session.runner.run(stack.up_only("nginx-configuration"))
     if settings.database == "postgres":
         note("== back up")
         database.dump(session, settings.root / _BACKUPS / f"TIME-before-{release}.dump")
     note("== migrate")
-    session.runner.run(stack.command("up", "--detach", "--no-build", "migrate"))
+    session.runner.run(stack.up_only("migrate"))
     note("== publish static files")
-    session.runner.run(stack.command("up", "--detach", "--no-build", "static"))
+    session.runner.run(stack.up_only("static"))
     switchover.plan(session, release)

@@ -22,7 +22,6 @@ from slipway.views import url
 __all__ = [
     "Step",
     "Switchover",
-    "forget_old_images",
     "plan",
     "replacement",
     "run_one_shot",
@@ -93,7 +92,7 @@ class Switchover:
             raise
         self._end()
         self._record("live")
-        forget_old_images(self.session)
+        _forget_old_images(self.session)
         print(f"{self.session.stack.project}: {self.release} serves, after {time.monotonic() - begun:.0f} s")
         hooks.run(self.session, "post-deploy", self._facts())
 
@@ -147,7 +146,7 @@ class Switchover:
 
     def _replace_nginx(self) -> None:
         if replacement(self.session, "nginx", self.session.settings.nginx_image):
-            self.session.runner.run(self.stack.command("up", "--detach", "--no-build", "nginx"))
+            self.session.runner.run(self.stack.up_only("nginx"))
             self._wait_for_nginx()
 
     def _wait_for_nginx(self) -> None:
@@ -190,8 +189,7 @@ class Switchover:
             names = [name for name in self.session.stack.project_services() if name != "web"]
             one_shots = [*names, "nginx-configuration"]
             old = self.session.stack.for_release(self.previous)
-            argv = old.command("up", "--detach", "--no-build", *one_shots)
-            self.session.runner.run(argv, check=False)
+            self.session.runner.run(old.up_only(*one_shots), check=False)
         for take_back in reversed(self.undo):
             try:
                 take_back()
@@ -230,7 +228,7 @@ def run_one_shot(session: Session, stack: Stack, service: str) -> None:
     By `up`, as Compose itself would: the container stays, so that a later `up` finds it as it wants it.
     Raises what ``diagnosis.failure`` makes of one that failed.
     """
-    session.runner.run(stack.command("up", "--detach", "--no-build", service))
+    session.runner.run(stack.up_only(service))
     timeout = session.settings.wait_timeout
     states = engine.wait(stack.project, [service], timeout, lambda _summaries: None, finished=True)
     if not all(state.state == "exited" and state.ready for state in states):
@@ -250,7 +248,7 @@ def replacement(session: Session, service: str, image: str) -> str:
     return ""
 
 
-def forget_old_images(session: Session) -> None:
+def _forget_old_images(session: Session) -> None:
     """Keep the images of the last KEEP_RELEASES releases that went live, for a way back."""
     settings, stack = session.settings, session.stack
     ids = [entry.id for entry in releases.read(settings.root) if entry.result == "live"]
