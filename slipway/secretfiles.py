@@ -51,10 +51,11 @@ def create_missing(folder: Path) -> list[Path]:
 def overlay(folder: Path, variable: str, services: Sequence[str]) -> str:
     """A compose file that mounts every file of ``folder`` into ``services``, as /run/secrets/NAME.
 
+    Files in its subfolders are not for them: each such folder is the service's whose name it has.
     ``variable`` is the Compose expression for the folder. Files, not environment variables:
     ``docker inspect`` shows a path and nothing more.
     """
-    names = sorted(path.name for path in folder.glob("[!.]*") if _FILE_NAME.fullmatch(path.name))
+    names = [path.name for path in _files(folder) if _FILE_NAME.fullmatch(path.name)]
     lines = ["# Written by Slipway: every file of the secrets folder, for the project's containers."]
     lines += ["services:"]
     for service in services:
@@ -71,7 +72,7 @@ def check(folder: Path, entries: Mapping[str, envfile.Entry]) -> None:
     ``entries`` are the project's variables. Raises ``SlipwayError``: SLIP-009 for an empty or
     placeholder value, SLIP-010 for a reference to a secret that does not exist.
     """
-    for path in sorted(folder.glob("[!.]*")) if folder.is_dir() else []:
+    for path in _files(folder):
         _check_strength(path.read_text(encoding="utf-8", errors="replace").strip(), str(path))
     for entry in entries.values():
         for name in _references(entry.value):
@@ -89,6 +90,10 @@ def check(folder: Path, entries: Mapping[str, envfile.Entry]) -> None:
 def fill_in(value: str, folder: Path) -> str:
     """Replace every ``{{secret:NAME}}`` in ``value`` by the file's content, as the entrypoint does."""
     return _REFERENCE.sub(lambda match: (folder / match[1]).read_text().rstrip("\r\n"), value)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("[!.]*") if path.is_file())
 
 
 def _references(value: str) -> list[str]:

@@ -85,3 +85,14 @@ def test_fill_in_replaces_placeholders(tmp_path: Path) -> None:
     """Red when the trailing newline is kept."""
     (tmp_path / "pw").write_text("s3cret\n")
     assert secretfiles.fill_in("postgres://u:{{secret:pw}}@db", tmp_path) == "postgres://u:s3cret@db"
+
+
+def test_a_subfolder_belongs_to_another_service(tmp_path: Path) -> None:
+    """Red when a folder is taken for a secret, or its files are given to the project's containers."""
+    (tmp_path / "mail").write_text("a-real-one")
+    (tmp_path / "backup").mkdir()
+    (tmp_path / "backup" / "passphrase").write_text("")
+    secretfiles.check(tmp_path, {})
+    text = secretfiles.overlay(tmp_path, "${SECRETS_DIR:-secrets}", ["web"])
+    assert "secrets: [mail]" in text
+    assert "passphrase" not in text and "/backup" not in text
