@@ -1,5 +1,6 @@
 """Every command of the kit. Each prints the docker command it runs; --prod is the only difference."""
 
+from invoke.collection import Collection
 from invoke.context import Context
 from invoke.tasks import task
 
@@ -319,6 +320,37 @@ def exec_(c: Context, service: str, command: str = "", prod: bool = False) -> No
     commands.execute(session.begin(c, prod), service, commands.words(command, c.remainder))
 
 
+# -- the database ------------------------------------------------------------------------------------
+
+
+@task(
+    name="upgrade",
+    help={
+        **PROD,
+        **YES,
+        "to": "the major version, 18 for example",
+        "image": "its image, where that does not follow from the present one",
+        "discard-old": "delete the database as it was before an upgrade (asks first)",
+    },
+)
+def db_upgrade(
+    c: Context,
+    to: str = "",
+    image: str = "",
+    discard_old: bool = False,
+    yes: bool = False,
+    prod: bool = False,
+) -> None:
+    """Bring the database to another major version of PostgreSQL."""
+    from slipway import upgrade
+
+    work = session.begin(c, prod)
+    if discard_old:
+        upgrade.discard_old(work, yes=yes)
+    else:
+        upgrade.upgrade(work, to, image, yes=yes)
+
+
 # -- looking -----------------------------------------------------------------------------------------
 
 
@@ -418,6 +450,7 @@ namespace = menu(
         *(maintenance, ps, logs, url, open_site),
     ),
     project=(shell, manage, migrate, makemigrations, collectstatic, createsuperuser, test, exec_),
+    db=Collection("db", db_upgrade),
     look=(stats, inspect, config, images, volumes, networks),
     machine=(bases, machine, prune),
 )

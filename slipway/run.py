@@ -34,6 +34,8 @@ class Runner:
     dry: bool = False
     echo: bool = True
     env: Mapping[str, str] = field(default_factory=dict)
+    pass_fds: tuple[int, ...] = ()
+    """Files of this process that commands inherit, for whoever waits until all of them have ended."""
 
     def run(
         self,
@@ -59,8 +61,9 @@ class Runner:
             with _interrupts_held_back() as interrupts:
                 try:
                     process = subprocess.Popen(
-                        list(argv), cwd=cwd, env=self._environment(), text=True, stdin=source, stdout=target
-                    )
+                        list(argv), cwd=cwd, env=self._environment(), text=True, stdin=source, stdout=target,
+                        pass_fds=self.pass_fds,
+                    )  # fmt: skip
                 except FileNotFoundError as missing:
                     raise _program_missing(argv[0]) from missing
             try:
@@ -117,6 +120,7 @@ class Runner:
                     timeout=timeout,
                     env=self._environment(),
                     stdin=source or subprocess.DEVNULL,
+                    pass_fds=self.pass_fds,
                 )
         except FileNotFoundError:
             done = subprocess.CompletedProcess(list(argv), 127, "", f"{argv[0]}: not found")

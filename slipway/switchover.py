@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from invoke.exceptions import Exit
 
-from slipway import connections, diagnosis, engine, front, hooks, releases, replicas
+from slipway import connections, dbmajor, diagnosis, engine, front, hooks, releases, replicas
 from slipway.compose import Stack
 from slipway.engine import ContainerState
 from slipway.errors import SlipwayError
@@ -25,6 +25,7 @@ __all__ = [
     "plan",
     "replacement",
     "run_one_shot",
+    "terminated_as_interrupted",
 ]
 
 Step = tuple[str, Callable[[], None]]
@@ -65,8 +66,8 @@ class Switchover:
     def run(self, before: Sequence[Step], after: Sequence[Step] = ()) -> None:
         """Do it all, say how long each step took, and enter the result into the ledger.
 
-        Raises ``SlipwayError``: SLIP-085 and SLIP-092 before anything is done, SLIP-080 with the step that
-        failed and what serves now.
+        Raises ``SlipwayError``: SLIP-085, SLIP-092 and what ``dbmajor.check`` raises before anything is
+        done, SLIP-080 with the step that failed and what serves now.
         """
         self._check()
         steps: list[Step] = [
@@ -82,7 +83,7 @@ class Switchover:
         ]
         begun = time.monotonic()
         try:
-            with _terminated_as_interrupted():
+            with terminated_as_interrupted():
                 for name, act in steps:
                     self._take(name, act)
         except (SlipwayError, Exit, KeyboardInterrupt) as failed:
@@ -112,6 +113,7 @@ class Switchover:
         settings, stack = self.session.settings, self.session.stack
         live = replicas.of_release(stack, self.previous)
         connections.check(settings, max(settings.web_replicas, len(live)))
+        dbmajor.check(self.session)
         if settings.database == "postgres" and (
             why := replacement(self.session, "db", settings.postgres_image)
         ):
@@ -279,7 +281,7 @@ def plan(session: Session, release: str) -> None:
 
 
 @contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
+def terminated_as_interrupted() -> Iterator[None]:
     """SIGTERM, what a service manager or a CI sends, ends a step as Ctrl-C does: with cleaning up."""
 
     def interrupt(*_: object) -> None:
