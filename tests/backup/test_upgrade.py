@@ -6,21 +6,19 @@ One production stack for all of them. Whatever fails must leave it as it was, wh
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import random
 import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.rollout.rolloutkit import SLOW_VIEW
 from tests.support.load import Load
 from tests.support.polling import eventually
 from tests.support.site import Site
@@ -59,6 +57,8 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A production stack on PostgreSQL 17."""
     assert docker("image", "ls", "--quiet", OLD), f"{OLD} is missing: invoke bases"
     with world(tmp_path_factory.mktemp("upgrade"), "upgrade", prod=True, POSTGRES_IMAGE=OLD) as own:
+        urls = own.root / "example" / "config" / "urls.py"
+        urls.write_text(urls.read_text() + SLOW_VIEW)
         own.invoke("up")
         for statement in _DATA:
             own.sql(statement)
@@ -169,7 +169,8 @@ _FAULTS = {
     "dump-of-roles": ("pg_dumpall", _FAIL, "dump"),
     "restore": ("pg_restore", _FAIL, "restore"),
     "restore-half": (
-        "pg_restore", '"$real" "$@" & sleep 0.2; "$real" restart -t 0 {project}-db-upgrade >&2; wait; exit 1',
+        "pg_restore",
+        '"$real" "$@" & sleep 0.2; "$real" restart -t 0 {project}-db-upgrade >&2; wait; exit 1',
         "restore",
     ),
     "compare-a-row": (
@@ -189,7 +190,11 @@ _FAULTS = {
         "compare",
     ),
     "switch": ("stop -t 60 ", _FAIL, "switch"),
-    "start": (f"{NEW} compose", "case \"$*\" in *' up '*) echo sabotaged >&2; exit 1;; *) rm {marker};; esac", "start"),
+    "start": (
+        f"{NEW} compose",
+        "case \"$*\" in *' up '*) echo sabotaged >&2; exit 1;; *) rm {marker};; esac",
+        "start",
+    ),
     "start-unhealthy": (
         f"{NEW} compose",
         "case \"$*\" in *' up '*) \"$real\" run --rm --user=0 --entrypoint=rm -v {project}_db-18:/v {image}"
@@ -201,8 +206,8 @@ _FAULTS = {
 
 @pytest.mark.parametrize("name", list(_FAULTS))
 def test_a_failure_at_any_step_leaves_the_old_server_in_use(prod: World, tmp_path: Path, name: str) -> None:
-    """Red when a step's failure is not noticed, or `take_back` leaves out one of: the container beside, the new
-    volume, .env and machine.env, the networks of `db`, the closed site, the dumps.
+    """Red when a step's failure is not noticed, or `take_back` leaves out one of: the container beside, the
+    new volume, .env and machine.env, the networks of `db`, the closed site, the dumps.
     """
     at, act, step = _FAULTS[name]
     if name == "compare-an-index":
