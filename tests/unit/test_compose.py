@@ -12,7 +12,10 @@ from slipway.settings import Settings
 
 _FLAGS = ["--project-directory", ".", "--env-file", ".slipway/machine.env", "--env-file", ".env"]
 _DEV_SECRETS = ["-f", ".slipway/secrets-dev.yaml"]
-_DEV = ["-f", "compose/base.yaml", "-f", "compose/db.yaml", "-f", "compose/dev.yaml", *_DEV_SECRETS]
+_DEV = [
+    *["-f", "compose/base.yaml", "-f", "compose/db.yaml"],
+    *["-f", "compose/dev.yaml", "-f", "compose/dev-db.yaml", *_DEV_SECRETS],
+]
 _PROD = [
     *["-f", "compose/base.yaml", "-f", "compose/db.yaml"],
     *["-f", "compose/prod.yaml", "-f", "compose/prod-db.yaml", "-f", ".slipway/secrets-prod.yaml"],

@@ -23,6 +23,7 @@ REQUIRED = {
     "maintenance": ["on"],
     "exec": ["web", "--command", "true"],
     "inspect": ["web"],
+    "db.upgrade": ["--to", "18"],
 }
 # Refused without --prod.
 PROD_ONLY = {"maintenance"}
@@ -72,7 +73,7 @@ def test_the_list_is_grouped_and_fits_a_screen(kit: Path) -> None:
     shown = _invoke(kit, "--list")
     lines = shown.stdout.splitlines()
     assert [line for line in lines if line.endswith(":") and not line.startswith(" ")] == [
-        "stack:", "project:", "look:", "machine:",
+        "stack:", "project:", "db:", "look:", "machine:",
     ]  # fmt: skip
     assert len(lines) <= 45
     assert all(len(line) <= 80 for line in lines)
@@ -106,7 +107,7 @@ def test_dry_prints_commands_and_needs_no_docker(
     after = {str(p) for p in kit.rglob("*") if "__pycache__" not in p.parts}
     assert after == before
     if name != "open":
-        assert done.stdout.startswith(("docker ", "env RELEASE=")), done.stdout
+        assert done.stdout.startswith(("docker ", "env RELEASE=", "env POSTGRES_IMAGE=")), done.stdout
 
 
 def test_dry_up_prints_the_two_commands_it_would_run(kit: Path) -> None:
@@ -114,7 +115,7 @@ def test_dry_up_prints_the_two_commands_it_would_run(kit: Path) -> None:
     flags = (
         "docker compose --project-name shop-dev --project-directory . --env-file .slipway/machine.env "
         "--env-file .env -f compose/base.yaml -f compose/db.yaml -f compose/dev.yaml "
-        "-f .slipway/secrets-dev.yaml"
+        "-f compose/dev-db.yaml -f .slipway/secrets-dev.yaml"
     )
     lines = _invoke(kit, "--dry", "up", "--scale", "2").stdout.splitlines()
     assert lines[-2:] == [
