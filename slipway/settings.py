@@ -257,9 +257,12 @@ def change(settings: Settings, values_by_name: Mapping[str, str]) -> None:
 
 
 def record_machine(root: Path, facts: Mapping[str, str]) -> None:
-    """Merge ``facts`` into ``.slipway/machine.env``, atomically, writing only what changed."""
+    """Merge ``facts`` into ``.slipway/machine.env``, atomically, writing only what changed.
+
+    An empty value takes the variable's line away.
+    """
     path = root / MACHINE_FILE
-    after = {**recorded(root), **facts}
+    after = {name: value for name, value in {**recorded(root), **facts}.items() if value}
     lines = ["# Written by Slipway about this machine and checkout; .env has the last word."]
     lines += [f"{name}={envfile.quote(value)}" for name, value in sorted(after.items())]
     write_if_changed(path, "\n".join(lines) + "\n")

@@ -127,6 +127,7 @@ def _plan(session: Session, major: int, image: str) -> _Plan | None:
     """What is to be done; ``None`` when the database is on ``major`` already."""
     settings, stack = session.settings, session.stack
     prod = stack.prod
+    own = settings.postgres_image
     volume = settings.db_volume(prod)
     flag = " --prod" if prod else ""
     if settings.origins["POSTGRES_IMAGE"] == "environment":
@@ -172,7 +173,7 @@ def _plan(session: Session, major: int, image: str) -> _Plan | None:
         old=variables(old_image, written, present),
         new=variables(new_image, major, f"-{major}"),
         settings={
-            "POSTGRES_IMAGE": settings.postgres_image,
+            "POSTGRES_IMAGE": "" if settings.origins["POSTGRES_IMAGE"] == "default" else own,
             "DB_VOLUME_TARGET": settings.db_volume_target,
             suffix: present,
         },
