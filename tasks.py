@@ -1,5 +1,6 @@
 """Every command of the kit. Each prints the docker command it runs; --prod is the only difference."""
 
+from invoke.collection import Collection
 from invoke.context import Context
 from invoke.tasks import task
 
@@ -319,6 +320,25 @@ def exec_(c: Context, service: str, command: str = "", prod: bool = False) -> No
     commands.execute(session.begin(c, prod), service, commands.words(command, c.remainder))
 
 
+# -- backups -----------------------------------------------------------------------------------------
+
+
+@task(name="backup", help={**PROD, **JSON, "label": "added to the name"})
+def db_backup(c: Context, label: str = "", json: bool = False, prod: bool = False) -> None:
+    """Back up database and media."""
+    from slipway import backup
+
+    backup.make(session.begin(c, prod), label, as_json=json)
+
+
+@task(name="backups", help={**PROD, **JSON})
+def db_backups(c: Context, json: bool = False, prod: bool = False) -> None:
+    """List backups and the dumps of deploys."""
+    from slipway import backup
+
+    backup.show(session.begin(c, prod), as_json=json)
+
+
 # -- looking -----------------------------------------------------------------------------------------
 
 
@@ -418,6 +438,7 @@ namespace = menu(
         *(maintenance, ps, logs, url, open_site),
     ),
     project=(shell, manage, migrate, makemigrations, collectstatic, createsuperuser, test, exec_),
+    db=Collection("db", db_backup, db_backups),
     look=(stats, inspect, config, images, volumes, networks),
     machine=(bases, machine, prune),
 )

@@ -31,7 +31,7 @@ from slipway.settings import load, record_machine, recorded
 from slipway.switchover import replacement, run_one_shot
 from slipway.views import service_rows, url
 
-__all__ = ["build", "build_release", "change", "down", "ensure_bases", "require_consent", "up"]
+__all__ = ["build", "build_release", "change", "down", "ensure_bases", "require_consent", "run_build", "up"]
 
 _NEEDED_DISK = 2 * 1000**3  # a build of the example writes about half of this
 
@@ -50,12 +50,13 @@ def build(session: Session, services: Sequence[str] = (), *, no_cache: bool = Fa
 def _build(session: Session, services: Sequence[str] = (), *, no_cache: bool = False) -> None:
     if not session.runner.dry:
         _prepare(session)
-    _run_build(session, session.stack, services, no_cache=no_cache)
+    run_build(session, session.stack, services, no_cache=no_cache)
 
 
-def _run_build(
+def run_build(
     session: Session, stack: Stack, services: Sequence[str] = (), *, no_cache: bool = False
 ) -> None:
+    """Build ``services`` of ``stack`` with nothing looked at before. Raises ``SlipwayError`` SLIP-050."""
     runner = session.runner
     if runner.run(stack.build(services, no_cache=no_cache), check=False).returncode == 0:
         return
@@ -74,7 +75,7 @@ def build_release(session: Session, stack: Stack, revision_id: str, services: Se
     machinereport.check_disk(_NEEDED_DISK, session.runner)
     ensure_bases(session)
     record_machine(session.settings.root, {"REVISION": revision_id})
-    _run_build(session, stack, services)
+    run_build(session, stack, services)
 
 
 def up(session: Session, *, scale: str, no_build: bool, as_json: bool) -> None:
@@ -173,7 +174,7 @@ def down(session: Session, *, volumes: bool, yes: bool) -> None:
 
 def _built(stack: Stack) -> list[str]:
     """The images of this stack there are, of every release."""
-    return [tag for repository in stack.repositories for tag in engine.tags(repository)]
+    return [tag for name in (*stack.repositories, stack.backup_image) for tag in engine.tags(name)]
 
 
 def change(session: Session, verb: str, services: Sequence[str]) -> None:
