@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from typing import Any
 
-from invoke.exceptions import Exit
-
-from slipway import engine
-from slipway.backupimage import prepare
+from slipway import deploylock, restorejournal
+from slipway.backupservice import ask, prepare, require_database
 from slipway.errors import SlipwayError
 from slipway.output import human_size, note, rows
 from slipway.session import Session
 
-__all__ = ["ask", "listed", "make", "require_database", "show"]
+__all__ = ["listed", "make", "show", "write"]
 
 
 def make(session: Session, label: str, *, as_json: bool = False) -> None:
@@ -32,13 +29,18 @@ def make(session: Session, label: str, *, as_json: bool = False) -> None:
         )
     require_database(session)
     prepare(session)
-    made = ask(session, "backup", ["make", *([label] if label else [])])
+    if restorejournal.pending(session):
+        with deploylock.held(session.settings.root, "db.backup"):
+            restorejournal.recover(session)
+    made = write(session, label)
     if session.runner.dry:
         return
-    if as_json:
-        print(json.dumps(made, indent=2))
-    else:
-        print(made["name"])
+    print(json.dumps(made, indent=2) if as_json else made["name"])
+
+
+def write(session: Session, label: str) -> Any:
+    """Have the archive written; returns its metadata with its ``name``. Raises ``Exit`` as ``make`` does."""
+    return ask(session, "backup", ["make", *([label] if label else [])])
 
 
 def show(session: Session, *, as_json: bool) -> None:
@@ -60,25 +62,3 @@ def listed(session: Session) -> list[dict[str, Any]]:
     """What ``show`` prints, with ``stack``, ``project`` and ``problem`` of each."""
     found: list[dict[str, Any]] = ask(session, "backup", ["list"])
     return found
-
-
-def require_database(session: Session) -> None:
-    """Raises ``SlipwayError`` SLIP-103 when the stack's own database does not run."""
-    stack = session.stack
-    if session.runner.dry or session.settings.database != "postgres" or engine.running(stack.project, "db"):
-        return
-    prod = " --prod" if stack.prod else ""
-    raise SlipwayError(
-        "SLIP-103", f"the database of {stack.project} does not run", f"invoke up{prod}, then again"
-    )
-
-
-def ask(session: Session, service: str, command: Sequence[str]) -> Any:
-    """Run ``command`` in a container of ``service`` and return its answer; it tells the rest itself.
-
-    Raises ``Exit`` when it ended with an error, which it has explained.
-    """
-    done = session.runner.run(session.stack.one_off(service, command), check=False, answer=True)
-    if done.returncode:
-        raise Exit(code=1)
-    return json.loads(done.stdout) if not session.runner.dry else None

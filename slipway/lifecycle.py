@@ -54,11 +54,20 @@ def _build(session: Session, services: Sequence[str] = (), *, no_cache: bool = F
 
 
 def run_build(
-    session: Session, stack: Stack, services: Sequence[str] = (), *, no_cache: bool = False
+    session: Session,
+    stack: Stack,
+    services: Sequence[str] = (),
+    *,
+    no_cache: bool = False,
+    progress: str | None = None,
 ) -> None:
-    """Build ``services`` of ``stack`` with nothing looked at before. Raises ``SlipwayError`` SLIP-050."""
+    """Build ``services`` of ``stack`` with nothing looked at before; ``progress`` as in ``Stack.build``.
+
+    Raises ``SlipwayError`` SLIP-050.
+    """
     runner = session.runner
-    if runner.run(stack.build(services, no_cache=no_cache), check=False).returncode == 0:
+    argv = stack.build(services, no_cache=no_cache, progress=progress)
+    if runner.run(argv, check=False).returncode == 0:
         return
     # The same build again, told to print line by line: what succeeded is cached, the rest fails at once.
     again = runner.capture(stack.build(services, progress="plain"))

@@ -18,9 +18,30 @@ from invoke.exceptions import Exit
 
 from slipway.errors import SlipwayError
 
-__all__ = ["INTERRUPTED", "Runner"]
+__all__ = ["INTERRUPTED", "Runner", "Terminated", "terminated_as_interrupted"]
 
 INTERRUPTED = 130  # 128 + SIGINT, what a shell reports
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came; unlike an interrupt from the terminal, the running command has not had it too."""
+
+
+@contextmanager
+def terminated_as_interrupted(interrupt: type[KeyboardInterrupt] = KeyboardInterrupt) -> Iterator[None]:
+    """SIGTERM, what a service manager or a CI sends, ends the block as Ctrl-C does: with cleaning up.
+
+    With ``Terminated`` it is passed on to the running command; else that one is waited for.
+    """
+
+    def raise_it(*_: object) -> None:
+        raise interrupt
+
+    before = signal.signal(signal.SIGTERM, raise_it)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @dataclass(frozen=True)
@@ -75,7 +96,9 @@ class Runner:
                     raise KeyboardInterrupt
                 output = process.communicate()[0] or ""
                 code = process.returncode
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as interrupt:
+                if isinstance(interrupt, Terminated):
+                    process.terminate()
                 # The child got the same SIGINT and knows best how to stop (compose leaves a state the
                 # next `up` repairs); leaving it behind half way would not.
                 process.communicate()

@@ -74,7 +74,7 @@ class Reader:
         return found
 
     def members(self, metadata, folder):
-        """Write the files into ``folder``, up to the end, each checked against ``metadata`` and SHA256SUMS."""
+        """Write the files into ``folder``, up to the end, checked against ``metadata`` and SHA256SUMS."""
         for expected, facts in metadata["members"].items():
             name, size = self._header()
             if name != expected or name not in {DATABASE, MEDIA} or size != facts["size"]:

@@ -1,7 +1,15 @@
 """The commands of the backup image; each prints its answer as JSON on stdout, and tells the rest on stderr.
 
-    backup.py make [LABEL]          make an archive
-    backup.py list                  what archives and dumps there are
+    make [LABEL]                        make an archive
+    list                                what archives and dumps there are
+    unpack NAME PURPOSE [PROJECT]       check an archive and leave its files for `restore` or `verify`
+    applied                             the migrations that are applied at present
+    verify                              restore what was unpacked into a PostgreSQL of its own, compare
+    receive FILES BYTES                 unpack media from stdin beside the present ones
+    swap                                put them in their place; goes on where it was stopped
+    discard                             remove what is left of that
+    expired                             the archives that retention does not keep
+    prune NAME...                       remove these, and what killed runs have left
 
 Exit code 1 with one message for what a person can put right.
 """
@@ -12,16 +20,25 @@ import sys
 
 import listing
 import make
+import prune
+import restore_media
+import unpack
+import verify
 from failure import BackupError
 from places import say
 
-
-def commands():
-    """Return the commands by name; each takes the further arguments and returns its answer."""
-    return {
-        "make": lambda label="": make.make(label),
-        "list": listing.entries,
-    }
+COMMANDS = {
+    "make": make.make,
+    "list": listing.entries,
+    "unpack": unpack.unpack,
+    "applied": unpack.applied,
+    "verify": verify.verify,
+    "receive": restore_media.receive,
+    "swap": restore_media.swap,
+    "discard": restore_media.discard,
+    "expired": prune.expired,
+    "prune": prune.remove,
+}
 
 
 def stop(*_):
@@ -35,7 +52,7 @@ def main(arguments):
         signal.signal(number, stop)
     name, *further = arguments
     try:
-        print(json.dumps(commands()[name](*further)), flush=True)
+        print(json.dumps(COMMANDS[name](*further)), flush=True)
     except BackupError as failure:
         say(str(failure))
         return 1

@@ -93,15 +93,19 @@ class Snapshot:
     def facts(self):
         """Return versions, applied migrations and the number of rows per table."""
         names = self.ask(_TABLES)
-        has_migrations = self.ask("SELECT to_jsonb(to_regclass('django_migrations') IS NOT NULL)")
         return {
             "postgresql": self.ask(_VERSION),
-            "migrations": self.ask(_MIGRATIONS) if has_migrations else [],
+            "migrations": self.migrations(),
             "tables": {
                 name: self.ask(f"SELECT to_jsonb(count(*)) FROM ONLY {quoted}")  # noqa: S608 - quoted by %I
                 for name, quoted in names
             },
         }
+
+    def migrations(self):
+        """Return the applied ones, as ``app.name``."""
+        there_are = self.ask("SELECT to_jsonb(to_regclass('django_migrations') IS NOT NULL)")
+        return self.ask(_MIGRATIONS) if there_are else []
 
     def _say(self, text):
         try:

@@ -20,7 +20,7 @@ _SEAL = ("--cipher-algo", "AES256", "--s2k-digest-algo", "SHA512", "--compress-a
 def wanted():
     """Tell whether there is a passphrase, and so whether new archives are encrypted.
 
-    Raises ``BackupError`` SLIP-098 for one that cannot be read or is empty: nothing is written in the clear then.
+    Raises ``BackupError`` SLIP-098 for one that cannot be read or is empty: nothing is written in the clear.
     """
     if not PASSPHRASE.exists():
         return False

@@ -13,7 +13,7 @@ from failure import BackupError, full_disk_told, require_space
 from places import say
 
 
-def make(label):
+def make(label=""):
     """Make an archive of this stack; returns its name and its metadata. ``label`` may be empty."""
     with places.workplace("make") as folder, full_disk_told("a backup was written"):
         begun = time.monotonic()
@@ -42,7 +42,8 @@ def _gather(folder):
     files = {}
     if database.present():
         with database.Snapshot() as snapshot:
-            _check_space(snapshot.size())
+            metadata["database_bytes"] = snapshot.size()
+            _check_space(metadata["database_bytes"])
             say("counting rows")
             metadata |= snapshot.facts()
             say("dumping the database")

@@ -42,7 +42,7 @@ def pack(root, target):
 
 
 def unpack(stream, name, folder=None, limit=None):
-    """Read what ``pack`` has written, and write it to ``folder`` when there is one; returns the same numbers.
+    """Read what ``pack`` has written, into ``folder`` if that is given; returns the numbers.
 
     Raises ``BackupError`` SLIP-095 for anything that is not a file, a folder, or a link that stays inside; and
     for more than ``limit`` bytes.

@@ -1,18 +1,24 @@
-"""What backups need before they can be made: their image and their folder."""
+"""The containers that do the work: their image, their folder, and how they are asked."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+from invoke.exceptions import Exit
 
 from slipway import engine, lifecycle
 from slipway.errors import SlipwayError
 from slipway.init import backup_user
+from slipway.output import note
 from slipway.session import Session
 from slipway.settings import Settings, record_machine
 
-__all__ = ["folder", "prepare"]
+__all__ = ["ask", "folder", "prepare", "require_database"]
 
 
 def folder(settings: Settings) -> Path:
@@ -35,7 +41,9 @@ def prepare(session: Session) -> None:
     recipe = _recipe(settings)
     if engine.image_label(stack.backup_image, "slipway.recipe") != recipe:
         record_machine(settings.root, {"BACKUP_RECIPE": recipe})
-        lifecycle.run_build(session, stack, ["backup"])
+        note("building the image that backups are made with")
+        # Quietly: what Compose says of a build would stand in the task's answer.
+        lifecycle.run_build(session, stack, ["backup"], progress="quiet")
 
 
 def _make_folder(settings: Settings) -> None:
@@ -59,3 +67,25 @@ def _recipe(settings: Settings) -> str:
         if path.is_file():
             digest.update(f"{path.name}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:12]
+
+
+def require_database(session: Session) -> None:
+    """Raises ``SlipwayError`` SLIP-103 when the stack's own database does not run."""
+    stack = session.stack
+    if session.runner.dry or session.settings.database != "postgres" or engine.running(stack.project, "db"):
+        return
+    prod = " --prod" if stack.prod else ""
+    raise SlipwayError(
+        "SLIP-103", f"the database of {stack.project} does not run", f"invoke up{prod}, then again"
+    )
+
+
+def ask(session: Session, service: str, command: Sequence[str], *, stdin: Path | None = None) -> Any:
+    """Run ``command`` in a container of ``service`` and return its answer; it tells the rest itself.
+
+    With ``stdin`` it reads that file. Raises ``Exit`` when it ended with an error, which it has explained.
+    """
+    done = session.runner.run(session.stack.one_off(service, command), check=False, stdin=stdin, answer=True)
+    if done.returncode:
+        raise Exit(code=1)
+    return json.loads(done.stdout) if not session.runner.dry else None
