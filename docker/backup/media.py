@@ -44,8 +44,8 @@ def pack(root, target):
 def unpack(stream, name, folder=None, limit=None):
     """Read what ``pack`` has written, into ``folder`` if that is given; returns the numbers.
 
-    Raises ``BackupError`` SLIP-095 for anything that is not a file, a folder, or a link that stays inside; and
-    for more than ``limit`` bytes.
+    Raises ``BackupError`` SLIP-095 for anything that is not a file, a folder, or a link that stays inside,
+    and for more than ``limit`` bytes.
     """
     counted = {"files": 0, "bytes": 0}
     with _zstd(["--decompress"], stdin=stream) as zstd:
