@@ -53,7 +53,7 @@ class Stack:
         """The compose files of this stack, relative to the kit's folder, in merge order."""
         settings, mode = self.settings, "prod" if self.prod else "dev"
         database = settings.database == "postgres"
-        chosen = ["compose/base.yaml"]
+        chosen = ["compose/base.yaml", "compose/backup.yaml"]
         chosen += ["compose/db.yaml"] if database else []
         chosen += [f"compose/{mode}.yaml"]
         chosen += [f"compose/{mode}-db.yaml"] if database else []
@@ -115,6 +115,11 @@ class Stack:
     def repositories(self) -> tuple[str, ...]:
         """The names of the images that each of production's releases has."""
         return (self.web_repository, f"{self.project}-nginx-configuration")
+
+    @property
+    def backup_image(self) -> str:
+        """The image that makes backups; it belongs to no release."""
+        return f"{self.project}-backup"
 
     def images(self) -> list[str]:
         """The names of the images this stack runs and builds."""

@@ -15,17 +15,19 @@ from slipway.releases import who
 
 __all__ = ["held"]
 
-_LOCK = Path(".slipway/deploy.lock")
+_FOLDER = Path(".slipway")
 
 
 @contextmanager
-def held(root: Path, what: str, *, wait: bool = False) -> Iterator[None]:
+def held(root: Path, what: str, name: str = "deploy", *, wait: bool = False) -> Iterator[None]:
     """Hold the lock of the checkout at ``root`` while doing ``what``; with ``wait`` as soon as it is free.
+
+    ``name`` is that of another lock, for what a deploy need not wait for.
 
     The kernel frees it with the process, so a stale one cannot be. Without ``wait`` raises
     ``SlipwayError`` SLIP-077 with who holds it, since when and for what.
     """
-    path = root / _LOCK
+    path = root / _FOLDER / f"{name}.lock"
     path.parent.mkdir(exist_ok=True)
     with path.open("a+", encoding="utf-8") as lock:
         try:

@@ -211,6 +211,14 @@ def image_id(reference: str) -> str:
         return ""
 
 
+def image_label(reference: str, label: str) -> str:
+    """The value of a local image's label; empty when there is no such image or label."""
+    try:
+        return str((connect().images.get(reference).labels or {}).get(label, ""))
+    except NotFound:
+        return ""
+
+
 def image_release(reference: str) -> str:
     """The release a production image of the kit bears in its label; empty for any other image."""
     try:

@@ -13,7 +13,9 @@ from slipway.errors import SlipwayError
 from slipway.output import note
 from slipway.settings import Settings, load, record_machine, settings_file, write_if_changed
 
-__all__ = ["check", "create_missing", "record"]
+__all__ = ["backup_user", "check", "create_missing", "record"]
+
+_NOT_ROOT = 10001  # as the Dockerfile has it
 
 
 def create_missing(root: Path) -> Settings:
@@ -56,7 +58,9 @@ def record(settings: Settings) -> None:
     mirrors.write_build_secrets(settings.root / ".slipway" / "build")
     for stack in (Stack(settings, prod=False), Stack(settings, prod=True)):
         folder = settings.path(settings.secrets_dir)
-        text = secretfiles.overlay(folder, "${SECRETS_DIR:-secrets}", stack.project_services())
+        text = secretfiles.overlay(
+            folder, "${SECRETS_DIR:-secrets}", stack.project_services(), owners=("backup",)
+        )
         write_if_changed(settings.root / stack.secrets_file, text)
     digest = hashlib.sha256()
     for name in (settings.app_env, settings.app_prod_env):
@@ -72,8 +76,15 @@ def record(settings: Settings) -> None:
             "KIT_ROOT": str(settings.root),
             "HOST_UID": str(os.getuid()),
             "HOST_GID": str(os.getgid()),
+            "BACKUP_USER": "{}:{}".format(*backup_user()),
         },
     )
+
+
+def backup_user() -> tuple[int, int]:
+    """Uid and gid of the containers that write backups: this person's, or 10001 in root's place."""
+    ids = os.getuid(), os.getgid()
+    return ids if ids[0] else (_NOT_ROOT, _NOT_ROOT)
 
 
 def _copy(example: Path, target: Path) -> None:

@@ -34,7 +34,7 @@ from slipway.settings import load, record_machine, recorded
 from slipway.switchover import replacement, run_one_shot
 from slipway.views import service_rows, url
 
-__all__ = ["build", "build_release", "change", "down", "ensure_bases", "require_consent", "up"]
+__all__ = ["build", "build_release", "change", "down", "ensure_bases", "require_consent", "run_build", "up"]
 
 _NEEDED_DISK = 2 * 1000**3  # a build of the example writes about half of this
 
@@ -53,14 +53,24 @@ def build(session: Session, services: Sequence[str] = (), *, no_cache: bool = Fa
 def _build(session: Session, services: Sequence[str] = (), *, no_cache: bool = False) -> None:
     if not session.runner.dry:
         _prepare(session)
-    _run_build(session, session.stack, services, no_cache=no_cache)
+    run_build(session, session.stack, services, no_cache=no_cache)
 
 
-def _run_build(
-    session: Session, stack: Stack, services: Sequence[str] = (), *, no_cache: bool = False
+def run_build(
+    session: Session,
+    stack: Stack,
+    services: Sequence[str] = (),
+    *,
+    no_cache: bool = False,
+    progress: str | None = None,
 ) -> None:
+    """Build ``services`` of ``stack`` with nothing looked at before; ``progress`` as in ``Stack.build``.
+
+    Raises ``SlipwayError`` SLIP-050.
+    """
     runner = session.runner
-    if runner.run(stack.build(services, no_cache=no_cache), check=False).returncode == 0:
+    argv = stack.build(services, no_cache=no_cache, progress=progress)
+    if runner.run(argv, check=False).returncode == 0:
         return
     # The same build again, told to print line by line: what succeeded is cached, the rest fails at once.
     again = runner.capture(stack.build(services, progress="plain"))
@@ -77,7 +87,7 @@ def build_release(session: Session, stack: Stack, revision_id: str, services: Se
     machinereport.check_disk(_NEEDED_DISK, session.runner)
     ensure_bases(session)
     record_machine(session.settings.root, {"REVISION": revision_id})
-    _run_build(session, stack, services)
+    run_build(session, stack, services)
 
 
 def up(session: Session, *, scale: str, no_build: bool, as_json: bool) -> None:
@@ -191,7 +201,7 @@ def _forget_database(session: Session) -> None:
 
 def _built(stack: Stack) -> list[str]:
     """The images of this stack there are, of every release."""
-    return [tag for repository in stack.repositories for tag in engine.tags(repository)]
+    return [tag for name in (*stack.repositories, stack.backup_image) for tag in engine.tags(name)]
 
 
 def change(session: Session, verb: str, services: Sequence[str]) -> None:

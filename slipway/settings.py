@@ -153,6 +153,13 @@ class Settings:
     wait_timeout: int = _setting("WAIT_TIMEOUT", "180s", values.seconds)
     migrate_lock_timeout: int = _setting("MIGRATE_LOCK_TIMEOUT", "300s", values.seconds)
 
+    backup_dir: str = _setting("BACKUP_DIR", "backups", _PATH)
+    backup_keep_daily: int = _setting("BACKUP_KEEP_DAILY", "7", values.integer(0, 10_000))
+    backup_keep_weekly: int = _setting("BACKUP_KEEP_WEEKLY", "4", values.integer(0, 10_000))
+    backup_keep_monthly: int = _setting("BACKUP_KEEP_MONTHLY", "6", values.integer(0, 10_000))
+    backup_memory: str = _setting("BACKUP_MEMORY", "512m", values.size)
+    backup_cpus: float = _setting("BACKUP_CPUS", "1.0", values.cpus)
+
     host_uid: int = _setting("HOST_UID", "1000", values.integer(0, 2**31 - 1))
     host_gid: int = _setting("HOST_GID", "1000", values.integer(0, 2**31 - 1))
     release: str = _setting(

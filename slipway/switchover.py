@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 from invoke.exceptions import Exit
 
@@ -15,6 +13,7 @@ from slipway.engine import ContainerState
 from slipway.errors import SlipwayError
 from slipway.output import note
 from slipway.releases import Release
+from slipway.run import terminated_as_interrupted
 from slipway.session import Session
 from slipway.settings import record_machine
 from slipway.views import url
@@ -25,7 +24,6 @@ __all__ = [
     "plan",
     "replacement",
     "run_one_shot",
-    "terminated_as_interrupted",
 ]
 
 Step = tuple[str, Callable[[], None]]
@@ -278,17 +276,3 @@ def plan(session: Session, release: str) -> None:
     note("== stop")
     session.runner.run(["docker", "stop", "-t", session.settings.stop_grace_period.rstrip("s"), "OLD"])
     session.runner.run(["docker", "rm", "OLD"])
-
-
-@contextmanager
-def terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM, what a service manager or a CI sends, ends a step as Ctrl-C does: with cleaning up."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -28,6 +28,7 @@ from slipway import (
     machinereport,
     maintenance,
     postgres,
+    restorejournal,
     upgradecompare,
     upgradeundo,
     values,
@@ -35,10 +36,9 @@ from slipway import (
 from slipway.compose import Stack
 from slipway.errors import SlipwayError
 from slipway.output import human_size, note
-from slipway.run import Runner
+from slipway.run import Runner, Terminated, terminated_as_interrupted
 from slipway.session import Session
 from slipway.settings import change
-from slipway.switchover import terminated_as_interrupted
 from slipway.upgradeguard import guarded
 from slipway.upgradeundo import Journal
 
@@ -70,6 +70,7 @@ def upgrade(session: Session, to: str, image: str, *, yes: bool) -> None:
         if journal := upgradeundo.read(session.settings, session.stack.prod):
             note("an earlier upgrade was interrupted")
             upgradeundo.take_back(watched, journal)
+        restorejournal.recover(session)
         plan = _plan(watched, major, image)
         if plan is None:
             print(f"{session.stack.project} is on PostgreSQL {major} already")
@@ -291,7 +292,7 @@ class _Upgrade:
         )
         begun = time.monotonic()
         try:
-            with terminated_as_interrupted():
+            with terminated_as_interrupted(Terminated):
                 self.journal.write()
                 for name, act in steps:
                     self._step = name
