@@ -18,8 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.rollout.rolloutkit import SLOW_VIEW
-from tests.support.load import Load
+from tests.support.load import Load, add_slow_view
 from tests.support.polling import eventually
 from tests.support.site import Site
 from tests.support.world import World, docker, world
@@ -57,8 +56,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A production stack on PostgreSQL 17."""
     assert docker("image", "ls", "--quiet", OLD), f"{OLD} is missing: invoke bases"
     with world(tmp_path_factory.mktemp("upgrade"), "upgrade", prod=True, POSTGRES_IMAGE=OLD) as own:
-        urls = own.root / "example" / "config" / "urls.py"
-        urls.write_text(urls.read_text() + SLOW_VIEW)
+        add_slow_view(own)
         own.invoke("up")
         for statement in _DATA:
             own.sql(statement)
