@@ -26,6 +26,7 @@ from slipway.switchover import Step, Switchover
 
 __all__ = ["back_up", "deploy", "migrate", "note_start", "require_running"]
 
+
 def deploy(session: Session, *, release: str = "", image: str = "") -> None:
     """Build what is checked out, or take ``image``, and switch to it without dropping a request.
 
