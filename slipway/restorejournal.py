@@ -40,8 +40,8 @@ def begin(session: Session, journal: Journal) -> None:
 
 
 def pending(session: Session) -> bool:
-    """Whether a restore of this stack was interrupted."""
-    return _path(session).exists()
+    """Whether something is left of a restore that was interrupted, or that runs."""
+    return _path(session).exists() or _work(session).exists()
 
 
 def recover(session: Session) -> None:
@@ -51,6 +51,7 @@ def recover(session: Session) -> None:
     """
     path = _path(session)
     if not path.exists():
+        shutil.rmtree(_work(session), ignore_errors=True)
         return
     found = json.loads(path.read_text(encoding="utf-8"))
     journal = Journal(**{**found, "migrations": tuple(found["migrations"])})
@@ -74,9 +75,7 @@ def settle(session: Session, journal: Journal) -> bool:
         maintenance.reopen(session)
     if journal.media:
         ask(session, "restore-media", ["discard"])
-    work = folder(session.settings) / ".work" / "restore"
-    if work.exists():
-        shutil.rmtree(work)
+    shutil.rmtree(_work(session), ignore_errors=True)
     _path(session).unlink()
     return taken
 
@@ -95,6 +94,10 @@ def _differing(session: Session, journal: Journal) -> bool:
     if journal.closed and before != after:
         note("the site stays closed until that is done; then: invoke maintenance off --prod")
     return before != after
+
+
+def _work(session: Session) -> Path:
+    return folder(session.settings) / ".work" / "restore"
 
 
 def _path(session: Session) -> Path:

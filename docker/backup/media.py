@@ -130,7 +130,9 @@ def _anonymous(member):
 def _take(tar, member, folder, counted):
     if not (member.isreg() or member.isdir() or member.issym()):
         raise tarfile.SpecialFileError(member)
-    tarfile.data_filter(member, str(folder or ROOT))
+    # The filter would make a relative name of an absolute one: who has written that is not us.
+    if tarfile.data_filter(member, str(folder or ROOT)).name != member.name:
+        raise tarfile.AbsolutePathError(member)
     if Path(member.name).parts[:1] in {(name,) for name in NOT_MEDIA}:
         raise tarfile.SpecialFileError(member)
     if folder:

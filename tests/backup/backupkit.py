@@ -22,7 +22,7 @@ from tests.support.world import ROOT, World, docker
 
 sys.path.insert(0, str(ROOT / "docker" / "backup"))
 
-import archive as archives  # noqa: E402 - the writer that is in the image
+import archive as archives  # the writer that is in the image
 
 State = tuple[frozenset[str], frozenset[str]]
 """The entries with their image's name, and the media files with their digest."""

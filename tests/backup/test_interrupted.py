@@ -30,7 +30,7 @@ from tests.support.world import World, docker
 # What the task says when it begins each of its steps.
 _RESTORING = (
     "backup unpack", "restore-media receive", "maintenance on", "backup make", "CREATE DATABASE",
-    "pg_restore --exit-on-error", " swap swap ", "DROP DATABASE", "restore-media swap",
+    "pg_restore --exit-on-error", "RENAME TO slipway_replaced", "DROP DATABASE", "restore-media swap",
     "maintenance off", "restore-media discard",
 )  # fmt: skip
 

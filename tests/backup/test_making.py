@@ -70,7 +70,7 @@ def test_two_at_a_time_wait_for_each_other(prod: World, kept: Kept) -> None:
 
 
 def test_who_may_do_what(prod: World, kept: Kept) -> None:
-    """Red when the container is root, can write where it need not, reach anybody, or sees a secret too many."""
+    """Red when it is root, can write where it need not, or has a network or a secret too many."""
     lock = folder(prod) / ".work" / "make.lock"
     with lock.open("a") as held:
         import fcntl

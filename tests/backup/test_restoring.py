@@ -13,14 +13,13 @@ from tests.support.world import World, docker
 
 
 def test_under_load(prod: World, kept: Kept) -> None:
-    """Red when a visitor gets anything but the site or 503, or an acknowledged entry is nowhere afterwards."""
+    """Red when a visitor gets anything but the site or 503, or an acknowledged entry is in neither backup."""
     with Load(prod.url) as load:
         eventually(lambda: len(load.acknowledged) > 10, "the load to run")
         prod.invoke("db.restore", kept.path.name, "--yes")
         served = len(load.acknowledged)
         eventually(lambda: len(load.acknowledged) > served + 10, "the site to be used again")
         refused = list(load.failures)
-        eventually(lambda: load.requests, "requests")
     assert refused and all(re.search(r"\b503\b", failure) for failure in load.failures), load.failures
     assert load.failures == refused, "requests failed after the site was open again"
     stored = set(prod.sql("select text from guestbook_entry").splitlines())
