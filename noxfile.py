@@ -97,6 +97,13 @@ def rollout(session: nox.Session, part: str) -> None:
         pytest(session, "rollout", "--ignore=tests/rollout/test_deploys.py")
 
 
+@nox.session(default=False)
+def chaos(session: nox.Session) -> None:
+    """What breaks under load heals without a hand, within what docs/reliability.md allows. As root."""
+    install(session)
+    pytest(session, "chaos")
+
+
 @nox.session(default=False, tags=["gate"])
 def migrations(session: nox.Session) -> None:
     """Migrations against a real PostgreSQL: started together, killed, kept waiting."""

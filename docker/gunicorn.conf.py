@@ -115,28 +115,37 @@ def worker_for(target):
     )
 
 
-def watch_threads(pool, finished, limit):
-    """Return once no thread of ``pool`` was free for ``limit`` seconds and none has finished a request.
+def hung(pool, finished, limit):
+    """Wait until the threads of ``pool`` hang (return True) or it is shut down (return False).
 
-    ``finished()`` tells when a request was last finished (time.monotonic). A worker that is merely busy
-    finishes requests, however long they queue.
+    They hang when for ``limit`` seconds none of them was free and none has finished a request;
+    ``finished()`` tells when the last was (time.monotonic). Threads that are merely busy finish some, however
+    long others wait.
     """
     while True:
-        begun = time.monotonic()
-        wait([pool.submit(int)], timeout=limit)
-        now = time.monotonic()
-        if now - begun >= limit and now - finished() >= limit:
-            return
+        try:
+            turn = pool.submit(int)
+        except RuntimeError:
+            return False
+        wait([turn], timeout=limit)
+        # Once more: it may be this whole process that was stopped meanwhile.
+        wait([turn], timeout=limit / 10)
+        if not turn.done() and time.monotonic() - finished() >= limit:
+            return True
+        turn.cancel()
         time.sleep(limit / 10)
 
 
 def replace_when_hung(worker):
-    """End this worker process when every one of its threads hangs; gunicorn then starts another."""
-    watch_threads(worker.tpool, lambda: last_finished, 2 * worker.cfg.timeout)
+    """End this worker process when its threads hang; gunicorn then starts another."""
+    limit = 2 * worker.cfg.timeout
+    if not hung(worker.tpool, lambda: last_finished, limit):
+        return
     worker.log.critical(
-        "SLIP-128: no thread of this worker (pid:%s) has finished a request for %s s; it is replaced",
+        "SLIP-128: no thread of this worker (pid:%s) was free or has finished a request for %s s;"
+        " it is replaced. What each was doing:",
         os.getpid(),
-        2 * worker.cfg.timeout,
+        limit,
     )
     faulthandler.dump_traceback()
     # Not sys.exit: the interpreter would wait for the threads.

@@ -26,11 +26,11 @@ import threading
 def hang(request):
     threading.Event().wait()
 
-def large(request):
-    return HttpResponse(b"x" * 8_000_000)
+def large(request, size):
+    return HttpResponse(b"x" * size)
 
 urlpatterns.insert(0, path("hang", hang))
-urlpatterns.insert(0, path("large", large))
+urlpatterns.insert(0, path("large/<int:size>", large))
 """
 )
 # Longer than nginx waits for the application: visitors then see its 504.
@@ -71,10 +71,8 @@ def endured(own: World, name: str) -> Iterator[Ordeal]:
         )
     seen = Counter(failure.kind for failure in load.failures)
     last = max((failure.moment - ordeal.begun for failure in load.failures), default=0.0)
-    print(
-        f"\n{name}: {load.requests} requests, {len(load.acknowledged)} posts acknowledged, failed {dict(seen)},"
-    )
-    print(f"  the last after {last:.1f} s; healthy after {recovered:.1f} s")
+    print(f"\n{name}: {load.requests} requests, {len(load.acknowledged)} posts acknowledged,")
+    print(f"  failed {dict(seen)}, the last after {last:.1f} s; healthy after {recovered:.1f} s")
     details = "\n".join(f"{failure.clock} {failure.visitor} {failure.detail}" for failure in load.failures)
     assert set(seen) <= set(fault.seen), f"errors of a kind not stated: {dict(seen)}\n{details}"
     assert last <= fault.seconds, f"requests failed for {last:.1f} s\n{details}"

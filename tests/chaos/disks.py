@@ -17,7 +17,7 @@ _BALLAST = "ballast"
 
 @contextlib.contextmanager
 def small_volumes(own: World, folder: Path) -> Iterator[None]:
-    """The volumes ``db`` and ``media`` of the stack, made before Compose does, each on a small ext4 of its own."""
+    """The volumes ``db`` and ``media`` of the stack, made before Compose does, each a small ext4."""
     with contextlib.ExitStack() as mounted:
         for volume, (owner, mode) in _OWNERS.items():
             mount = folder / volume

@@ -1,4 +1,4 @@
-"""What each fault may cost: the one table. docs/reliability.md shows it, and a unit test holds the two together."""
+"""What each fault may cost: the one table. docs/reliability.md shows the same rows."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Fault:
         """This fault's line in the page's table."""
         seen = ", ".join(KINDS[kind] for kind in self.seen) or "nothing"
         counted = " after its end" if self.lasting else ""
-        errors = f"{self.seconds} s{counted}" if self.seen else "–"
+        errors = f"{self.seconds} s{counted}" if self.seen else "-"
         return f"| {self.what} | {seen} | {errors} | {self.recovered} s{counted} | {self.heals} |"
 
 
@@ -48,7 +48,7 @@ FAULTS = {
     ),
     "workers-hung": Fault(
         "every thread of one replica hangs",
-        ("502", "504"), 120, 150, "the worker ends itself when none of its threads has finished anything for 60 s",
+        ("502", "504"), 120, 150, "the worker ends itself when its threads have finished nothing for 60 s",
     ),
     "master-stopped": Fault(
         "gunicorn's master process is stopped, and its workers end",
@@ -70,6 +70,10 @@ FAULTS = {
         "a worker of nginx is stopped (`SIGSTOP`)",
         ("connection", "silence"), 100, 120, "the health check ends a silent server",
     ),
+    "nginx-master-stopped": Fault(
+        "nginx's master process is stopped, and its workers end",
+        ("connection", "silence"), 150, 180, "the health check ends a silent server",
+    ),
     "database-killed": Fault(
         "the database's container is killed",
         ("500", "502"), 30, 60, "restart policy; the connection pool connects again",
@@ -84,7 +88,7 @@ FAULTS = {
     ),
     "media-disk-full": Fault(
         "the media volume is full",
-        (), 0, 30, "nothing to heal: an upload is refused in the form (507), everything else works", lasting=True,
+        (), 0, 30, "nothing to heal: a picture is refused in the form (507), all else works", lasting=True,
     ),
     "slow-readers": Fault(
         "50 clients read one byte per second",
@@ -93,5 +97,20 @@ FAULTS = {
     "idle-connections": Fault(
         "2,000 idle connections",
         (), 0, 30, "nginx has room for them and closes them", lasting=True,
+    ),
+    "engine-killed": Fault(
+        "the engine is killed (`kill -9`)",
+        ("500", "502", "503", "504", "connection", "silence"), 60, 90,
+        "the engine starts what ran, in any order", lasting=True,
+    ),
+    "engine-restarted": Fault(
+        "the engine is stopped",
+        ("500", "502", "503", "504", "connection", "silence"), 60, 90,
+        "the engine starts what ran, in any order", lasting=True,
+    ),
+    "power-lost": Fault(
+        "the machine loses its power",
+        ("500", "502", "503", "504", "connection", "silence"), 60, 90,
+        "the engine starts what ran, in any order", lasting=True,
     ),
 }  # fmt: skip

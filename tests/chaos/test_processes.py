@@ -22,6 +22,11 @@ time.sleep(600)
 """
 
 
+def _await_restart(own: World, service: str, before: int) -> None:
+    """Until the container has another process 1: what was ended is healthy as long as it is not missed."""
+    eventually(lambda: init_pid(own, service) not in (before, 0), "the container to be restarted", timeout=150)
+
+
 def test_a_killed_worker_is_replaced(prod: World) -> None:
     """Red when nginx does not ask another replica: every GET in flight then fails."""
     with endured(prod, "worker-killed"):
@@ -37,7 +42,7 @@ def test_a_stopped_worker_is_replaced(prod: World) -> None:
 
 
 def test_hung_workers_are_replaced(prod: World) -> None:
-    """Red without `post_worker_init` in docker/gunicorn.conf.py and `--end-if-silent` in compose/prod.yaml."""
+    """Red without `post_worker_init` in docker/gunicorn.conf.py and without `--end-if-silent`."""
     with endured(prod, "workers-hung"):
         hung = set(worker_pids(prod, "web"))
         name = f"{prod.project}-web-1"
@@ -48,11 +53,23 @@ def test_hung_workers_are_replaced(prod: World) -> None:
 def test_a_server_without_a_master_is_restarted(prod: World) -> None:
     """Red without `--end-if-silent` in compose/prod.yaml: nothing else looks after the master."""
     with endured(prod, "master-stopped"):
-        before = init_pid(prod, "web")
-        workers = worker_pids(prod, "web")
+        before, workers = init_pid(prod, "web"), worker_pids(prod, "web")
         kill(master_pid(prod, "web"), by=signal.SIGSTOP)
         kill(*workers)
-        eventually(lambda: init_pid(prod, "web") not in (before, 0), "another container process", timeout=150)
+        _await_restart(prod, "web", before)
+
+
+def test_a_server_that_starts_has_its_time(prod: World) -> None:
+    """Red without the start period in docker/end-if-silent: a project that loads slowly would never be up."""
+    image = prod.container("web")["Config"]["Image"]
+    entrypoint = ("--entrypoint", "sleep", image, "600")
+    young = docker("run", "--detach", "--init", "--label", "slipway.test=chaos", *entrypoint).strip()
+    try:
+        for _ in range(8):
+            docker("exec", young, "/opt/slipway/end-if-silent", "silent")
+        assert docker("inspect", "--format", "{{.State.Running}}", young).strip() == "true"
+    finally:
+        docker("rm", "--force", young)
 
 
 def test_a_killed_replica_is_restarted(prod: World) -> None:
@@ -74,11 +91,20 @@ def test_a_killed_nginx_is_restarted(prod: World) -> None:
 
 
 def test_a_hung_nginx_worker_is_ended(prod: World) -> None:
-    """Red with curl alone as nginx's health check, or without `reuseport` in status.conf: the other answers."""
+    """Red with curl alone as nginx's health check, or without `reuseport`: the other worker answers."""
     with endured(prod, "nginx-worker-stopped"):
         stopped = worker_pids(prod, "nginx")[0]
         kill(stopped, by=signal.SIGSTOP)
         eventually(lambda: stopped not in worker_pids(prod, "nginx"), "another worker", timeout=120)
+
+
+def test_an_nginx_without_a_master_is_restarted(prod: World) -> None:
+    """Red with curl alone as nginx's health check: nothing else looks after the master."""
+    with endured(prod, "nginx-master-stopped"):
+        before, workers = init_pid(prod, "nginx"), worker_pids(prod, "nginx")
+        kill(master_pid(prod, "nginx"), by=signal.SIGSTOP)
+        kill(*workers)
+        _await_restart(prod, "nginx", before)
 
 
 def test_a_killed_database_is_restarted(prod: World) -> None:

@@ -36,7 +36,7 @@ class Failure:
     clock: str
     visitor: str
     kind: str
-    """The status, ``connection`` (refused or cut), ``silence`` (no answer in time), or what it was instead."""
+    """The status, ``connection`` (refused or cut), ``silence`` (no answer in time), or what it was."""
     detail: str
 
 

@@ -9,7 +9,7 @@ import httpx
 
 
 class Site:
-    """A visitor with cookies. ``url`` is the site's root, without the slash at the end; ``timeout`` in seconds."""
+    """A visitor with cookies. ``url`` is the site's root, without the slash at the end."""
 
     def __init__(self, url: str, timeout: float = 30) -> None:
         # `trust_env` would send these requests through a proxy of the host.
@@ -30,7 +30,7 @@ class Site:
     ) -> httpx.Response:
         """Fetch the form at ``path`` and send it, as a browser would: token, cookie and Origin.
 
-        ``pause`` is the seconds a person takes to fill it in; ``page`` the form, where it was fetched already.
+        ``pause`` is the seconds a person takes to fill it in; ``page`` the form, if it was fetched already.
         """
         page = page or self.get(path)
         time.sleep(pause)
