@@ -6,6 +6,7 @@ import re
 from django.conf import settings
 from django.contrib import messages
 from django.core.paginator import Paginator
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.templatetags.static import static
@@ -32,7 +33,9 @@ def index(request: HttpRequest) -> HttpResponse:
         form = EntryForm(request.POST, request.FILES)
         if form.is_valid():
             try:
-                entry = form.save()
+                # Undone to here, so that the page below can be made whatever transaction this is in.
+                with transaction.atomic():
+                    entry = form.save()
             except OSError:
                 logger.exception("the picture could not be stored")
                 form.add_error("image", "This picture cannot be stored right now. Nothing was signed.")

@@ -24,7 +24,9 @@ time.sleep(600)
 
 def _await_restart(own: World, service: str, before: int) -> None:
     """Until the container has another process 1: what was ended is healthy as long as it is not missed."""
-    eventually(lambda: init_pid(own, service) not in (before, 0), "the container to be restarted", timeout=150)
+    eventually(
+        lambda: init_pid(own, service) not in (before, 0), "the container to be restarted", timeout=150
+    )
 
 
 def test_a_killed_worker_is_replaced(prod: World) -> None:

@@ -93,7 +93,7 @@ def test_what_hangs_is_ended_in_production_alone(settings: Settings) -> None:
         }
 
     assert ending(False) == {}
-    assert ending(True) == {"web": "unless-stopped", "nginx": "unless-stopped"}
+    assert ending(True) == {"web": "always", "nginx": "always"}
 
 
 @pytest.mark.parametrize("prod", [False, True], ids=["dev", "prod"])
@@ -130,7 +130,7 @@ def test_production_is_hardened_throughout(settings: Settings) -> None:
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
         assert service["deploy"]["resources"]["limits"].keys() == {"cpus", "memory"}, name
-        assert service.get("restart") in {"unless-stopped", "no"}, name
+        assert service.get("restart") in {"always", "no"}, name
         assert bool(service.get("ports")) == (name == "nginx"), name
 
 

@@ -58,7 +58,11 @@ class UploadTests(TestCase):
         for size in (0, settings.FILE_UPLOAD_MAX_MEMORY_SIZE):  # in memory, in a temporary file
             # Django lets go of what it has written when it sets the file's permissions: late, but writing.
             full = OSError(ENOSPC, "No space left on device")
-            with self.subTest(size), patch("os.chmod", side_effect=full), self.assertLogs("guestbook", "ERROR"):
+            with (
+                self.subTest(size),
+                patch("os.chmod", side_effect=full),
+                self.assertLogs("guestbook", "ERROR"),
+            ):
                 answer = self.sign(picture(tail=b"\0" * size))
                 self.assertContains(answer, "cannot be stored", status_code=507)
             self.assertFalse(Entry.objects.exists())
