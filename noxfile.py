@@ -111,6 +111,13 @@ def backup(session: nox.Session, part: str) -> None:
         pytest(session, "backup", "--ignore=tests/backup/test_round_trip.py")
 
 
+@nox.session(default=False)
+def chaos(session: nox.Session) -> None:
+    """What breaks under load heals without a hand, within what docs/reliability.md allows. As root."""
+    install(session)
+    pytest(session, "chaos")
+
+
 @nox.session(default=False, tags=["gate"])
 def migrations(session: nox.Session) -> None:
     """Migrations against a real PostgreSQL: started together, killed, kept waiting."""

@@ -82,6 +82,22 @@ def test_every_service_that_stays_has_a_health_check_and_log_limits(settings: Se
             assert service["healthcheck"]["test"], name
 
 
+def test_what_hangs_is_ended_in_production_alone(settings: Settings) -> None:
+    """Red when development has it too (a server at a breakpoint is silent), or what is ended stays down."""
+
+    def ending(prod: bool) -> dict[str, str]:
+        services = _config(settings, prod=prod)["services"]
+        tests = {name: " ".join(s.get("healthcheck", {}).get("test", [])) for name, s in services.items()}
+        return {
+            name: services[name].get("restart", "no")
+            for name, test in tests.items()
+            if "--end-if-silent" in test or test.endswith("/bin/probe")
+        }
+
+    assert ending(False) == {}
+    assert ending(True) == {"web": "always", "nginx": "always"}
+
+
 @pytest.mark.parametrize("prod", [False, True], ids=["dev", "prod"])
 def test_every_file_of_the_secrets_folder_reaches_the_project(settings: Settings, prod: bool) -> None:
     """Red when only the generated ones are mounted, or nginx gets any."""
@@ -116,7 +132,7 @@ def test_production_is_hardened_throughout(settings: Settings) -> None:
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
         assert service["deploy"]["resources"]["limits"].keys() == {"cpus", "memory"}, name
-        assert service.get("restart") in {"unless-stopped", "no"}, name
+        assert service.get("restart") in {"always", "no"}, name
         assert bool(service.get("ports")) == (name == "nginx"), name
 
 
