@@ -18,6 +18,7 @@ from slipway import (
     init,
     machinereport,
     ports,
+    processes,
     revision,
     values,
 )
@@ -82,13 +83,14 @@ def up(session: Session, *, scale: str, no_build: bool, as_json: bool) -> None:
 
     ``scale`` is the number of web replicas as typed, empty for WEB_REPLICAS.
     Raises ``SlipwayError`` SLIP-063 (port), SLIP-064 (a service failed), SLIP-065 (the database volume
-    has another password), SLIP-066 (not ready in time), SLIP-085 (too many replicas for the database), and
-    what ``build`` raises.
+    has another password), SLIP-066 (not ready in time), SLIP-085 (too many replicas for the database),
+    SLIP-125 (more processes than the limits allow), and what ``build`` raises.
     """
     stack, runner, settings = session.stack, session.runner, session.settings
     replicas = _replicas(scale) if scale else None
     if stack.prod:
         connections.check(settings, replicas or settings.web_replicas)
+        processes.check(settings)
     _check(session)
     if not runner.dry:
         _check_ports(session)

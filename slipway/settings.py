@@ -141,6 +141,10 @@ class Settings:
     db_cpus: float = _setting("DB_CPUS", "1.0", values.cpus)
     nginx_memory: str = _setting("NGINX_MEMORY", "128m", values.size)
     nginx_cpus: float = _setting("NGINX_CPUS", "0.5", values.cpus)
+    # Processes and threads; how many each may need is in processes.py.
+    web_pids: int = _setting("WEB_PIDS", "512", values.integer(32, 4_194_304))
+    db_pids: int = _setting("DB_PIDS", "1024", values.integer(32, 4_194_304))
+    nginx_pids: int = _setting("NGINX_PIDS", "128", values.integer(32, 4_194_304))
     keep_releases: int = _setting("KEEP_RELEASES", "5", values.count)
     log_max_size: str = _setting("LOG_MAX_SIZE", "10m", values.size)
     log_max_file: int = _setting("LOG_MAX_FILE", "3", values.count)

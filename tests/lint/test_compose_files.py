@@ -113,7 +113,7 @@ def test_production_is_hardened_throughout(settings: Settings) -> None:
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
-        assert service["deploy"]["resources"]["limits"].keys() == {"cpus", "memory"}, name
+        assert service["deploy"]["resources"]["limits"].keys() == {"cpus", "memory", "pids"}, name
         assert service.get("restart") in {"unless-stopped", "no"}, name
         assert bool(service.get("ports")) == (name == "nginx"), name
 
