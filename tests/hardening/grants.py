@@ -66,8 +66,8 @@ GRANTS: dict[str, dict[str, str]] = {
 def granted(container: Container) -> set[str]:
     """What the engine says a container was given, in the words of ``GRANTS``.
 
-    What must never be given (privileges, devices, namespaces of the host, its Docker socket) has words of its own,
-    which no entry of ``GRANTS`` has.
+    What must never be given (privileges, devices, namespaces of the host, its Docker socket) has words of its
+    own, which no entry of ``GRANTS`` has.
     """
     host = container["HostConfig"]
     found = {f"user {container['Config']['User'] or 'root'}"}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from tests.support.world import World, base_images, docker
 
@@ -38,25 +39,37 @@ def addresses(container: Container) -> dict[str, str]:
 
 _PROBE = """
 import json, socket, sys
-found = {}
-for target in json.loads(sys.argv[1]):
-    host, port = target.rsplit(":", 1)
+found = []
+for host, port, question, answer in json.loads(sys.argv[1]):
     try:
-        socket.create_connection((host, int(port)), 1.5).close()
-        found[target] = True
+        with socket.create_connection((host, port), 1.5) as connection:
+            connection.sendall(question.encode("latin-1"))
+            if answer.encode("latin-1") in connection.recv(4096):
+                found.append([host, port, question, answer])
     except OSError:
-        found[target] = False
+        pass
 print(json.dumps(found))
 """
 
 
-def reached_from(network: str, targets: set[str]) -> set[str]:
-    """Those of ``targets`` (``host:port``) that accept a connection from ``network``.
+class Target(NamedTuple):
+    """A service at an address: what to say to it, and what it then says, which tells it from anything else.
+
+    Some networks accept every connection on behalf of whoever is meant.
+    """
+
+    host: str
+    port: int
+    question: str
+    answer: str
+
+
+def reached_from(network: str, targets: Iterable[Target]) -> set[Target]:
+    """Those of ``targets`` that answer to ``network``.
 
     ``network`` is that of a container, ``container:ID``, so that what the container may do is what is
     found, whatever programs it holds; or the name of any other network.
     """
     python = ("--entrypoint", "python3", base_images()["PYTHON_IMAGE"])
     argv = ("run", "--rm", "--network", network, *python, "-c", _PROBE, json.dumps(sorted(targets)))
-    found: dict[str, bool] = json.loads(docker(*argv))
-    return {target for target, reached in found.items() if reached}
+    return {Target(*found) for found in json.loads(docker(*argv))}

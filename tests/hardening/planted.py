@@ -26,7 +26,7 @@ PLACEHOLDER = "\nAPI_TOKEN={{secret:api_token}}\n"
 """For ``app.env``: filled in inside the project's containers and shown nowhere."""
 
 APPLICATION = '''
-from django.http import HttpResponse, JsonResponse
+from django.http import JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
 @csrf_exempt
@@ -40,10 +40,6 @@ def seen(request, rest):
         "absolute": request.build_absolute_uri("/reset/"),
         "secure": request.is_secure(),
     })
-
-def collected(request, rest):
-    """What a page of the site would get with the visitor's rights: for scripts in uploads."""
-    return HttpResponse("ok", content_type="text/plain")
 
 urlpatterns.insert(0, path("seen/<path:rest>", seen))
 '''

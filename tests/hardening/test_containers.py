@@ -1,4 +1,4 @@
-"""Every container of production has what `grants.py` lists and nothing else, as the engine and the kernel see it."""
+"""Every container of production has what `grants.py` lists and nothing else, as engine and kernel see it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def test_every_service_of_the_configuration_is_looked_at(prod: World) -> None:
 
 
 def test_each_container_has_what_it_needs_and_nothing_else(prod: World) -> None:
-    """Red when a service gets a mount, a network, a port, a secret, a capability, `privileged: true` or another user;
-    seen with `privileged`, with /var/run/docker.sock, with `networks: [edge, data]` for nginx, and with `:ro` gone
+    """Red when a service gets a mount, a network, a port, a secret, a capability or another user; seen with
+    `privileged: true`, with the engine's socket, with `networks: [edge, data]` for nginx, and with `:ro` gone
     from its /srv/media.
     """
     for name, container in by_service(prod).items():
@@ -31,7 +31,7 @@ def test_each_container_has_what_it_needs_and_nothing_else(prod: World) -> None:
 
 
 def test_no_rule_without_exceptions_is_missing(prod: World) -> None:
-    """Red when cap_drop, no-new-privileges, read_only or a limit is taken from any service; seen with each."""
+    """Red when cap_drop, no-new-privileges, read_only or a limit is taken from any service."""
     for name, container in by_service(prod).items():
         host = container["HostConfig"]
         assert host["CapDrop"] == ["ALL"], name
@@ -70,9 +70,9 @@ def test_no_process_is_root_or_can_become_more_than_it_is(prod: World) -> None:
 
 
 def test_nothing_can_be_written_but_what_is_listed(prod: World) -> None:
-    """Everything is tried: the program that looks asks the kernel, as the container's own user, for each file.
+    """Everything is tried: `find` asks the kernel, as the container's own user, about each file.
 
-    Red without read_only (seen with db's: /var/lib/postgresql), or when an image has a volume of its own.
+    Red without read_only, or when an image has a volume of its own.
     """
     prune = [word for path in _KERNEL for word in ("-path", path, "-prune", "-o")]
     for name, container in running(prod).items():
