@@ -45,6 +45,7 @@ class Stack:
         chosen += ["compose/db.yaml"] if database else []
         chosen += [f"compose/{mode}.yaml"]
         chosen += ["compose/prod-db.yaml"] if database and self.prod else []
+        chosen += ["compose/no-egress.yaml"] if self.prod and settings.web_egress == "off" else []
         chosen += ["compose/db-port.yaml"] if database and not self.prod and settings.db_port else []
         return [*chosen, self.secrets_file, *settings.overlays]
 

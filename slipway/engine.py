@@ -269,6 +269,12 @@ def leftovers(project: str, *, volumes: bool) -> Leftovers:
     )
 
 
+def network_is_internal(name: str) -> bool | None:
+    """Whether a network has no route out; None when there is no network of that name."""
+    found = [network for network in connect().networks.list(names=[name]) if network.name == name]
+    return bool(found[0].attrs["Internal"]) if found else None
+
+
 def volumes(project: str) -> list[str]:
     """The names of a Compose project's volumes."""
     found = connect().volumes.list(filters={"label": f"{PROJECT_LABEL}={project}"})

@@ -111,6 +111,7 @@ class Settings:
     db_port: int | None = _setting("DB_PORT", "", values.optional_port, "5432")
     http_address: str = _setting("HTTP_ADDRESS", "0.0.0.0", values.address)  # noqa: S104
     http_port: int = _setting("HTTP_PORT", "8080", values.port)
+    web_egress: str = _setting("WEB_EGRESS", "on", values.choice("on", "off"))
 
     server_names: tuple[str, ...] = _setting(
         "SERVER_NAMES", "localhost 127.0.0.1", values.words, "example.org www.example.org"

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from invoke.exceptions import Exit
 
-from slipway import connections, diagnosis, engine, front, hooks, processes, releases, replicas
+from slipway import connections, diagnosis, egress, engine, front, hooks, processes, releases, replicas
 from slipway.compose import Stack
 from slipway.engine import ContainerState
 from slipway.errors import SlipwayError
@@ -113,6 +113,7 @@ class Switchover:
         live = replicas.of_release(stack, self.previous)
         connections.check(settings, max(settings.web_replicas, len(live)))
         processes.check(settings)
+        egress.check(self.session)
         if settings.database == "postgres" and (
             why := replacement(self.session, "db", settings.postgres_image)
         ):

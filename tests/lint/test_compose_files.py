@@ -38,7 +38,9 @@ def _config(settings: Settings, *, prod: bool) -> dict[str, Any]:
 
 @pytest.mark.parametrize("prod", [False, True], ids=["dev", "prod"])
 @pytest.mark.parametrize(
-    "changes", [{}, {"database": "none"}, {"db_port": 5432}], ids=["default", "no-db", "db-port"]
+    "changes",
+    [{}, {"database": "none"}, {"db_port": 5432}, {"web_egress": "off"}],
+    ids=["default", "no-db", "db-port", "no-egress"],
 )
 def test_compose_reads_every_combination(
     settings: Settings, prod: bool, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
