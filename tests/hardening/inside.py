@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import socket
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from tests.support.world import World, base_images, docker
@@ -36,6 +39,15 @@ def addresses(container: Container) -> dict[str, str]:
     networks = container["NetworkSettings"]["Networks"]
     return {name: network["IPAddress"] for name, network in networks.items() if network["IPAddress"]}
 
+
+_HTTP = "GET /healthz/live HTTP/1.0\r\nHost: localhost\r\n\r\n"
+# By service: the port on which others may reach it, a question, and what tells its answer from another's.
+# PostgreSQL is asked for a version of its protocol that it does not have.
+LISTENING = {
+    "db": (5432, "\0\0\0\x09\0\x01\0\0\0", "frontend protocol"),
+    "web": (8000, _HTTP, "Server: gunicorn"),
+    "nginx": (8080, _HTTP, "Server: nginx"),
+}
 
 _PROBE = """
 import json, socket, sys
@@ -73,3 +85,32 @@ def reached_from(network: str, targets: Iterable[Target]) -> set[Target]:
     python = ("--entrypoint", "python3", base_images()["PYTHON_IMAGE"])
     argv = ("run", "--rm", "--network", network, *python, "-c", _PROBE, json.dumps(sorted(targets)))
     return {Target(*found) for found in json.loads(docker(*argv))}
+
+
+def default_route(container: Container) -> bool:
+    """Whether a container has a way out of its networks."""
+    table = execute(container, "cat", "/proc/net/route").splitlines()[1:]
+    return "00000000" in [line.split()[1] for line in table]
+
+
+def gateway(network: str) -> str:
+    """The address of a network that is the host's, where the host has one."""
+    return docker("network", "inspect", "--format", "{{(index .IPAM.Config 0).Gateway}}", network).strip()
+
+
+@contextmanager
+def service_of_the_host() -> Iterator[int]:
+    """Something that listens on every address of this machine and repeats what it is told; its port."""
+    with socket.create_server(("0.0.0.0", 0)) as server:
+        threading.Thread(target=_repeat, args=(server,), daemon=True).start()
+        yield server.getsockname()[1]
+
+
+def _repeat(server: socket.socket) -> None:
+    try:
+        while True:
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(connection.recv(100))
+    except OSError:
+        return  # closed: the test is over

@@ -9,7 +9,7 @@ import pytest
 from grants import GRANTS, granted
 from inside import Container, by_service, execute, running
 
-from tests.support.world import World
+from tests.support.world import ROOT, World
 
 # What a kernel gives every container; its own contents are checked below.
 _KERNEL = ("/proc", "/dev", "/sys")
@@ -129,3 +129,24 @@ def test_whoever_breaks_in_finds_nothing_to_change(prod: World, service: str) ->
         assert execute(container, "sh", "-c", f"echo x >> {path} && echo done").strip() != "done", path
     everything = execute(container, "find", "/run", "/var/run", "-type", "f", "-o", "-type", "s")
     assert not re.search(r"backup|passphrase|tls|docker\.sock", everything), everything
+
+
+def _row(service: str) -> str:
+    """The row of a service in the table of docs/security.md."""
+    grants = sorted(GRANTS[service])
+    user = next(grant.split()[1] for grant in grants if grant.startswith("user "))
+    networks = [f"`{grant.split()[1]}`" for grant in grants if grant.startswith("network ")]
+    written = [f"`{grant.split()[1]}`" for grant in grants if grant.startswith("writes ")]
+    memory = [f"`{grant.split()[1]}` {grant.split()[3]}" for grant in grants if grant.startswith("tmpfs ")]
+    secrets = [f"`{grant.split()[1]}`" for grant in grants if grant.startswith("secret ")]
+    if "`api_token`" in secrets:
+        secrets = ["every file of `secrets/`"]
+    cells = [f"`{service}`", user, *(", ".join(cell) for cell in (networks, written, memory, secrets))]
+    return f"| {' | '.join(cells)} |".replace("  ", " ")
+
+
+def test_the_page_shows_the_same_table() -> None:
+    """Red when a container is given something and docs/security.md does not say so."""
+    page = (ROOT / "docs" / "security.md").read_text()
+    rows = [line for line in page.splitlines() if re.match(r"\| `[a-z-]+` \| \d+:\d+ ", line)]
+    assert rows == [_row(service) for service in sorted(GRANTS)]

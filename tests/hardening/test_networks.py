@@ -5,23 +5,21 @@ from __future__ import annotations
 import re
 import secrets
 import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
-from inside import Target, addresses, execute, reached_from, running
+from inside import (
+    LISTENING,
+    Target,
+    addresses,
+    default_route,
+    execute,
+    gateway,
+    reached_from,
+    running,
+    service_of_the_host,
+)
 
-from tests.support.world import World, docker
-
-_HTTP = "GET /healthz/live HTTP/1.0\r\nHost: localhost\r\n\r\n"
-# By service: the port on which others may reach it, a question, and what tells its answer from another's.
-# PostgreSQL is asked for a version of its protocol that it does not have.
-LISTENING = {
-    "db": (5432, "\0\0\0\x09\0\x01\0\0\0", "frontend protocol"),
-    "web": (8000, _HTTP, "Server: gunicorn"),
-    "nginx": (8080, _HTTP, "Server: nginx"),
-}
+from tests.support.world import World
 
 
 def _targets(prod: World) -> dict[Target, str]:
@@ -76,53 +74,26 @@ def test_a_stranger_on_the_same_engine_reaches_nothing(prod: World) -> None:
     assert reached_from("bridge", _targets(prod)) == set()
 
 
-@contextmanager
-def _service_of_the_host() -> Iterator[int]:
-    """Something that listens on every address of this machine and repeats what it is told; its port."""
-    with socket.create_server(("0.0.0.0", 0)) as server:
-        threading.Thread(target=_repeat, args=(server,), daemon=True).start()
-        yield server.getsockname()[1]
-
-
-def _repeat(server: socket.socket) -> None:
-    try:
-        while True:
-            connection, _ = server.accept()
-            with connection:
-                connection.sendall(connection.recv(100))
-    except OSError:
-        return  # closed: the test is over
-
-
-def _gateway(network: str) -> str:
-    return docker("network", "inspect", "--format", "{{(index .IPAM.Config 0).Gateway}}", network).strip()
-
-
 def test_the_database_has_no_way_out_and_the_web_service_has(prod: World) -> None:
     """Neither to the world nor to the host it runs on.
 
     Red without `internal: true` (the route is there), or without inhibit_ipv4 in db.yaml (the host answers).
     """
     db, web = running(prod)["db"], running(prod)["web"]
-    assert "00000000" not in [line.split()[1] for line in _routes(db)], "a default route"
-    assert "00000000" in [line.split()[1] for line in _routes(web)]
-    with _service_of_the_host() as port:
+    assert default_route(web) and not default_route(db)
+    with service_of_the_host() as port:
         word = secrets.token_hex(8)
-        from_db = {Target(_gateway(network), port, word, word) for network in addresses(db)}
+        from_db = {Target(gateway(network), port, word, word) for network in addresses(db)}
         assert reached_from(f"container:{db['Id']}", from_db) == set()
         # The control: the service can be reached from where there is a way.
-        from_web = {Target(_gateway(f"{prod.project}_edge"), port, word, word)}
+        from_web = {Target(gateway(f"{prod.project}_edge"), port, word, word)}
         assert reached_from(f"container:{web['Id']}", from_web) == from_web
-
-
-def _routes(container: dict[str, object]) -> list[str]:
-    return execute(container, "cat", "/proc/net/route").splitlines()[1:]
 
 
 def test_only_the_published_address_answers_on_the_host(prod: World) -> None:
     """Red with `ports:` on web or db, or with HTTP_ADDRESS left out of nginx's."""
     with pytest.raises(OSError, match="refused"):
-        socket.create_connection((_gateway("bridge"), prod.port), timeout=3).close()
+        socket.create_connection((gateway("bridge"), prod.port), timeout=3).close()
     socket.create_connection(("127.0.0.1", prod.port), timeout=3).close()
     published = {
         port
