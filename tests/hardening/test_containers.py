@@ -23,8 +23,8 @@ def test_every_service_of_the_configuration_is_looked_at(prod: World) -> None:
 
 def test_each_container_has_what_it_needs_and_nothing_else(prod: World) -> None:
     """Red when a service gets a mount, a network, a port, a secret, a capability or another user; seen with
-    `privileged: true`, with the engine's socket, with `networks: [edge, data]` for nginx, and with `:ro` gone
-    from its /srv/media.
+    `networks: [edge, data]` and `cap_add` for nginx, with `:ro` gone from its /srv/media, and with `user: "0:0"`
+    for web.
     """
     for name, container in by_service(prod).items():
         assert granted(container) == set(GRANTS[name]), name
@@ -60,7 +60,7 @@ def _processes(container: Container) -> list[dict[str, list[str]]]:
 
 def test_no_process_is_root_or_can_become_more_than_it_is(prod: World) -> None:
     """Red without `user:` (nginx then starts as root), with a capability added, or without no-new-privileges;
-    seen with `user: "0:0"`, `cap_add: [CHOWN]`, and `security_opt: []`.
+    seen with `user: "0:0"` for web, and with `cap_add: [CHOWN]` for nginx.
     """
     for name, container in running(prod).items():
         processes = _processes(container)
@@ -120,7 +120,7 @@ def test_nothing_put_into_memory_can_be_run_and_memory_ends(prod: World) -> None
 def test_whoever_breaks_in_finds_nothing_to_change(prod: World, service: str) -> None:
     """Code, static files, configuration of others, secrets of others, the engine.
 
-    Red when `:ro` goes from a volume, or when the secrets' folder is mounted whole.
+    Red when the secrets' folder is mounted whole, or a file belongs to the user who serves it.
     """
     container = by_service(prod)[service]
     for path in (

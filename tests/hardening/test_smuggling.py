@@ -53,8 +53,8 @@ AMBIGUOUS = {
 def test_an_ambiguous_length_is_refused(prod: World, headers: bytes) -> None:
     """One refusal, the connection closed, and the application has seen nothing.
 
-    Red when something that passes such bytes on takes nginx's place; the count was seen red with a plain
-    request in the place of one of these.
+    Red when an nginx that passes such bytes on takes this one's place: no setting of this one does. That a
+    request which is passed on would be counted is what `follower` below shows.
     """
     with watched(prod) as watch:
         inner = _inner(watch)
@@ -78,7 +78,7 @@ BROKEN_CHUNKS = {
 
 @pytest.mark.parametrize("body", BROKEN_CHUNKS.values(), ids=BROKEN_CHUNKS.keys())
 def test_broken_chunks_are_refused(prod: World, body: bytes) -> None:
-    """Red with `proxy_request_buffering off`: the application would then hold half a request."""
+    """Red when an nginx that takes such bytes for a chunk takes this one's place: no setting of this one does."""
     with watched(prod) as watch:
         answer = send(prod.port, _post(watch, CHUNKED, body + _inner(watch)))
     assert statuses(answer) == [400]
