@@ -118,6 +118,14 @@ def chaos(session: nox.Session) -> None:
     pytest(session, "chaos")
 
 
+@nox.session(default=False)
+@nox.parametrize("form", [nox.param("not long", id="short", tags=["gate"]), nox.param("long", id="long")])
+def hardening(session: nox.Session, form: str) -> None:
+    """What a container may do, where secrets are not, and what nginx makes of hostile requests."""
+    install(session)
+    pytest(session, "hardening", "-m", form)
+
+
 @nox.session(default=False, tags=["gate"])
 def migrations(session: nox.Session) -> None:
     """Migrations against a real PostgreSQL: started together, killed, kept waiting."""

@@ -57,6 +57,7 @@ class Stack:
         chosen += ["compose/db.yaml"] if database else []
         chosen += [f"compose/{mode}.yaml"]
         chosen += [f"compose/{mode}-db.yaml"] if database else []
+        chosen += ["compose/no-egress.yaml"] if self.prod and settings.web_egress == "off" else []
         chosen += ["compose/db-port.yaml"] if database and not self.prod and settings.db_port else []
         return [*chosen, self.secrets_file, *settings.overlays]
 

@@ -314,6 +314,12 @@ def volumes(project: str, name: str = "") -> list[str]:
     return sorted(volume.name for volume in found)
 
 
+def network_is_internal(name: str) -> bool | None:
+    """Whether a network has no route out; None when there is no network of that name."""
+    found = [network for network in connect().networks.list(names=[name]) if network.name == name]
+    return bool(found[0].attrs["Internal"]) if found else None
+
+
 def _labelled(thing: Mapping[str, Any], project: str) -> bool:
     return (thing.get("Labels") or {}).get(PROJECT_LABEL) == project
 

@@ -13,12 +13,14 @@ from slipway import (
     dbmajor,
     deploylock,
     diagnosis,
+    egress,
     engine,
     enginecheck,
     front,
     init,
     machinereport,
     ports,
+    processes,
     revision,
     upgradeundo,
     values,
@@ -95,17 +97,21 @@ def up(session: Session, *, scale: str, no_build: bool, as_json: bool) -> None:
 
     ``scale`` is the number of web replicas as typed, empty for WEB_REPLICAS.
     Raises ``SlipwayError`` SLIP-063 (port), SLIP-064 (a service failed), SLIP-065 (the database volume
-    has another password), SLIP-066 (not ready in time), SLIP-085 (too many replicas for the database), and
-    what ``build`` and ``dbmajor.check`` raise.
+    has another password), SLIP-066 (not ready in time), SLIP-085 (too many replicas for the database),
+    SLIP-125 (more processes than the limits allow), SLIP-126 (the network is not as WEB_EGRESS says),
+    and what ``build`` and ``dbmajor.check`` raise.
     """
     stack, runner, settings = session.stack, session.runner, session.settings
     replicas = _replicas(scale) if scale else None
     if stack.prod:
         connections.check(settings, replicas or settings.web_replicas)
+        processes.check(settings)
     _check(session)
     dbmajor.check(session)
     if not runner.dry:
         _check_ports(session)
+        if stack.prod:
+            egress.check(session)
     # Production's containers are changed by one command at a time.
     with deploylock.held(settings.root, "up") if stack.prod and not runner.dry else nullcontext():
         if not no_build:

@@ -116,6 +116,7 @@ class Settings:
     db_port: int | None = _setting("DB_PORT", "", values.optional_port, "5432")
     http_address: str = _setting("HTTP_ADDRESS", "0.0.0.0", values.address)  # noqa: S104
     http_port: int = _setting("HTTP_PORT", "8080", values.port)
+    web_egress: str = _setting("WEB_EGRESS", "on", values.choice("on", "off"))
 
     server_names: tuple[str, ...] = _setting(
         "SERVER_NAMES", "localhost 127.0.0.1", values.words, "example.org www.example.org"
@@ -146,6 +147,10 @@ class Settings:
     db_cpus: float = _setting("DB_CPUS", "1.0", values.cpus)
     nginx_memory: str = _setting("NGINX_MEMORY", "128m", values.size)
     nginx_cpus: float = _setting("NGINX_CPUS", "0.5", values.cpus)
+    # Processes and threads; how many each may need is in processes.py.
+    web_pids: int = _setting("WEB_PIDS", "512", values.integer(32, 4_194_304))
+    db_pids: int = _setting("DB_PIDS", "1024", values.integer(32, 4_194_304))
+    nginx_pids: int = _setting("NGINX_PIDS", "128", values.integer(32, 4_194_304))
     keep_releases: int = _setting("KEEP_RELEASES", "5", values.count)
     log_max_size: str = _setting("LOG_MAX_SIZE", "10m", values.size)
     log_max_file: int = _setting("LOG_MAX_FILE", "3", values.count)

@@ -7,7 +7,18 @@ from collections.abc import Callable, Sequence
 
 from invoke.exceptions import Exit
 
-from slipway import connections, dbmajor, diagnosis, engine, front, hooks, releases, replicas
+from slipway import (
+    connections,
+    dbmajor,
+    diagnosis,
+    egress,
+    engine,
+    front,
+    hooks,
+    processes,
+    releases,
+    replicas,
+)
 from slipway.compose import Stack
 from slipway.engine import ContainerState
 from slipway.errors import SlipwayError
@@ -112,6 +123,8 @@ class Switchover:
         live = replicas.of_release(stack, self.previous)
         connections.check(settings, max(settings.web_replicas, len(live)))
         dbmajor.check(self.session)
+        processes.check(settings)
+        egress.check(self.session)
         if settings.database == "postgres" and (
             why := replacement(self.session, "db", settings.postgres_image)
         ):

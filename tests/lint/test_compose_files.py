@@ -40,7 +40,9 @@ def _config(settings: Settings, *, prod: bool, profiles: bool = False) -> dict[s
 
 @pytest.mark.parametrize("prod", [False, True], ids=["dev", "prod"])
 @pytest.mark.parametrize(
-    "changes", [{}, {"database": "none"}, {"db_port": 5432}], ids=["default", "no-db", "db-port"]
+    "changes",
+    [{}, {"database": "none"}, {"db_port": 5432}, {"web_egress": "off"}],
+    ids=["default", "no-db", "db-port", "no-egress"],
 )
 def test_compose_reads_every_combination(
     settings: Settings, prod: bool, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
@@ -131,7 +133,7 @@ def test_production_is_hardened_throughout(settings: Settings) -> None:
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
-        assert service["deploy"]["resources"]["limits"].keys() == {"cpus", "memory"}, name
+        assert service["deploy"]["resources"]["limits"].keys() == {"cpus", "memory", "pids"}, name
         assert service.get("restart") in {"always", "no"}, name
         assert bool(service.get("ports")) == (name == "nginx"), name
 
