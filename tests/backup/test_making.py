@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 from datetime import UTC, datetime, timedelta
 
-from backupkit import MEDIA_ROOT, Kept, backup, folder, listed, started
+from backupkit import MEDIA_ROOT, Kept, backup, folder, listed, one_offs, started, until
 
-from tests.support.polling import eventually
 from tests.support.world import World, docker
 
 
@@ -73,8 +73,6 @@ def test_who_may_do_what(prod: World, kept: Kept) -> None:
     """Red when it is root, can write where it need not, or has a network or a secret too many."""
     lock = folder(prod) / ".work" / "make.lock"
     with lock.open("a") as held:
-        import fcntl
-
         fcntl.flock(held, fcntl.LOCK_EX)
         task = started(prod, "db.backup", "--label", "looked-at")
         maker = eventually(
