@@ -75,13 +75,10 @@ def test_who_may_do_what(prod: World, kept: Kept) -> None:
     with lock.open("a") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         task = started(prod, "db.backup", "--label", "looked-at")
-        maker = eventually(
-            lambda: next(c for c in prod.containers() if "backup-run" in c["Name"] and c["State"]["Running"]),
-            "the container to run",
-        )
-        listing = docker(
-            "exec", maker["Id"], "sh", "-c", "id -u; ls /run/secrets; touch /x /app/media/x; true"
-        )
+        until(task, "waiting for another one")
+        [name] = one_offs(prod, "backup-run")
+        [maker] = json.loads(docker("inspect", name))
+        listing = docker("exec", name, "sh", "-c", "id -u; ls /run/secrets; touch /x /app/media/x; true")
     task.communicate(timeout=120)
     assert listing.split() == ["10001", "postgres_password"]
     host = maker["HostConfig"]
