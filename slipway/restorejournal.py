@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from slipway import database, maintenance
@@ -32,6 +32,8 @@ class Journal:
     """Whether the restore closes the site, and so opens it again."""
     committed: bool = False
     """Without a database: whether the media are to be exchanged. With one, its oid says so."""
+    exchanged: bool = False
+    """Whether the new media are all in place."""
 
 
 def begin(session: Session, journal: Journal) -> None:
@@ -68,8 +70,11 @@ def settle(session: Session, journal: Journal) -> bool:
     exchanged, SLIP-060 when the server does not answer: the site stays closed.
     """
     taken = database.settled(session) != journal.oid if journal.oid else journal.committed
-    if taken and journal.media:
+    if taken and journal.media and not journal.exchanged:
         ask(session, "restore-media", ["swap"])
+        # After what follows there is nothing left that could be put in place.
+        journal = replace(journal, exchanged=True)
+        begin(session, journal)
     differing = _differing(session, journal) if taken and journal.oid else False
     if journal.closed and not differing:
         maintenance.reopen(session)

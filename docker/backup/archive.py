@@ -66,7 +66,11 @@ class Reader:
                 f"this kit reads format {FORMAT}",
                 "restore it with the newer kit",
             )
-        if not found.keys() >= _KEYS or self._text(SUMS) != _sums(text, found):
+        try:
+            expected = _sums(text, found) if found.keys() >= _KEYS else None
+        except (KeyError, TypeError, AttributeError):
+            expected = None
+        if self._text(SUMS) != expected:
             raise damaged(self._name, "the SHA-256 of its metadata is another")
         return found
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.support.polling import eventually
 from tests.support.site import Site, png
 from tests.support.world import ROOT, World, docker
 
@@ -73,21 +74,22 @@ def assert_serves(own: World) -> None:
 
 
 def assert_clean(own: World) -> None:
-    """Nothing is left of a task, whatever it was."""
+    """Nothing is left of a task, whatever it was; what a killed one had begun may take a moment to end."""
+    eventually(lambda: one_offs(own) == [], "the containers of the tasks to be gone")
     left = [path.name for path in (folder(own) / ".work").iterdir() if not path.name.endswith(".lock")]
     assert left == []
     assert list((own.root / ".slipway").glob("restore-*")) == []
-    one_offs = [c["Name"] for c in own.containers() if is_one_off(c)]
-    assert one_offs == []
     hidden = docker("exec", f"{own.project}-web-1", "sh", "-c", f"ls -A {MEDIA_ROOT}").split()
     assert ".slipway-restoring" not in hidden
     others = own.sql("select datname from pg_database where datname like 'slipway%'")
     assert others == ""
 
 
-def is_one_off(container: dict[str, Any]) -> bool:
-    """Whether it is that of a task."""
-    return container["Config"]["Labels"].get("com.docker.compose.oneoff") == "True"
+def one_offs(own: World, name: str = "") -> list[str]:
+    """The ids of the tasks' containers, running or not; only those with ``name`` in theirs."""
+    labels = [f"label=com.docker.compose.project={own.project}", "label=com.docker.compose.oneoff=True"]
+    filters = [word for label in labels for word in ("--filter", label)]
+    return docker("ps", "--all", "--quiet", *filters, "--filter", f"name={name}").split()
 
 
 # -- archives that nobody has written ----------------------------------------------------------------
@@ -168,9 +170,8 @@ def kill(own: World, task: subprocess.Popen[str], *, containers: bool) -> None:
     """SIGKILL for the whole process group, and for the one-off containers too if that is wanted."""
     os.killpg(task.pid, signal.SIGKILL)
     task.wait(timeout=30)
-    for container in own.containers() if containers else []:
-        if is_one_off(container):
-            docker("kill", container["Id"], check=False)
+    for container in one_offs(own) if containers else []:
+        docker("kill", container, check=False)
 
 
 def digests(paths: Sequence[Path]) -> dict[str, str]:

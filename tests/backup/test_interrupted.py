@@ -17,6 +17,7 @@ from backupkit import (
     folder,
     kill,
     listed,
+    one_offs,
     post,
     started,
     state,
@@ -88,8 +89,8 @@ def test_a_backup_that_is_ended(prod: World, kept: Kept, heavy: object, how: str
     until(task, "packing media")
     time.sleep(random.uniform(0, 1.5))
     if how.startswith("container"):
-        [maker] = [c for c in prod.containers() if "backup-run" in c["Name"]]
-        docker("kill", "--signal", how.split()[1], maker["Id"], check=False)
+        [maker] = one_offs(prod, "backup-run")
+        docker("kill", "--signal", how.split()[1], maker, check=False)
     else:
         os.kill(task.pid, getattr(signal, how))
     task.communicate(timeout=120)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 from datetime import UTC, datetime, timedelta
 
-from backupkit import MEDIA_ROOT, Kept, backup, folder, listed, started
+from backupkit import MEDIA_ROOT, Kept, backup, folder, listed, one_offs, started, until
 
-from tests.support.polling import eventually
 from tests.support.world import World, docker
 
 
@@ -73,17 +73,12 @@ def test_who_may_do_what(prod: World, kept: Kept) -> None:
     """Red when it is root, can write where it need not, or has a network or a secret too many."""
     lock = folder(prod) / ".work" / "make.lock"
     with lock.open("a") as held:
-        import fcntl
-
         fcntl.flock(held, fcntl.LOCK_EX)
         task = started(prod, "db.backup", "--label", "looked-at")
-        maker = eventually(
-            lambda: next(c for c in prod.containers() if "backup-run" in c["Name"] and c["State"]["Running"]),
-            "the container to run",
-        )
-        listing = docker(
-            "exec", maker["Id"], "sh", "-c", "id -u; ls /run/secrets; touch /x /app/media/x; true"
-        )
+        until(task, "waiting for another one")
+        [name] = one_offs(prod, "backup-run")
+        [maker] = json.loads(docker("inspect", name))
+        listing = docker("exec", name, "sh", "-c", "id -u; ls /run/secrets; touch /x /app/media/x; true")
     task.communicate(timeout=120)
     assert listing.split() == ["10001", "postgres_password"]
     host = maker["HostConfig"]
