@@ -22,9 +22,10 @@ def test_every_service_of_the_configuration_is_looked_at(prod: World) -> None:
 
 
 def test_each_container_has_what_it_needs_and_nothing_else(prod: World) -> None:
-    """Red when a service gets a mount, a network, a port, a secret, a capability or another user; seen with
-    `networks: [edge, data]` and `cap_add` for nginx, with `:ro` gone from its /srv/media, and with `user: "0:0"`
-    for web.
+    """Red when a service gets a mount, a network, a port, a secret, a capability or another user.
+
+    Seen with `networks: [edge, data]` and `cap_add` for nginx, with `:ro` gone from its /srv/media, and with
+    `user: "0:0"` for web.
     """
     for name, container in by_service(prod).items():
         assert granted(container) == set(GRANTS[name]), name

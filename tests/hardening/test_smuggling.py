@@ -78,7 +78,7 @@ BROKEN_CHUNKS = {
 
 @pytest.mark.parametrize("body", BROKEN_CHUNKS.values(), ids=BROKEN_CHUNKS.keys())
 def test_broken_chunks_are_refused(prod: World, body: bytes) -> None:
-    """Red when an nginx that takes such bytes for a chunk takes this one's place: no setting of this one does."""
+    """Red when an nginx that takes such bytes for a chunk takes this one's place: no setting of ours does."""
     with watched(prod) as watch:
         answer = send(prod.port, _post(watch, CHUNKED, body + _inner(watch)))
     assert statuses(answer) == [400]
