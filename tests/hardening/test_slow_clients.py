@@ -115,7 +115,7 @@ def test_a_connection_that_says_nothing(prod: World) -> None:
 def test_bodies_that_never_come(prod: World) -> None:
     """The application hears of a request when its body is complete: none of these holds one of its threads.
 
-    Red without client_body_timeout (a minute), or with `proxy_request_buffering off`: the others then wait.
+    Red without client_body_timeout (a minute).
     """
     with watched(prod) as watch:
         with _others(prod) as answers, contextlib.ExitStack() as stack:

@@ -75,7 +75,7 @@ def _get(port: int, path: str) -> bytes:
 
 @pytest.mark.parametrize("way", UP.values(), ids=UP.keys())
 def test_no_way_up_leads_out(traps: World, way: str) -> None:
-    """Red with `alias /` for /media/, or an application that decodes a second time."""
+    """Red with `root /; try_files $uri @app;` in `location /`, or an application that decodes once more."""
     for prefix, target, depth in itertools.product(PREFIXES, TARGETS, (1, 2, 6)):
         path = f"{prefix}{way * depth}{target}"
         answer = _get(traps.port, path)
