@@ -9,15 +9,24 @@ from chaoskit import endured, init_pid, kill, master_pid, worker_pids
 from tests.support.polling import eventually
 from tests.support.world import World, docker
 
-# More than a replica's two workers have threads, whichever of them takes a connection.
+# Which worker takes a connection is chance: more and more of them, until neither answers.
 _HANG = """
 import socket, time
+
+def ask(path):
+    connection = socket.create_connection(("127.0.0.1", 8000), timeout=1)
+    connection.sendall(f"GET {path} HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n".encode())
+    return connection
+
+def answers():
+    try:
+        return ask("/healthz/live").recv(1)
+    except TimeoutError:
+        return False
+
 kept = []
-for _ in range(40):
-    connection = socket.create_connection(("127.0.0.1", 8000))
-    connection.sendall(b"GET /hang HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n")
-    kept.append(connection)
-print("hung", flush=True)
+while any(answers() for _ in range(8)):
+    kept += [ask("/hang") for _ in range(8)]
 time.sleep(600)
 """
 
