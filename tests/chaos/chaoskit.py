@@ -13,7 +13,7 @@ from pathlib import Path
 
 from faults import FAULTS
 
-from tests.rollout.rolloutkit import assert_clean, release
+from tests.rollout.rolloutkit import ONE_SHOTS, assert_clean, release
 from tests.support.load import Load
 from tests.support.polling import eventually
 from tests.support.world import World
@@ -97,7 +97,7 @@ def all_healthy(own: World) -> bool:
     """Whether every container that stays is running and healthy; says which is not."""
     for container in own.containers():
         state = container["State"]
-        if container["HostConfig"]["RestartPolicy"]["Name"] == "no":
+        if container["Config"]["Labels"]["com.docker.compose.service"] in ONE_SHOTS:
             continue
         health = state["Health"]["Status"] if state["Running"] else "ended"
         assert health == "healthy", f"{container['Name']} is {health}"

@@ -78,6 +78,10 @@ FAULTS = {
         "the database's container is killed",
         ("500", "502"), 30, 60, "restart policy; the connection pool connects again",
     ),
+    "wrong-order": Fault(
+        "nginx starts without `web`, and `web` without the database",
+        ("500", "502", "504", "connection"), 15, 30, "each tries on until the other is there", lasting=True,
+    ),
     "database-cut-off": Fault(
         "`web` cannot reach the database for 20 s, packets vanish",
         ("500", "502"), 15, 60, "time limits on connections, the pool connects again", lasting=True,

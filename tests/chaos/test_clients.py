@@ -44,16 +44,15 @@ def _opened(connections: list[socket.socket]) -> Iterator[None]:
 
 
 def test_slow_readers_hold_nobody_up(prod: World) -> None:
-    """Red with `proxy_buffering off` in proxy.conf: the application then waits for each of them."""
+    """Red with `proxy_max_temp_file_size 0` in proxy.conf: the application then waits for each of them."""
     answer = Site(prod.url).submit(
         "/", {"text": "large"}, {"image": ("a.png", png() + b"\0" * 4_000_000, "image/png")}
     )
     assert answer.status_code == 302
     media = str(Site(prod.url).get("/api/entries").json()["entries"][0]["image"])
     with endured(prod, "slow-readers") as ordeal:
-        # More than there are threads read what nginx has room for; what it has not, costs one, for as long as
-        # nginx is patient.
-        paths = ["/large/8000000", *["/large/200000", media] * _READERS][:_READERS]
+        # Large answers of the application, more than it has threads; and large files.
+        paths = ["/large/12000000", media] * (_READERS // 2)
         readers = [_connect(prod, path) for path in paths]
         with _opened(readers):
             end = time.monotonic() + _READ_SECONDS
@@ -66,13 +65,14 @@ def test_slow_readers_hold_nobody_up(prod: World) -> None:
 
 
 def test_idle_connections_crowd_nobody_out(prod: World) -> None:
-    """Red with `worker_connections 512` in nginx.conf."""
+    """Red with `worker_connections 512` (some are cut to make room), or `keepalive_timeout 1h`."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 2 * _IDLE)), hard))
     with endured(prod, "idle-connections") as ordeal:
         # Half of them have asked for something, and are kept for the next question.
         idle = [_connect(prod, "/healthz/live" if number % 2 else "") for number in range(_IDLE)]
         with _opened(idle):
+            assert not any(map(_is_closed, idle[1::2])), "there was no room for all of them"
             eventually(lambda: _all_closed(idle), "nginx to close them", timeout=_CLOSED_SECONDS, interval=1)
         ordeal.end()
 

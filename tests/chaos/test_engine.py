@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chaoskit import endured
+from chaoskit import endured, init_pid, kill
 from conftest import SETTINGS
 
 from slipway.enginepackages import DEBIAN
 from tests.fresh.pristine import Machine, pristine
 from tests.rollout.rolloutkit import release
 from tests.support.polling import eventually
+from tests.support.site import Site
 from tests.support.world import World, docker
 
 _INSTALL = f"apt-get -q update && apt-get -qy install --no-install-recommends {' '.join(DEBIAN)}"
@@ -70,6 +71,22 @@ class Elsewhere(World):
         self.machine.run("mkdir", "-p", str(self.root.parent))
         docker("cp", str(self.root), f"{self.machine.name}:{self.root.parent}/")
         self.invoke("up", "--no-build", env={"DOCKER_HOST": self.engine[1]})
+
+
+def test_what_starts_in_the_wrong_order_finds_the_rest(prod: World) -> None:
+    """Red when nginx looks names up at its start alone (no `resolve` in upstream.conf), or when `web` ends
+    without a database.
+    """
+    database, *web = (f"{prod.project}-{name}" for name in ("db-1", "web-1", "web-2"))
+    with endured(prod, "wrong-order") as ordeal:
+        # What somebody stops stays stopped: so the order is ours.
+        docker("stop", database, *web)
+        kill(init_pid(prod, "nginx"))
+        eventually(lambda: Site(prod.url).get("/").status_code == 502, "nginx to be there without web")
+        docker("start", *web)
+        eventually(lambda: Site(prod.url).get("/").status_code == 500, "web to be there without a database")
+        docker("start", database)
+        ordeal.end()
 
 
 @pytest.fixture(scope="module")

@@ -6,27 +6,46 @@ import signal
 
 from chaoskit import endured, init_pid, kill, master_pid, worker_pids
 
+from tests.rollout.rolloutkit import REPLICAS
 from tests.support.polling import eventually
 from tests.support.world import World, docker
 
-# More than a replica's two workers have threads, whichever of them takes a connection.
+# Which worker takes a connection is chance: more and more of them, until neither answers.
 _HANG = """
 import socket, time
+
+def ask(path):
+    connection = socket.create_connection(("127.0.0.1", 8000), timeout=1)
+    connection.sendall(f"GET {path} HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n".encode())
+    return connection
+
+def answers():
+    try:
+        return ask("/healthz/live").recv(1)
+    except TimeoutError:
+        return False
+
 kept = []
-for _ in range(40):
-    connection = socket.create_connection(("127.0.0.1", 8000))
-    connection.sendall(b"GET /hang HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n")
-    kept.append(connection)
-print("hung", flush=True)
+while any(answers() for _ in range(8)):
+    kept += [ask("/hang") for _ in range(8)]
 time.sleep(600)
 """
 
 
-def _await_restart(own: World, service: str, before: int) -> None:
-    """Until the container has another process 1: what was ended is healthy as long as it is not missed."""
-    eventually(
-        lambda: init_pid(own, service) not in (before, 0), "the container to be restarted", timeout=150
-    )
+def _await_restart(own: World, service: str, *before: int) -> None:
+    """Until no container has the process 1 it had: before that is missed, all is said to be well."""
+
+    def restarted() -> bool:
+        now = {init_pid(own, service, number + 1) for number in range(len(before))}
+        return not now & {0, *before}
+
+    eventually(restarted, "the containers to be restarted", timeout=150)
+
+
+def _kill_containers(own: World, service: str, count: int = 1) -> None:
+    before = [init_pid(own, service, number + 1) for number in range(count)]
+    kill(*before)
+    _await_restart(own, service, *before)
 
 
 def test_a_killed_worker_is_replaced(prod: World) -> None:
@@ -77,19 +96,19 @@ def test_a_server_that_starts_has_its_time(prod: World) -> None:
 def test_a_killed_replica_is_restarted(prod: World) -> None:
     """Red with `restart: "no"`."""
     with endured(prod, "replica-killed"):
-        kill(init_pid(prod, "web"))
+        _kill_containers(prod, "web")
 
 
 def test_all_replicas_killed_are_restarted(prod: World) -> None:
     """Red with `restart: "no"`."""
     with endured(prod, "web-killed"):
-        kill(init_pid(prod, "web", 1), init_pid(prod, "web", 2))
+        _kill_containers(prod, "web", REPLICAS)
 
 
 def test_a_killed_nginx_is_restarted(prod: World) -> None:
     """Red with `restart: "no"`."""
     with endured(prod, "nginx-killed"):
-        kill(init_pid(prod, "nginx"))
+        _kill_containers(prod, "nginx")
 
 
 def test_a_hung_nginx_worker_is_ended(prod: World) -> None:
@@ -112,4 +131,4 @@ def test_an_nginx_without_a_master_is_restarted(prod: World) -> None:
 def test_a_killed_database_is_restarted(prod: World) -> None:
     """Red with `restart: "no"`, or a pool that waits minutes before it connects again."""
     with endured(prod, "database-killed"):
-        kill(init_pid(prod, "db"))
+        _kill_containers(prod, "db")
