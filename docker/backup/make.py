@@ -35,7 +35,7 @@ def _gather(folder):
         "format": archive.FORMAT,
         "writer": archive.WRITER,
         "project": os.environ["BACKUP_PROJECT"],
-        "release": os.environ["BACKUP_RELEASE"],
+        "release": places.release(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "members": {},
     }
