@@ -47,7 +47,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "format", "--check", *PYTHON_FILES)
     session.run("ruff", "check", *PYTHON_FILES)
     session.run("mypy")
-    session.run("hadolint", "Dockerfile", *map(str, sorted(ROOT.glob("docker/bases/**/*Dockerfile"))))
+    session.run("hadolint", "Dockerfile", *map(str, sorted(ROOT.glob("docker/**/*Dockerfile"))))
     session.run("shellcheck", "--external-sources", *SHELL_FILES, *_shell_scripts())
     # The two tools that read these files at run time are the ones to judge them.
     session.run("pytest", "--quiet", "tests/lint")
@@ -95,6 +95,20 @@ def rollout(session: nox.Session, part: str) -> None:
         pytest(session, f"rollout/test_{part}.py")
     else:
         pytest(session, "rollout", "--ignore=tests/rollout/test_deploys.py")
+
+
+@nox.session(default=False)
+@nox.parametrize(
+    "part",
+    [nox.param("round_trip", id="short", tags=["gate"]), nox.param("", id="long")],
+)
+def backup(session: nox.Session, part: str) -> None:
+    """Backups: restored exactly, verified, refused when bad, killed at any step."""
+    install(session)
+    if part:
+        pytest(session, f"backup/test_{part}.py")
+    else:
+        pytest(session, "backup", "--ignore=tests/backup/test_round_trip.py")
 
 
 @nox.session(default=False, tags=["gate"])

@@ -134,7 +134,8 @@ def _settle(session: Session, journal: Journal) -> None:
         restorejournal.settle(session, journal)
     except BaseException:
         note(
-            "the restore has not come to its end, and the site may be closed: the next db.restore or db.backup ends it"
+            "the restore is not at its end, and the site may be closed: "
+            "the next db.backup or db.restore brings it there"
         )
         raise
 

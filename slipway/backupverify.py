@@ -57,14 +57,15 @@ def verify(session: Session, name: str, *, as_json: bool) -> None:
 
 
 def _tell(archive: dict[str, Any], found: list[dict[str, Any]], *, as_json: bool) -> None:
-    if not as_json:
-        for row in found:
-            for key in ("expected", "found"):
-                value = row[key]
-                row[key] = f"{len(value)} applied" if isinstance(value, list) else value
-            row["same"] = "yes" if row["same"] else "NO"
-    rows(found, ("what", "expected", "found", "same"), as_json=as_json)
+    shown = found if as_json else [{name: _cell(value) for name, value in row.items()} for row in found]
+    rows(shown, ("what", "expected", "found", "same"), as_json=as_json)
     note(f"{archive['name']}: made {archive['created']}, of release {archive['release']}")
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, bool):
+        return "yes" if value else "NO"
+    return f"{len(value)} applied" if isinstance(value, list) else value
 
 
 def _record(where: Path, name: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from slipway import database, maintenance
@@ -32,6 +32,8 @@ class Journal:
     """Whether the restore closes the site, and so opens it again."""
     committed: bool = False
     """Without a database: whether the media are to be exchanged. With one, its oid says so."""
+    exchanged: bool = False
+    """Whether the new media are all in place."""
 
 
 def begin(session: Session, journal: Journal) -> None:
@@ -40,8 +42,8 @@ def begin(session: Session, journal: Journal) -> None:
 
 
 def pending(session: Session) -> bool:
-    """Whether a restore of this stack was interrupted."""
-    return _path(session).exists()
+    """Whether something is left of a restore that was interrupted, or that runs."""
+    return _path(session).exists() or _work(session).exists()
 
 
 def recover(session: Session) -> None:
@@ -51,6 +53,7 @@ def recover(session: Session) -> None:
     """
     path = _path(session)
     if not path.exists():
+        shutil.rmtree(_work(session), ignore_errors=True)
         return
     found = json.loads(path.read_text(encoding="utf-8"))
     journal = Journal(**{**found, "migrations": tuple(found["migrations"])})
@@ -67,16 +70,17 @@ def settle(session: Session, journal: Journal) -> bool:
     exchanged, SLIP-060 when the server does not answer: the site stays closed.
     """
     taken = database.settled(session) != journal.oid if journal.oid else journal.committed
-    if taken and journal.media:
+    if taken and journal.media and not journal.exchanged:
         ask(session, "restore-media", ["swap"])
+        # After what follows there is nothing left that could be put in place.
+        journal = replace(journal, exchanged=True)
+        begin(session, journal)
     differing = _differing(session, journal) if taken and journal.oid else False
     if journal.closed and not differing:
         maintenance.reopen(session)
     if journal.media:
         ask(session, "restore-media", ["discard"])
-    work = folder(session.settings) / ".work" / "restore"
-    if work.exists():
-        shutil.rmtree(work)
+    shutil.rmtree(_work(session), ignore_errors=True)
     _path(session).unlink()
     return taken
 
@@ -95,6 +99,10 @@ def _differing(session: Session, journal: Journal) -> bool:
     if journal.closed and before != after:
         note("the site stays closed until that is done; then: invoke maintenance off --prod")
     return before != after
+
+
+def _work(session: Session) -> Path:
+    return folder(session.settings) / ".work" / "restore"
 
 
 def _path(session: Session) -> Path:

@@ -1,4 +1,4 @@
-"""The archive: a plain tar file of metadata.json, database.dump, media.tar.zst and SHA256SUMS, in this order.
+"""The archive: a plain tar file of metadata.json, SHA256SUMS, database.dump and media.tar.zst, in this order.
 
 Each member is compressed by itself, so `tar --extract` and `sha256sum --check SHA256SUMS` do by hand what
 the kit does. It is read strictly: whatever differs by a byte from what the writer writes is damaged.
@@ -14,6 +14,7 @@ from failure import BackupError, damaged
 FORMAT = 1
 WRITER = "slipway 0.1.0"
 METADATA, DATABASE, MEDIA, SUMS = "metadata.json", "database.dump", "media.tar.zst", "SHA256SUMS"
+_KEYS = {"project", "release", "created", "members", "media"}
 _BLOCK = 512
 _CHUNK = 1 << 20
 _LARGEST_TEXT = 64 << 20  # metadata of a hundred thousand tables is far smaller
@@ -31,14 +32,12 @@ def write(sink, metadata, files):
     The caller has put size and SHA-256 of each file under ``members`` into ``metadata``.
     """
     text = json.dumps(metadata, indent=1, ensure_ascii=False).encode()
-    sums = [(hashlib.sha256(text).hexdigest(), METADATA)]
-    sums += [(metadata["members"][name]["sha256"], name) for name in files]
     _write_member(sink, METADATA, io.BytesIO(text), len(text))
+    sums = _sums(text, metadata)
+    _write_member(sink, SUMS, io.BytesIO(sums), len(sums))
     for name, path in files.items():
         with path.open("rb") as file:
             _write_member(sink, name, file, metadata["members"][name]["size"])
-    listing = "".join(f"{value}  {name}\n" for value, name in sums).encode()
-    _write_member(sink, SUMS, io.BytesIO(listing), len(listing))
     sink.write(bytes(2 * _BLOCK))
 
 
@@ -48,17 +47,13 @@ class Reader:
     def __init__(self, stream, name):
         self._stream = stream
         self._name = name
-        self._sums = {}
 
     def metadata(self):
-        """Return the metadata, which comes first.
+        """Return the metadata, which come first, and are as they were written.
 
         Raises ``BackupError`` SLIP-095, or SLIP-097 for a newer format.
         """
-        name, size = self._header()
-        if name != METADATA or size > _LARGEST_TEXT:
-            raise damaged(self._name, "it does not begin as a backup")
-        text = self._text(name, size)
+        text = self._text(METADATA)
         try:
             found = json.loads(text)
             version = found["format"]
@@ -71,29 +66,27 @@ class Reader:
                 f"this kit reads format {FORMAT}",
                 "restore it with the newer kit",
             )
+        try:
+            expected = _sums(text, found) if found.keys() >= _KEYS else None
+        except (KeyError, TypeError, AttributeError):
+            expected = None
+        if self._text(SUMS) != expected:
+            raise damaged(self._name, "the SHA-256 of its metadata is another")
         return found
 
     def members(self, metadata, folder):
-        """Write the files into ``folder``, up to the end, checked against ``metadata`` and SHA256SUMS."""
+        """Write the files into ``folder``, up to the end, checked against ``metadata``."""
         for expected, facts in metadata["members"].items():
             name, size = self._header()
             if name != expected or name not in {DATABASE, MEDIA} or size != facts["size"]:
-                raise damaged(self._name, f"{expected} is not what its metadata says")
+                raise damaged(self._name, f"{expected} is not what its metadata say")
             hashing = hashlib.sha256()
             with (folder / name).open("xb") as file:
                 for chunk in self._content(size):
                     hashing.update(chunk)
                     file.write(chunk)
-            self._sums[name] = hashing.hexdigest()
-            if self._sums[name] != facts["sha256"]:
-                raise damaged(self._name, f"{name} has another SHA-256 than its metadata says")
-        self._end()
-
-    def _end(self):
-        name, size = self._header()
-        expected = "".join(f"{value}  {member}\n" for member, value in self._sums.items()).encode()
-        if name != SUMS or size != len(expected) or self._text(name, size) != expected:
-            raise damaged(self._name, "a SHA-256 differs")
+            if hashing.hexdigest() != facts["sha256"]:
+                raise damaged(self._name, f"{name} has another SHA-256 than its metadata say")
         if self._exactly(2 * _BLOCK) != bytes(2 * _BLOCK) or self._stream.read(1):
             raise damaged(self._name, "it does not end as a backup")
 
@@ -108,10 +101,11 @@ class Reader:
             raise damaged(self._name, f"the header of {found.name!r} is not one of a backup's")
         return found.name, found.size
 
-    def _text(self, name, size):
-        text = b"".join(self._content(size))
-        self._sums[name] = hashlib.sha256(text).hexdigest()
-        return text
+    def _text(self, expected):
+        name, size = self._header()
+        if name != expected or size > _LARGEST_TEXT:
+            raise damaged(self._name, "it does not begin as a backup")
+        return b"".join(self._content(size))
 
     def _content(self, size):
         left = size
@@ -127,6 +121,13 @@ class Reader:
         if len(found) != size:
             raise damaged(self._name, "it is cut off")
         return found
+
+
+def _sums(text, metadata):
+    """Return what `sha256sum` would print of the metadata, whose text is given, and of the files."""
+    found = {METADATA: hashlib.sha256(text).hexdigest()}
+    found |= {name: facts["sha256"] for name, facts in metadata["members"].items()}
+    return "".join(f"{value}  {name}\n" for name, value in found.items()).encode()
 
 
 def _header(name, size):

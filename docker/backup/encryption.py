@@ -91,7 +91,7 @@ def opened(path):
 def _not_decrypted(name, told):
     told.seek(0)
     status = told.read().decode("utf-8", "replace")
-    if "[GNUPG:] PLAINTEXT " not in status:
+    if "BAD_PASSPHRASE" in status or "Bad session key" in status:
         return BackupError(
             "SLIP-098",
             f"{name} cannot be decrypted with this passphrase (or its first bytes are damaged)",

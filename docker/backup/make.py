@@ -17,8 +17,8 @@ def make(label=""):
     """Make an archive of this stack; returns its name and its metadata. ``label`` may be empty."""
     with places.workplace("make") as folder, full_disk_told("a backup was written"):
         begun = time.monotonic()
-        encrypted = encryption.wanted()
         try:
+            encrypted = encryption.wanted()
             metadata, files = _gather(folder)
             draft = folder / "archive"
             _write(draft, metadata, files, encrypted)

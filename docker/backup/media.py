@@ -44,8 +44,8 @@ def pack(root, target):
 def unpack(stream, name, folder=None, limit=None):
     """Read what ``pack`` has written, into ``folder`` if that is given; returns the numbers.
 
-    Raises ``BackupError`` SLIP-095 for anything that is not a file, a folder, or a link that stays inside; and
-    for more than ``limit`` bytes.
+    Raises ``BackupError`` SLIP-095 for anything that is not a file, a folder, or a link that stays inside,
+    and for more than ``limit`` bytes.
     """
     counted = {"files": 0, "bytes": 0}
     with _zstd(["--decompress"], stdin=stream) as zstd:
@@ -130,7 +130,9 @@ def _anonymous(member):
 def _take(tar, member, folder, counted):
     if not (member.isreg() or member.isdir() or member.issym()):
         raise tarfile.SpecialFileError(member)
-    tarfile.data_filter(member, str(folder or ROOT))
+    # The filter would make a relative name of an absolute one: who has written that is not us.
+    if tarfile.data_filter(member, str(folder or ROOT)).name != member.name:
+        raise tarfile.AbsolutePathError(member)
     if Path(member.name).parts[:1] in {(name,) for name in NOT_MEDIA}:
         raise tarfile.SpecialFileError(member)
     if folder:

@@ -15,7 +15,7 @@ import places
 from failure import BackupError, damaged, full_disk_told, require_space
 
 FOLDER = media.ROOT / media.RESTORING
-NEW, OLD, STATE = FOLDER / "new", FOLDER / "old", FOLDER / "state"
+NEW, OLD, STATE, LOCK = FOLDER / "new", FOLDER / "old", FOLDER / "state", FOLDER / "lock"
 RECEIVED, OUT, IN, DONE = "received", "out", "in", "done"
 
 
@@ -68,8 +68,7 @@ def discard():
             raise BackupError(
                 "SLIP-101", "media are half exchanged", "invoke db.restore or db.backup ends it"
             )
-        _remove()
-    shutil.rmtree(FOLDER)
+        shutil.rmtree(FOLDER)
     return {"state": ""}
 
 
@@ -105,16 +104,26 @@ def _remove():
 @contextlib.contextmanager
 def _locked():
     """One at a time: the container of a killed task goes on, and has to be waited for."""
+    with contextlib.ExitStack() as held:
+        while True:
+            lock = held.enter_context(_lock_file())
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            # Whoever was waited for may have removed the folder, and the file with it.
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(lock.fileno()), LOCK.stat()):
+                    break
+        yield
+
+
+def _lock_file():
     try:
         media.ROOT.mkdir(exist_ok=True)
         # Nobody else looks into it, nginx neither.
         FOLDER.mkdir(mode=0o700, exist_ok=True)
+        return LOCK.open("a")
     except OSError as problem:
         raise BackupError(
             "SLIP-101",
             f"media cannot be written: {problem.strerror}",
             f"MEDIA_ROOT ({media.ROOT}) has to belong to user {os.getuid()}, as whom the project runs",
         ) from None
-    with (FOLDER / "lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -27,8 +27,10 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return found
 
 
-def _config(settings: Settings, *, prod: bool) -> dict[str, Any]:
+def _config(settings: Settings, *, prod: bool, profiles: bool = False) -> dict[str, Any]:
     argv = Stack(settings, prod, cwd=settings.root).config(as_json=True)
+    # Services under a profile are not in a configuration that does not ask for it.
+    argv[2:2] = ["--profile", "*"] if profiles else []
     done = subprocess.run(argv, cwd=settings.root, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr == "", "Compose warns about something"
@@ -116,6 +118,33 @@ def test_production_is_hardened_throughout(settings: Settings) -> None:
         assert service["deploy"]["resources"]["limits"].keys() == {"cpus", "memory"}, name
         assert service.get("restart") in {"unless-stopped", "no"}, name
         assert bool(service.get("ports")) == (name == "nginx"), name
+
+
+@pytest.mark.parametrize("prod", [False, True], ids=["dev", "prod"])
+@pytest.mark.parametrize("database", ["postgres", "none"])
+def test_the_containers_of_backups_may_do_no_more_than_they_must(
+    settings: Settings, prod: bool, database: str
+) -> None:
+    """Red when `up` starts one, one has a route out or a right too many, or a secret of another's."""
+    chosen = replace(settings, database=database)
+    by_default = _config(chosen, prod=prod)["services"].keys()
+    services = _config(chosen, prod=prod, profiles=True)["services"]
+    own = {"backup", "restore-media", "verify"}
+    assert own <= services.keys() and not own & by_default
+    for name in own:
+        service = services[name]
+        assert service["read_only"] is True and service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["deploy"]["resources"]["limits"].keys() == {"cpus", "memory", "pids"}, name
+        assert service["user"].split(":")[0] != "0" or (not prod and name == "restore-media"), name
+        reaches_the_database = name == "backup" and database == "postgres"
+        assert service.get("network_mode") == (None if reaches_the_database else "none"), name
+        assert list(service.get("networks") or []) == (["data"] if reaches_the_database else []), name
+        secrets = [secret["source"] for secret in service.get("secrets") or []]
+        assert secrets == (["postgres_password"] if reaches_the_database else []), name
+        writable = {v["target"] for v in service["volumes"] if not v.get("read_only")}
+        media = "/app/media" if prod else "/app"
+        assert writable == {"backup": {"/backups"}, "restore-media": {media}, "verify": {"/scratch"}}[name]
 
 
 def test_compose_and_the_tasks_read_the_same_from_an_env_file(settings: Settings, tmp_path: Path) -> None:

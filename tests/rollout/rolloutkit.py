@@ -14,16 +14,6 @@ from tests.support.world import World, docker
 
 REPLICAS = 2
 ONE_SHOTS = ("migrate", "static", "nginx-configuration")
-SLOW_VIEW = """
-import time
-from django.http import HttpResponse
-
-def slow(request):
-    time.sleep(2.5)
-    return HttpResponse("slow")
-
-urlpatterns.insert(0, path("slow", slow))
-"""
 
 
 @contextlib.contextmanager

@@ -10,11 +10,28 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tests.support.site import Site
+from tests.support.world import World
 
+_SLOW_VIEW = """
+import time
+from django.http import HttpResponse
+
+def slow(request):
+    time.sleep(2.5)
+    return HttpResponse("slow")
+
+urlpatterns.insert(0, path("slow", slow))
+"""
 # More than any visitor makes: the visitor's number is in front of it.
 _TURNS = 1_000_000
 # Well within the five seconds for which such a connection is kept.
 _THINKING_SECONDS = 1.5
+
+
+def add_slow_view(own: World) -> None:
+    """Give the copy's site the page that takes its time, before it is built."""
+    urls = own.root / "example" / "config" / "urls.py"
+    urls.write_text(urls.read_text() + _SLOW_VIEW)
 
 
 @dataclass
