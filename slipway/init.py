@@ -98,7 +98,7 @@ def record(settings: Settings) -> None:
 
 
 def _record_store_ca(settings: Settings) -> None:
-    """Write the certificates to trust for the store: those that are named, else this host's own, else none."""
+    """Write the certificates to trust for the store: those named, else this host's own, else none."""
     named = settings.backup_s3_ca_file
     bundle = settings.path(named) if named else mirrors.ca_bundle()
     try:
@@ -106,8 +106,8 @@ def _record_store_ca(settings: Settings) -> None:
     except OSError as problem:
         raise SlipwayError(
             "SLIP-113",
-            f"BACKUP_S3_CA_FILE ({settings.origins['BACKUP_S3_CA_FILE']}) cannot be read: {problem.strerror}: "
-            f"{bundle}",
+            f"BACKUP_S3_CA_FILE ({settings.origins['BACKUP_S3_CA_FILE']}) cannot be read: "
+            f"{problem.strerror}: {bundle}",
             "it counts from the kit's folder; name a PEM file",
         ) from None
     path = settings.root / ".slipway" / "backup-s3-ca.pem"

@@ -157,7 +157,7 @@ class Settings:
 
     # --- Backups by schedule, and their copies
     backup_schedule: str = _setting("BACKUP_SCHEDULE", "", values.optional(values.schedule), "30 3 * * *")
-    # The names a bucket may have (Amazon S3 user guide, "Bucket naming rules"); and of other stores, upper case.
+    # As in the Amazon S3 user guide, "Bucket naming rules"; other stores take upper case too.
     backup_s3_bucket: str = _setting(
         "BACKUP_S3_BUCKET", "",
         values.optional(values.matching(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]", "a bucket's name")),

@@ -41,7 +41,7 @@ def _gather(folder):
     }
     files = {}
     if database.present():
-        with database.Snapshot() as snapshot:
+        with database.Snapshot(alone=True) as snapshot:
             metadata["database_bytes"] = snapshot.size()
             _check_space(metadata["database_bytes"])
             say("counting rows")

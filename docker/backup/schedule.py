@@ -24,7 +24,7 @@ _NAP_SECONDS = 15
 
 
 def run():
-    """Work until SIGTERM. A run that was missed, or cut off, is made up for at once, a failed one repeated."""
+    """Work until SIGTERM. What was missed or cut off is made up for at once, what failed repeated."""
     state = _read() or {"covered": _text(_now()), "failures": 0, "problem": ""}
     state["running"] = None
     _write(state)

@@ -52,7 +52,7 @@ def entries():
 
 
 def synchronise():
-    """Copy what the store lacks of this stack's archives, newest first, and remove what retention does not keep.
+    """Copy this stack's archives that the store lacks, newest first; remove what retention does not keep.
 
     Retention sees what is in either place, so that nothing is copied only to be removed.
     Raises as ``copy``.
@@ -79,7 +79,7 @@ def copy(*names):
         path = BACKUPS / name
         _rclone("copyto", str(path), _remote(name))
         found = json.loads(_rclone("lsjson", "--stat", "--hash", _remote(name)))
-        # A store that encrypts with keys of its own has no MD5 to tell; rclone has then compared what it could.
+        # A store that encrypts with keys of its own has no MD5 to tell.
         theirs = found.get("Hashes", {}).get("md5", "")
         if found["Size"] != path.stat().st_size or theirs not in {"", _md5(path)}:
             raise BackupError(
@@ -238,8 +238,8 @@ def _failure(code, told):
     return BackupError(
         "SLIP-113",
         f"the store {where} refuses: {why}",
-        "check the bucket, the region, and secrets/backup/s3_access_key and s3_secret_key: they must be allowed "
-        "to list, read, write and delete there",
+        "check the bucket, the region, and secrets/backup/s3_access_key and s3_secret_key: their owner must be "
+        "allowed to list, read, write and delete there",
     )
 
 
