@@ -52,11 +52,12 @@ def fetch(session: Session, name: str) -> None:
 
 
 def _require(session: Session) -> None:
+    if session.runner.dry:
+        return
     if not session.settings.backup_s3_bucket:
         raise SlipwayError(
             "SLIP-113",
             "there is no store that backups are copied to: BACKUP_S3_BUCKET is empty",
             "docs/backups.md says what to set",
         )
-    if not session.runner.dry:
-        init.check(session.settings, session.stack.prod)
+    init.check(session.settings, session.stack.prod)

@@ -145,7 +145,7 @@ def _backup_states(stack: Stack) -> list[ContainerState]:
     states = [s for s in engine.containers(stack.project) if s.service == "backup" and stack.scheduled]
     for state in states:
         if state.failed:
-            note(f"{state.name} is {state.summary}: {state.health_output or 'invoke logs backup --prod'}")
+            note(f"{state.name} is {state.summary}: {state.health_output or 'invoke logs --services backup --prod'}")
     return states
 
 

@@ -25,10 +25,11 @@ _NAP_SECONDS = 15
 
 def run():
     """Work until SIGTERM. What was missed or cut off is made up for at once, what failed repeated."""
-    state = _read() or {"covered": _text(_now()), "failures": 0, "problem": ""}
+    state = _read() or {"covered": _text(_now()), "running": None, "failures": 0, "problem": ""}
+    unfinished = state["running"] or state["failures"]
     state["running"] = None
     _write(state)
-    at = _now() if state["failures"] else due(state)
+    at = _now() if unfinished else due(state)
     while True:
         _wait(at)
         _attempt(state)
@@ -59,17 +60,19 @@ def healthy():
     state = _read()
     if not state:
         raise BackupError(
-            "SLIP-111", "the schedule has not begun", "its log says why: invoke logs backup --prod"
+            "SLIP-111", "the schedule has not begun", "its log says why: invoke logs --services backup --prod"
         )
     if state["failures"]:
         raise BackupError(
-            "SLIP-111", state["problem"], "its log says when it is tried again: invoke logs backup --prod"
+            "SLIP-111",
+            state["problem"],
+            "its log says when it is tried again: invoke logs --services backup --prod",
         )
     if _now() > due(state) + LATE:
         raise BackupError(
             "SLIP-111",
             f"the run of {_text(due(state))} has not begun",
-            "its log says what is going on: invoke logs backup --prod",
+            "its log says what is going on: invoke logs --services backup --prod",
         )
     return {"next": _text(due(state))}
 
@@ -78,12 +81,15 @@ def _attempt(state):
     """Make an archive if one is due; prune; copy. How it ended is in ``state``, and told in one line."""
     begun = _now()
     try:
-        if due(state) <= begun:
-            state["running"] = _text(begun)
-            _write(state)
+        is_due = due(state) <= begun
+        state["running"] = _text(begun)
+        _write(state)
+        if is_due:
             _refuse_during_restore()
             make.make()
+            # Now, so that a kill during the copy is not followed by another archive, only by the copy.
             state["covered"] = state["running"]
+            _write(state)
         prune.remove(*prune.expired())
         if store.configured():
             store.synchronise()

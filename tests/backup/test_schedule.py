@@ -114,7 +114,15 @@ def new_archive(own: World, before: list[str]) -> str:
 
 
 def healthy(own: World) -> None:
+    """No run is under way, or was missed, and the last one has succeeded."""
+    eventually(lambda: at_rest(own), "the run to end well", timeout=_SOON)
     eventually(lambda: own.health("backup") == "healthy", "a healthy service", timeout=_SOON)
+
+
+def at_rest(own: World) -> bool:
+    state = json.loads((folder(own) / ".work" / "schedule.json").read_text())
+    recent = datetime.fromisoformat(state["covered"]) > datetime.now(UTC) - timedelta(days=1)
+    return recent and state["running"] is None and state["failures"] == 0
 
 
 def unhealthy(own: World) -> None:
