@@ -5,6 +5,7 @@ The stack is its database and the service `backup` alone: nothing here asks the 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import signal
@@ -26,7 +27,7 @@ from tests.support.world import World, docker, world
 # A run is due every minute; this machine may be busy.
 _SOON = 240.0
 _NEVER = "0 0 29 2 *"  # not in the time of a test
-_HANGING = "BEGIN; LOCK TABLE held IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(600)"
+_SLEEP = "pg_sleep(600)"
 
 
 @pytest.fixture(scope="module")
@@ -133,30 +134,33 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-@pytest.fixture
-def hanging(prod: World) -> Iterator[subprocess.Popen[bytes]]:
-    """A session that keeps every backup waiting, until it is ended."""
-    argv = [
-        "docker",
-        "exec",
-        f"{prod.project}-db-1",
-        "psql",
-        "--username=app",
-        "--dbname=app",
-        "-c",
-        _HANGING,
-    ]
+@contextlib.contextmanager
+def sleeping(own: World, statement: str, locks: str) -> Iterator[None]:
+    """A session that has taken ``locks`` (a condition on pg_locks) and keeps them, until ``let_go``."""
+    argv = ["docker", "exec", f"{own.project}-db-1", "psql", "--username=app", "--dbname=app"]
+    argv += ["-c", f"{statement} SELECT {_SLEEP}"]
     session = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    held = "select count(*) from pg_locks where mode = 'AccessExclusiveLock' and granted and relation = 'held'::regclass"
-    eventually(lambda: prod.sql(held) == "1", "the table to be locked")
-    yield session
-    let_go(prod)
-    session.wait(timeout=60)
+    try:
+        query = f"select count(*) from pg_locks where granted and {locks}"
+        eventually(lambda: own.sql(query) == "1", "the lock to be taken")
+        yield
+    finally:
+        let_go(own)
+        session.wait(timeout=60)
 
 
 def let_go(own: World) -> None:
-    own.sql("select pg_terminate_backend(pid) from pg_stat_activity where query like '%pg_sleep(600)'"
-            " and pid <> pg_backend_pid()")  # fmt: skip
+    """End the sessions of ``sleeping``."""
+    asleep = f"query like '%{_SLEEP}' and pid <> pg_backend_pid()"
+    own.sql(f"select pg_terminate_backend(pid) from pg_stat_activity where {asleep}")
+
+
+@pytest.fixture
+def hanging(prod: World) -> Iterator[None]:
+    """Every backup waits for a table, until ``let_go``."""
+    statement = "BEGIN; LOCK TABLE held IN ACCESS EXCLUSIVE MODE;"
+    with sleeping(prod, statement, "mode = 'AccessExclusiveLock' and relation = 'held'::regclass"):
+        yield
 
 
 def in_the_making(own: World) -> bool:
@@ -248,7 +252,7 @@ def test_what_is_damaged_in_the_store_is_not_brought_back(prod: World, bucket: S
 
 
 def test_every_run_prunes_in_both_places_and_knows_the_release(prod: World, bucket: Store) -> None:
-    """Red when retention is not applied in one of them, or a deploy is not noticed by a container that stays."""
+    """Red when retention is not applied in one of them, or a container that stays misses a deploy."""
     start(prod, "* * * * *")
     container = prod.container("backup")["Id"]
     first = new_archive(prod, archives(prod))
@@ -266,7 +270,7 @@ def test_every_run_prunes_in_both_places_and_knows_the_release(prod: World, buck
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
 def test_an_interrupted_run_leaves_nothing_and_comes_again(
-    prod: World, hanging: subprocess.Popen[bytes], number: signal.Signals
+    prod: World, hanging: None, number: signal.Signals
 ) -> None:
     """Red when SIGTERM is waited out, a part of an archive is left, or the run is taken for done."""
     start(prod)
@@ -288,7 +292,7 @@ def test_an_interrupted_run_leaves_nothing_and_comes_again(
     healthy(prod)
 
 
-def test_two_are_never_made_at_once(prod: World, hanging: subprocess.Popen[bytes]) -> None:
+def test_two_are_never_made_at_once(prod: World, hanging: None) -> None:
     """Red when the schedule and a person do not wait for each other."""
     start(prod)
     before = archives(prod)
@@ -307,25 +311,13 @@ def test_two_are_never_made_at_once(prod: World, hanging: subprocess.Popen[bytes
 
 def test_migrations_are_waited_for(prod: World) -> None:
     """Red when both may run at once: they then wait for each other, for ever."""
-    lock = int.from_bytes(b"SLIPWAY", "big")
-    holding = [
-        "psql",
-        "--username=app",
-        "--dbname=app",
-        "-c",
-        f"SELECT pg_advisory_lock({lock}), pg_sleep(600)",
-    ]
-    migration = subprocess.Popen(["docker", "exec", f"{prod.project}-db-1", *holding], stdout=subprocess.DEVNULL,
-                                 stderr=subprocess.DEVNULL)  # fmt: skip
-    held = "select count(*) from pg_locks where locktype = 'advisory' and granted"
-    eventually(lambda: prod.sql(held) == "1", "the lock of migrations")
+    start(prod)
     before = archives(prod)
-    missed(prod)
-    eventually(lambda: "waiting for migrations" in log(prod), "the backup to wait", timeout=_SOON)
-    assert archives(prod) == before
-    let_go_of_migrations = "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory'"
-    prod.sql(let_go_of_migrations)
-    migration.wait(timeout=60)
+    lock = f"SELECT pg_advisory_lock({int.from_bytes(b'SLIPWAY', 'big')});"
+    with sleeping(prod, lock, "locktype = 'advisory'"):
+        missed(prod)
+        eventually(lambda: "waiting for migrations" in log(prod), "the backup to wait", timeout=_SOON)
+        assert archives(prod) == before
     new_archive(prod, before)
     healthy(prod)
 
