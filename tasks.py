@@ -331,12 +331,20 @@ def db_backup(c: Context, label: str = "", json: bool = False, prod: bool = Fals
     backup.make(session.begin(c, prod), label, as_json=json)
 
 
-@task(name="backups", help={**PROD, **JSON})
-def db_backups(c: Context, json: bool = False, prod: bool = False) -> None:
+@task(name="backups", help={**PROD, **JSON, "remote": "those in the S3-compatible store"})
+def db_backups(c: Context, remote: bool = False, json: bool = False, prod: bool = False) -> None:
     """List backups and the dumps of deploys."""
     from slipway import backup
 
-    backup.show(session.begin(c, prod), as_json=json)
+    backup.show(session.begin(c, prod), remote=remote, as_json=json)
+
+
+@task(name="fetch", help={**PROD, "name": "as db.backups --remote shows it, or: latest"})
+def db_fetch(c: Context, name: str, prod: bool = False) -> None:
+    """Bring a backup back from the S3-compatible store."""
+    from slipway import backupstore
+
+    backupstore.fetch(session.begin(c, prod), name)
 
 
 @task(
@@ -498,7 +506,7 @@ namespace = menu(
         *(maintenance, ps, logs, url, open_site),
     ),
     project=(shell, manage, migrate, makemigrations, collectstatic, createsuperuser, test, exec_),
-    db=Collection("db", db_backup, db_backups, db_restore, db_verify, db_prune, db_upgrade),
+    db=Collection("db", db_backup, db_backups, db_fetch, db_restore, db_verify, db_prune, db_upgrade),
     look=(stats, inspect, config, images, volumes, networks),
     machine=(bases, machine, prune),
 )

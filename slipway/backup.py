@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from slipway import deploylock, restorejournal
+from slipway import backupstore, deploylock, restorejournal
 from slipway.backupservice import ask, prepare, require_database
 from slipway.errors import SlipwayError
 from slipway.output import human_size, note, rows
@@ -16,10 +16,10 @@ __all__ = ["listed", "make", "show", "write"]
 
 
 def make(session: Session, label: str, *, as_json: bool = False) -> None:
-    """Write an archive of the database and the media, and print its name.
+    """Write an archive of the database and the media, print its name, and copy production's to the store.
 
     Raises ``SlipwayError`` SLIP-006 for a label that cannot be in a file's name, SLIP-103 when the database
-    does not run; ``Exit`` when it could not be made, with the container's own message above.
+    does not run; ``Exit`` when it could not be made or copied, with the container's own message above.
     """
     if label and not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", label):
         raise SlipwayError(
@@ -35,7 +35,9 @@ def make(session: Session, label: str, *, as_json: bool = False) -> None:
     made = write(session, label)
     if session.runner.dry:
         return
-    print(json.dumps(made, indent=2) if as_json else made["name"])
+    print(json.dumps(made, indent=2) if as_json else made["name"], flush=True)
+    if session.stack.prod and session.settings.backup_s3_bucket:
+        backupstore.copy(session, made["name"])
 
 
 def write(session: Session, label: str) -> Any:
@@ -43,8 +45,11 @@ def write(session: Session, label: str) -> Any:
     return ask(session, "backup", ["make", *([label] if label else [])])
 
 
-def show(session: Session, *, as_json: bool) -> None:
-    """Print what archives and dumps there are, newest first."""
+def show(session: Session, *, remote: bool, as_json: bool) -> None:
+    """Print what archives and dumps there are, newest first; with ``remote`` those in the store instead."""
+    if remote:
+        backupstore.show(session, as_json=as_json)
+        return
     prepare(session)
     found = listed(session)
     if session.runner.dry:

@@ -59,10 +59,21 @@ class Stack:
         chosen += [f"compose/{mode}-db.yaml"] if database else []
         chosen += ["compose/no-egress.yaml"] if self.prod and settings.web_egress == "off" else []
         chosen += ["compose/db-port.yaml"] if database and not self.prod and settings.db_port else []
+        chosen += ["compose/backup-s3.yaml"] if settings.backup_s3_bucket else []
+        chosen += ["compose/backup-schedule.yaml"] if self.scheduled else []
         return [*chosen, self.secrets_file, *settings.overlays]
+
+    @property
+    def scheduled(self) -> bool:
+        """Whether the service ``backup`` stays, and works by ``BACKUP_SCHEDULE``."""
+        return self.prod and bool(self.settings.backup_schedule)
 
     def services(self) -> list[str]:
         """The names of this stack's own services, those a person may name on the command line."""
+        return [*self.serving(), *(["backup"] if self.scheduled else [])]
+
+    def serving(self) -> list[str]:
+        """Those without which the site is not there: what is waited for."""
         database = ["db"] if self.settings.database == "postgres" else []
         return [*database, *self.project_services(), *(["nginx-configuration", "nginx"] if self.prod else [])]
 

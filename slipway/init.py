@@ -45,16 +45,33 @@ def check(settings: Settings, prod: bool) -> None:
     """Check what the containers of a stack will read.
 
     Raises ``SlipwayError`` SLIP-001 to SLIP-004 for the project's env files, SLIP-009 and SLIP-010
-    for secrets.
+    for secrets, SLIP-113 for those of the store that backups are copied to.
     """
     entries: dict[str, envfile.Entry] = {}
     for name in (settings.app_env, settings.app_prod_env if prod else settings.app_dev_env):
         entries |= envfile.read(settings.path(name))
     secretfiles.check(settings.path(settings.secrets_dir), entries)
+    if settings.backup_s3_bucket:
+        _check_store(settings)
+
+
+def _check_store(settings: Settings) -> None:
+    for name in ("s3_access_key", "s3_secret_key"):
+        path = settings.path(settings.secrets_dir) / "backup" / name
+        if not (path.is_file() and path.read_text(encoding="utf-8").strip()):
+            raise SlipwayError(
+                "SLIP-113",
+                f"BACKUP_S3_BUCKET ({settings.origins['BACKUP_S3_BUCKET']}) names a store, and {path} is "
+                "missing or empty",
+                "write the store's key into it; or take BACKUP_S3_BUCKET out",
+            )
 
 
 def record(settings: Settings) -> None:
-    """Write what Compose must know of this host and checkout: ids, place, secrets, build secrets."""
+    """Write what Compose must know of this host and checkout: ids, place, secrets, build secrets.
+
+    Raises ``SlipwayError`` SLIP-113 when the store's CA file cannot be read.
+    """
     mirrors.write_build_secrets(settings.root / ".slipway" / "build")
     for stack in (Stack(settings, prod=False), Stack(settings, prod=True)):
         folder = settings.path(settings.secrets_dir)
@@ -62,6 +79,8 @@ def record(settings: Settings) -> None:
             folder, "${SECRETS_DIR:-secrets}", stack.project_services(), owners=("backup",)
         )
         write_if_changed(settings.root / stack.secrets_file, text)
+    if settings.backup_s3_bucket:
+        _record_store_ca(settings)
     digest = hashlib.sha256()
     for name in (settings.app_env, settings.app_prod_env):
         path = settings.path(name)
@@ -79,6 +98,25 @@ def record(settings: Settings) -> None:
             "BACKUP_USER": "{}:{}".format(*backup_user()),
         },
     )
+
+
+def _record_store_ca(settings: Settings) -> None:
+    """Write the certificates to trust for the store: those named, else this host's own, else none."""
+    named = settings.backup_s3_ca_file
+    bundle = settings.path(named) if named else mirrors.ca_bundle()
+    try:
+        text = bundle.read_text(encoding="utf-8", errors="replace") if bundle else ""
+    except OSError as problem:
+        raise SlipwayError(
+            "SLIP-113",
+            f"BACKUP_S3_CA_FILE ({settings.origins['BACKUP_S3_CA_FILE']}) cannot be read: "
+            f"{problem.strerror}: {bundle}",
+            "it counts from the kit's folder; name a PEM file",
+        ) from None
+    path = settings.root / ".slipway" / "backup-s3-ca.pem"
+    write_if_changed(path, text)
+    # The container's user is not this one.
+    path.chmod(0o644)
 
 
 def backup_user() -> tuple[int, int]:

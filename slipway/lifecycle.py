@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 
 from slipway import (
+    backupimage,
     bases,
     connections,
     dbmajor,
@@ -112,6 +113,8 @@ def up(session: Session, *, scale: str, no_build: bool, as_json: bool) -> None:
         _check_ports(session)
         if stack.prod:
             egress.check(session)
+        if stack.scheduled:
+            backupimage.make_folder(settings)
     # Production's containers are changed by one command at a time.
     with deploylock.held(settings.root, "up") if stack.prod and not runner.dry else nullcontext():
         if not no_build:
@@ -140,14 +143,22 @@ def _start(session: Session, replicas: int | None) -> list[ContainerState]:
     started = runner.run(stack.up(scale=replicas), check=False).returncode == 0
     if runner.dry:
         return []
-    states = engine.wait(
-        stack.project, stack.services(), settings.wait_timeout if started else 0, _progress()
-    )
+    states = engine.wait(stack.project, stack.serving(), settings.wait_timeout if started else 0, _progress())
     broken = [state for state in states if not state.ready]
     if broken or not started:
         raise diagnosis.failure(session, broken)
     if stack.prod:
         front.settle(session, release)
+    return [*states, *_backup_states(stack)]
+
+
+def _backup_states(stack: Stack) -> list[ContainerState]:
+    """The state of the service that makes backups: told, and not waited for, because it serves nobody."""
+    states = [s for s in engine.containers(stack.project) if s.service == "backup" and stack.scheduled]
+    for state in states:
+        if state.failed:
+            why = state.health_output or "invoke logs --services backup --prod"
+            note(f"{state.name} is {state.summary}: {why}")
     return states
 
 
@@ -258,6 +269,8 @@ def _prepare(session: Session) -> None:
     settings, runner = session.settings, session.runner
     machinereport.check_disk(_NEEDED_DISK, runner)
     ensure_bases(session)
+    if session.stack.scheduled:
+        backupimage.record_recipe(settings)
     # Development has no releases: what serves in production must not change its name by a dev build.
     if session.stack.prod:
         facts = revision.describe(settings.path(settings.project_root), runner)

@@ -165,6 +165,25 @@ class Settings:
     backup_memory: str = _setting("BACKUP_MEMORY", "512m", values.size)
     backup_cpus: float = _setting("BACKUP_CPUS", "1.0", values.cpus)
 
+    # --- Backups by schedule, and their copies
+    backup_schedule: str = _setting("BACKUP_SCHEDULE", "", values.optional(values.schedule), "30 3 * * *")
+    # As in the Amazon S3 user guide, "Bucket naming rules"; other stores take upper case too.
+    backup_s3_bucket: str = _setting(
+        "BACKUP_S3_BUCKET", "",
+        values.optional(values.matching(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]", "a bucket's name")),
+        "shop-backups",
+    )  # fmt: skip
+    backup_s3_endpoint: str = _setting(
+        "BACKUP_S3_ENDPOINT", "",
+        values.optional(values.matching(r"https?://[^\s/'\"$@]+(/[^\s'\"$]*)?", "an http or https address")),
+        "https://s3.example.org",
+    )  # fmt: skip
+    backup_s3_region: str = _setting(
+        "BACKUP_S3_REGION", "us-east-1", values.matching(r"[A-Za-z0-9-]+", "a region's name")
+    )
+    backup_s3_prefix: str = _setting("BACKUP_S3_PREFIX", "", values.optional(_INSIDE), "backups/shop")
+    backup_s3_ca_file: str = _setting("BACKUP_S3_CA_FILE", "", values.optional(_PATH), "ca/store.pem")
+
     host_uid: int = _setting("HOST_UID", "1000", values.integer(0, 2**31 - 1))
     host_gid: int = _setting("HOST_GID", "1000", values.integer(0, 2**31 - 1))
     release: str = _setting(

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 __all__ = [
     "address", "choice", "count", "cpus", "duration", "integer", "matching", "network", "networks",
-    "optional_count", "optional_port", "port", "seconds", "size",
+    "optional", "optional_count", "optional_port", "port", "schedule", "seconds", "size",
     "text", "words",
 ]  # fmt: skip
 
@@ -74,6 +74,26 @@ def optional_port(value: str) -> int | None:
 def optional_count(value: str) -> int | None:
     """A whole number of at least 1, or nothing."""
     return count(value) if value else None
+
+
+def optional(convert: Callable[[str], str]) -> Callable[[str], str]:
+    """What ``convert`` takes, or nothing."""
+    return lambda value: convert(value) if value else value
+
+
+def schedule(value: str) -> str:
+    """A cron expression of five fields that has a next time, as in crontab(5)."""
+    # Only who has a schedule pays for the import.
+    from croniter import CroniterError, croniter  # noqa: PLC0415
+
+    # No shorthands and no letters but in names: what this library reads beyond crontab(5) is not promised.
+    if not re.fullmatch(r"(?:(?:[0-9*,/-]|(?<![A-Za-z])[A-Za-z]{3}(?![A-Za-z]))+(?: +|$)){5}", value):
+        raise ValueError("not a cron expression of five fields")
+    try:
+        croniter(value).get_next()
+    except CroniterError as bad:
+        raise ValueError(f"not a cron expression ({bad})") from None
+    return value
 
 
 size = matching(r"[1-9][0-9]*[kmgKMG]", "a size with a unit, k, m or g")

@@ -10,6 +10,11 @@
     discard                             remove what is left of that
     expired                             the archives that retention does not keep
     prune NAME...                       remove these, and what killed runs have left
+    schedule                            make, prune and copy by BACKUP_SCHEDULE, until SIGTERM
+    healthy                             exit code 1 where the schedule has failed or is late, and why
+    remote                              what archives there are in the store
+    copy NAME...                        copy these to the store
+    fetch NAME                          bring one back from there
 
 Exit code 1 with one message for what a person can put right.
 """
@@ -22,6 +27,8 @@ import listing
 import make
 import prune
 import restore_media
+import schedule
+import store
 import unpack
 import verify
 from failure import BackupError
@@ -38,6 +45,11 @@ COMMANDS = {
     "discard": restore_media.discard,
     "expired": prune.expired,
     "prune": prune.remove,
+    "schedule": schedule.run,
+    "healthy": schedule.healthy,
+    "remote": store.entries,
+    "copy": store.copy,
+    "fetch": store.fetch,
 }
 
 

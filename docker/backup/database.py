@@ -6,12 +6,17 @@ Where it is stands in PGHOST, PGUSER and PGDATABASE; without PGHOST there is non
 import json
 import os
 import subprocess
+import time
 from pathlib import Path
 
 from failure import BackupError
+from places import say
 
 _PASSWORD = Path("/run/secrets/postgres_password")
 _DONE = "slipway-answered"
+# docker/migrate_lock.py has the same.
+_MIGRATION_LOCK = int.from_bytes(b"SLIPWAY", "big")
+_POLL_SECONDS = 0.5
 # Whatever limits the project has set for its own sessions.
 _OPTIONS = (
     "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0"
@@ -46,19 +51,38 @@ def environment():
 
 
 class Snapshot:
-    """One transaction that sees one moment, for as long as the block lasts."""
+    """One transaction that sees one moment, for as long as the block lasts; ``alone`` without migrations."""
+
+    def __init__(self, alone=False):
+        self._alone = alone
 
     def __enter__(self):
         self._psql = subprocess.Popen(
             ["psql", "-X", "--quiet", "--tuples-only", "--no-align", "--set", "ON_ERROR_STOP=1"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(), text=True,
         )  # fmt: skip
+        if self._alone:
+            # Before there is a snapshot, which is to see what was migrated.
+            self._keep_migrations_out()
         self._say("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;")
         return self
 
     def __exit__(self, *_):
         self._psql.kill()
         self._psql.communicate()
+
+    def _keep_migrations_out(self):
+        """Hold the migration lock, which backups share; while migrations are applied, wait for their end.
+
+        Else ALTER TABLE waits for what is read here, pg_dump for ALTER TABLE, and this for pg_dump: for ever,
+        and unseen by PostgreSQL. It asks again and again for the reason docker/migrate_lock.py gives.
+        """
+        told = False
+        while not self.ask(f"SELECT to_jsonb(pg_try_advisory_lock_shared({_MIGRATION_LOCK}))"):
+            if not told:
+                say("waiting for migrations to end")
+                told = True
+            time.sleep(_POLL_SECONDS)
 
     def ask(self, query):
         """Return the one JSON value that ``query`` selects."""
@@ -79,6 +103,8 @@ class Snapshot:
         name = self.ask("SELECT to_jsonb(pg_export_snapshot())")
         # Compressed by gzip, the default, because every pg_restore of every build can read that.
         argv = ["pg_dump", "--format=custom", f"--snapshot={name}", f"--file={path}"]
+        # Somebody else's ALTER TABLE may wait for this transaction already, as migrations would.
+        argv += ["--lock-wait-timeout=60s"]
         if subprocess.run(argv, env=environment(), check=False).returncode:
             raise BackupError(
                 "SLIP-100",

@@ -35,13 +35,13 @@ def _gather(folder):
         "format": archive.FORMAT,
         "writer": archive.WRITER,
         "project": os.environ["BACKUP_PROJECT"],
-        "release": os.environ["BACKUP_RELEASE"],
+        "release": places.release(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "members": {},
     }
     files = {}
     if database.present():
-        with database.Snapshot() as snapshot:
+        with database.Snapshot(alone=True) as snapshot:
             metadata["database_bytes"] = snapshot.size()
             _check_space(metadata["database_bytes"])
             say("counting rows")

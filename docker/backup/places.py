@@ -32,6 +32,16 @@ def stack():
     return os.environ["BACKUP_PROJECT"].rsplit("-", 1)[1]
 
 
+def release():
+    """Return the release that serves at this moment; ``unknown`` when none ever has.
+
+    Where BACKUP_RELEASE is empty it is the one nginx's configuration is of: a container that stays learns of
+    deploys that way.
+    """
+    live = Path("/srv/nginx/live")
+    return os.environ["BACKUP_RELEASE"] or (live.readlink().name if live.is_symlink() else "unknown")
+
+
 def archives():
     """Return the match of every archive's name, whichever stack made it, oldest first."""
     return [match for name in sorted(_names()) if (match := ARCHIVE.fullmatch(name))]

@@ -9,9 +9,15 @@ from retention import PERIODS, kept
 
 def expired():
     """Return the names of this stack's archives that BACKUP_KEEP_DAILY, _WEEKLY and _MONTHLY do not keep."""
-    times = {m.string: places.time_of(m) for m in places.archives() if m["stack"] == places.stack()}
+    names = {match.string for match in places.archives() if match["stack"] == places.stack()}
+    return sorted(names - keep(names))
+
+
+def keep(names):
+    """Return those of the archives' ``names`` that these variables keep."""
+    times = {name: places.time_of(ARCHIVE.fullmatch(name)) for name in names}
     counts = {period: int(os.environ[f"BACKUP_KEEP_{period.upper()}"]) for period in PERIODS}
-    return sorted(set(times) - kept(times, counts))
+    return kept(times, counts)
 
 
 def remove(*names):

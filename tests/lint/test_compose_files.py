@@ -15,6 +15,8 @@ from slipway.compose import Stack
 from slipway.settings import Settings, load
 from tests.support.world import copy_checkout
 
+_KEPT = {"backup_schedule": "30 3 * * *", "backup_s3_bucket": "bucket"}
+
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
@@ -41,8 +43,15 @@ def _config(settings: Settings, *, prod: bool, profiles: bool = False) -> dict[s
 @pytest.mark.parametrize("prod", [False, True], ids=["dev", "prod"])
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"database": "none"}, {"db_port": 5432}, {"web_egress": "off"}],
-    ids=["default", "no-db", "db-port", "no-egress"],
+    [
+        {},
+        {"database": "none"},
+        {"db_port": 5432},
+        {"web_egress": "off"},
+        _KEPT,
+        {"database": "none", **_KEPT},
+    ],
+    ids=["default", "no-db", "db-port", "no-egress", "backups", "backups-no-db"],
 )
 def test_compose_reads_every_combination(
     settings: Settings, prod: bool, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
@@ -117,6 +126,28 @@ def test_every_file_of_the_secrets_folder_reaches_the_project(settings: Settings
         assert mounted[name] == everything, name
     assert mounted["db"] == {"postgres_password"}
     assert mounted.get("nginx", set()) == mounted.get("nginx-configuration", set()) == set()
+
+
+@pytest.mark.parametrize(
+    ("changes", "networks"),
+    [
+        ({"backup_schedule": "* * * * *"}, {"data"}),
+        (_KEPT, {"data", "store"}),
+        ({**_KEPT, "database": "none"}, {"store"}),
+        ({"backup_schedule": "* * * * *", "database": "none"}, set()),
+    ],
+)
+def test_scheduled_backups_stay_and_have_a_way_out_only_to_a_store(
+    settings: Settings, changes: dict[str, Any], networks: set[str]
+) -> None:
+    """Red when the schedule starts nothing, is less confined than the one-off, or may reach the internet."""
+    found = _config(replace(settings, **changes), prod=True)["services"]["backup"]
+    assert set(found.get("networks", {})) == networks
+    assert found.get("network_mode", "") == ("" if networks else "none")
+    assert (found["read_only"], found["cap_drop"], found["restart"]) == (True, ["ALL"], "always")
+    assert found["security_opt"] == ["no-new-privileges:true"]
+    assert found["healthcheck"]["test"]
+    assert "profiles" not in found
 
 
 def test_only_a_managed_database_gives_the_data_network_a_route(settings: Settings) -> None:

@@ -93,6 +93,15 @@ def test_files_follow_the_settings(settings: Settings) -> None:
     assert Stack(without, prod=True).files()[:3] == [
         "compose/base.yaml", "compose/backup.yaml", "compose/prod.yaml",
     ]  # fmt: skip
+    scheduled = replace(settings, backup_schedule="30 3 * * *")
+    assert "compose/backup-schedule.yaml" in Stack(scheduled, prod=True).files()
+    assert "compose/backup-schedule.yaml" not in Stack(scheduled, prod=False).files()
+    assert set(Stack(scheduled, prod=True).services()) - set(Stack(scheduled, prod=True).serving()) == {
+        "backup"
+    }
+    for prod in (True, False):
+        assert "compose/backup-s3.yaml" not in Stack(settings, prod).files()
+        assert "compose/backup-s3.yaml" in Stack(replace(settings, backup_s3_bucket="b"), prod).files()
     published = replace(settings, db_port=5432, overlays=("mine.yaml",))
     assert Stack(published, prod=False).files()[-1] == "mine.yaml"
     assert "compose/db-port.yaml" in Stack(published, prod=False).files()

@@ -18,7 +18,7 @@ def _compose_defaults() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for path in sorted((ROOT / "compose").glob("*.yaml")):
         text = re.sub(r"(?m)^\s*#.*$", "", path.read_text())
-        for name, default in re.findall(r"\$\{([A-Z_]+)(?::-([^}\n]*))?", text):
+        for name, default in re.findall(r"\$\{([A-Z0-9_]+)(?::-([^}\n]*))?", text):
             # A name without a default stands where another line has given one, or refuses to be empty.
             if name in variables() and "${" + name + "}" in text and not default:
                 continue
@@ -29,7 +29,7 @@ def _compose_defaults() -> dict[str, set[str]]:
 def test_env_example_documents_every_variable_with_its_default() -> None:
     """Red when a variable is added, dropped or re-defaulted in one place only."""
     text = (ROOT / ".env.example").read_text()
-    documented = dict(re.findall(r"(?m)^#?([A-Z_]+)=(.*)$", text))
+    documented = dict(re.findall(r"(?m)^#?([A-Z0-9_]+)=(.*)$", text))
     assert list(documented) and set(documented) == set(variables())
     machine = {"HOST_UID", "HOST_GID", "RELEASE", "REVISION"}
     for name, variable in variables().items():

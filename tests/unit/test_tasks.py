@@ -24,6 +24,7 @@ REQUIRED = {
     "exec": ["web", "--command", "true"],
     "inspect": ["web"],
     "db.upgrade": ["--to", "18"],
+    "db.fetch": ["latest"],
     "db.restore": ["latest"],
     "db.verify": ["latest"],
 }
@@ -56,7 +57,7 @@ def test_every_promised_task_is_there() -> None:
     promised = (
         "init build up down start stop restart ps logs shell manage migrate makemigrations collectstatic "
         "createsuperuser test exec stats inspect config images url open prune bases machine maintenance "
-        "db.backup db.backups db.restore db.verify db.prune"
+        "db.backup db.backups db.fetch db.restore db.verify db.prune"
     )
     assert set(promised.split()) <= set(NAMES)
 
