@@ -19,7 +19,9 @@ from tests.support.world import World, world  # noqa: E402
 def prod(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[World]:
     """The production stack, published on loopback alone, with a page that says what reached it."""
     folder = tmp_path_factory.mktemp("hardening")
-    with world(folder, "hardening", prod=True, HTTP_ADDRESS="127.0.0.1") as own:
+    # A backup that is due once a year: the service is there, and does nothing.
+    settings = {"HTTP_ADDRESS": "127.0.0.1", "BACKUP_SCHEDULE": "0 3 1 1 *"}
+    with world(folder, "hardening", prod=True, **settings) as own:
         urls = own.root / "example" / "config" / "urls.py"
         urls.write_text(urls.read_text() + APPLICATION)
         for name, content in FILES.items():

@@ -6,6 +6,8 @@ to the same rules from its first start: what it needs has to be entered here, wi
 
 from __future__ import annotations
 
+import os
+
 from inside import Container
 
 _PROJECT = {
@@ -44,6 +46,17 @@ GRANTS: dict[str, dict[str, str]] = {
         "writes /app/media": "uploads",
         "reads /srv/static": "the manifest of hashed names, for COLLECTSTATIC=start",
     },
+    "backup": {
+        "user 10001:10001": "whoever runs the tasks; this one in place of root",
+        "group 10001": "media that only their group may read",
+        "network data": "the database",
+        "reads /app/media": "goes into the archive",
+        "writes /backups": "the archives",
+        "tmpfs /tmp noexec 64m": "gpg's and Python's temporary files",
+        "tmpfs /var/lib/postgresql/data noexec 1m": "in place of the volume that its image declares",
+        "secret postgres_password": "dumps the database",
+        "secret backup_passphrase": "encrypts what it writes",
+    },
     "nginx-configuration": {
         **_NGINX,
         "writes /srv/nginx": "publishes a release's configuration",
@@ -70,7 +83,12 @@ def granted(container: Container) -> set[str]:
     own, which no entry of ``GRANTS`` has.
     """
     host = container["HostConfig"]
-    found = {f"user {container['Config']['User'] or 'root'}"}
+    user = container["Config"]["User"] or "root"
+    # Only where root runs the tasks is it 10001: archives belong to the person.
+    backup = container["Config"]["Labels"]["com.docker.compose.service"] == "backup"
+    if backup and os.getuid() and user == f"{os.getuid()}:{os.getgid()}":
+        user = "10001:10001"
+    found = {f"user {user}"}
     found |= _networks(container)
     found |= {f"publishes {port}" for port, bindings in (host["PortBindings"] or {}).items() if bindings}
     found |= {_tmpfs(path, options) for path, options in (host["Tmpfs"] or {}).items()}

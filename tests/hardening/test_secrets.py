@@ -38,6 +38,11 @@ def values(prod: World) -> dict[str, str]:
     return {**found, "example/.env": MARKS["forgotten"]}
 
 
+def _file(mounted: str) -> str:
+    """The file of a mounted secret: a subfolder of ``secrets/`` is in the name, as ``backup_passphrase``."""
+    return mounted.replace("/backup_", "/backup/")
+
+
 def _images(prod: World) -> set[str]:
     """The images that containers of the stack were made of, and those whose layers they are built on."""
     return {c["Image"] for c in prod.containers()} | {c["Config"]["Image"] for c in prod.containers()}
@@ -99,10 +104,11 @@ def test_a_container_reads_the_secrets_it_is_listed_with_and_no_other(
         listed = {f"secrets/{g.removeprefix('secret ')}" for g in GRANTS[name] if g.startswith("secret ")}
         mounted = execute(container, "find", "/run/secrets", "-type", "f").splitlines()
         assert {path.replace("/run/", "", 1) for path in mounted if path.startswith("/run/")} == listed, name
-        for path in listed:
-            assert execute(container, "cat", f"/run/{path}").strip() == values[path], path
+        held = {path: values[_file(path)] for path in listed}
+        for path, value in held.items():
+            assert execute(container, "cat", f"/run/{path}").strip() == value, path
         found = set(execute(container, "sh", "-c", looking).splitlines())
-        assert found == {f"/run/{path}:{values[path]}" for path in listed}, name
+        assert found == {f"/run/{path}:{value}" for path, value in held.items()}, name
 
 
 def test_images_hold_no_secret_and_no_file_that_might(prod: World, values: dict[str, str]) -> None:
