@@ -18,7 +18,10 @@ from slipway.output import note
 from slipway.session import Session
 from slipway.settings import Settings, record_machine
 
-__all__ = ["ask", "folder", "prepare", "require_database"]
+__all__ = ["SERVICES", "ask", "folder", "prepare", "require_database"]
+
+SERVICES = ("backup", "restore-media", "verify")
+"""The services of compose/backup.yaml."""
 
 
 def folder(settings: Settings) -> Path:
@@ -29,6 +32,8 @@ def folder(settings: Settings) -> Path:
 def prepare(session: Session) -> None:
     """See to it that the folder is there and the image is built from what is checked out.
 
+    Containers that a killed task has left are removed.
+
     The image is built when it is missing, or when its recipe or its base has changed, and at no other
     time: a backup must not wait for a package mirror. Raises ``SlipwayError`` SLIP-103 when the folder
     cannot be made, and what ``lifecycle.run_build`` raises.
@@ -37,6 +42,8 @@ def prepare(session: Session) -> None:
     if session.runner.dry:
         return
     _make_folder(settings)
+    if left := engine.finished_one_offs(stack.project, SERVICES):
+        session.runner.run(["docker", "rm", *left], check=False)
     lifecycle.ensure_bases(session)
     recipe = _recipe(settings)
     if engine.image_label(stack.backup_image, "slipway.recipe") != recipe:
@@ -88,4 +95,4 @@ def ask(session: Session, service: str, command: Sequence[str], *, stdin: Path |
     done = session.runner.run(session.stack.one_off(service, command), check=False, stdin=stdin, answer=True)
     if done.returncode:
         raise Exit(code=1)
-    return json.loads(done.stdout) if not session.runner.dry else None
+    return json.loads(done.stdout.splitlines()[-1]) if not session.runner.dry else None
