@@ -117,7 +117,12 @@ def containers(project: str, *, one_off: bool = False) -> list[ContainerState]:
 
     Containers of ``run`` and ``exec`` tasks (one-off ones) only with ``one_off``.
     """
-    found = connect().containers.list(all=True, filters={"label": f"{PROJECT_LABEL}={project}"})
+    found = connect().containers.list(
+        # A task's own may go between the list and the look at it.
+        all=True,
+        ignore_removed=True,
+        filters={"label": f"{PROJECT_LABEL}={project}"},
+    )
     states = [
         _state(container) for container in found if one_off or container.labels.get(_ONE_OFF_LABEL) != "True"
     ]
@@ -130,11 +135,11 @@ def finished_one_offs(project: str, services: Collection[str] = ()) -> list[str]
     Only those of ``services``, if any are named. One that was made just now is about to be started.
     """
     labels = [f"{PROJECT_LABEL}={project}", f"{_ONE_OFF_LABEL}=True"]
-    filters = {"label": labels, "status": ["exited", "created", "dead"]}
+    filters: dict[str, Any] = {"label": labels, "status": ["exited", "created", "dead"]}
     long_ago = datetime.now(UTC) - timedelta(seconds=_START_SECONDS)
     return [
         str(container.id)
-        for container in connect().containers.list(all=True, filters=filters)
+        for container in connect().containers.list(all=True, ignore_removed=True, filters=filters)
         if not services or container.labels.get(SERVICE_LABEL) in services
         if container.status != "created" or datetime.fromisoformat(container.attrs["Created"]) < long_ago
     ]
