@@ -10,6 +10,7 @@ from pathlib import Path
 
 from slipway import database, engine, front, maintenance, replicas
 from slipway.backupservice import ask, folder, require_database
+from slipway.errors import SlipwayError
 from slipway.output import note
 from slipway.session import Session
 from slipway.settings import write_if_changed
