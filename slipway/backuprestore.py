@@ -13,7 +13,7 @@ from slipway.backupservice import ask, folder, prepare, require_database
 from slipway.errors import SlipwayError
 from slipway.output import note
 from slipway.restorejournal import Journal
-from slipway.run import Terminated, terminated_as_interrupted
+from slipway.run import Terminated, terminated_as_interrupted, uninterrupted
 from slipway.session import Session
 
 __all__ = ["restore"]
@@ -131,7 +131,8 @@ def _exchange(session: Session, source: _Source) -> None:
 
 def _settle(session: Session, journal: Journal) -> None:
     try:
-        restorejournal.settle(session, journal)
+        with uninterrupted():
+            restorejournal.settle(session, journal)
     except BaseException:
         note(
             "the restore is not at its end, and the site may be closed: "

@@ -8,8 +8,9 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from slipway import database, maintenance
+from slipway import database, engine, front, maintenance, replicas
 from slipway.backupservice import ask, folder, require_database
+from slipway.errors import SlipwayError
 from slipway.output import note
 from slipway.session import Session
 from slipway.settings import write_if_changed
@@ -75,8 +76,8 @@ def settle(session: Session, journal: Journal) -> bool:
         # After what follows there is nothing left that could be put in place.
         journal = replace(journal, exchanged=True)
         begin(session, journal)
-    differing = _differing(session, journal) if taken and journal.oid else False
-    if journal.closed and not differing:
+    fits = _fits(session, journal) if taken and journal.oid else True
+    if journal.closed and fits:
         maintenance.reopen(session)
     if journal.media:
         ask(session, "restore-media", ["discard"])
@@ -85,8 +86,8 @@ def settle(session: Session, journal: Journal) -> bool:
     return taken
 
 
-def _differing(session: Session, journal: Journal) -> bool:
-    """Tell what migrations the restored database has more or fewer; returns whether there are any."""
+def _fits(session: Session, journal: Journal) -> bool:
+    """Tell what the code here and the restored database do not agree on; returns whether they do."""
     prod = " --prod" if session.stack.prod else ""
     before, after = set(journal.migrations), set(ask(session, "backup", ["applied"]))
     if missing := sorted(before - after):
@@ -96,9 +97,33 @@ def _differing(session: Session, journal: Journal) -> bool:
             f"the restored database has migrations that the code here may not know: {', '.join(more)}\n"
             "  fix: deploy, or roll back to, the release that the backup was made of"
         )
-    if journal.closed and before != after:
+    fits = _begin_anew(session, wait=before == after) and before == after
+    if journal.closed and not fits:
         note("the site stays closed until that is done; then: invoke maintenance off --prod")
-    return before != after
+    return fits
+
+
+def _begin_anew(session: Session, *, wait: bool) -> bool:
+    """Restart the project's processes; returns whether they are well then, if that is waited for.
+
+    A connection pool whose sessions have been ended waits longer and longer before it tries again, and
+    requests fail meanwhile. What they remember is of the former database, too.
+    """
+    stack = session.stack
+    web = [c for c in engine.containers(stack.project) if c.service == "web" and c.state == "running"]
+    if not web:
+        return True
+    grace = session.settings.stop_grace_period.rstrip("s")
+    session.runner.run(["docker", "restart", "--time", grace, *(container.id for container in web)])
+    try:
+        if wait:
+            replicas.wait_ready(session, web)
+        if wait and stack.prod and engine.running(stack.project, "nginx"):
+            front.wait_for_peers(session, replicas.addresses(stack, web))
+    except SlipwayError as unwell:
+        note(str(unwell))
+        return False
+    return True
 
 
 def _work(session: Session) -> Path:

@@ -18,7 +18,7 @@ from invoke.exceptions import Exit
 
 from slipway.errors import SlipwayError
 
-__all__ = ["INTERRUPTED", "Runner", "Terminated", "terminated_as_interrupted"]
+__all__ = ["INTERRUPTED", "Runner", "Terminated", "terminated_as_interrupted", "uninterrupted"]
 
 INTERRUPTED = 130  # 128 + SIGINT, what a shell reports
 
@@ -42,6 +42,17 @@ def terminated_as_interrupted(interrupt: type[KeyboardInterrupt] = KeyboardInter
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """SIGTERM and Ctrl-C do not end the block: what it does is short, and half of it is worse than either."""
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @dataclass(frozen=True)

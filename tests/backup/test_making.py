@@ -110,7 +110,7 @@ def test_prune_keeps_what_was_asked_for(prod: World, kept: Kept) -> None:
     half.mkdir()
     (half / "archive").write_bytes(b"x")
     for path in (half, half / "archive"):
-        shutil.chown(path, kept.path.stat().st_uid)
+        shutil.chown(path, newest.stat().st_uid)
     prod.write_env(BACKUP_KEEP_DAILY="2", BACKUP_KEEP_WEEKLY="0", BACKUP_KEEP_MONTHLY="2")
     refused = prod.invoke("db.prune", check=False)
     assert "SLIP-069" in refused.stderr and old[3].exists()
