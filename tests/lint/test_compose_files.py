@@ -15,7 +15,6 @@ from slipway.compose import Stack
 from slipway.settings import Settings, load
 from tests.support.world import copy_checkout
 
-
 _KEPT = {"backup_schedule": "30 3 * * *", "backup_s3_bucket": "bucket"}
 
 
