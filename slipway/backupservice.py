@@ -15,11 +15,16 @@ from slipway.errors import SlipwayError
 from slipway.output import note
 from slipway.session import Session
 
-__all__ = ["ask", "folder", "prepare", "require_database"]
+__all__ = ["SERVICES", "ask", "folder", "prepare", "require_database"]
+
+SERVICES = ("backup", "restore-media", "verify")
+"""The services of compose/backup.yaml."""
 
 
 def prepare(session: Session) -> None:
     """See to it that the folder is there and the image is built from what is checked out.
+
+    Containers that a killed task has left are removed.
 
     The image is built when it is missing, or when its recipe or its base has changed, and at no other
     time: a backup must not wait for a package mirror. Raises ``SlipwayError`` SLIP-103 when the folder
@@ -29,6 +34,8 @@ def prepare(session: Session) -> None:
     if session.runner.dry:
         return
     make_folder(settings)
+    if left := engine.finished_one_offs(stack.project, SERVICES):
+        session.runner.run(["docker", "rm", *left], check=False)
     lifecycle.ensure_bases(session)
     if engine.image_label(stack.backup_image, "slipway.recipe") != record_recipe(settings):
         note("building the image that backups are made with")
@@ -55,4 +62,4 @@ def ask(session: Session, service: str, command: Sequence[str], *, stdin: Path |
     done = session.runner.run(session.stack.one_off(service, command), check=False, stdin=stdin, answer=True)
     if done.returncode:
         raise Exit(code=1)
-    return json.loads(done.stdout) if not session.runner.dry else None
+    return json.loads(done.stdout.splitlines()[-1]) if not session.runner.dry else None

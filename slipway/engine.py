@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from docker.errors import DockerException, NotFound
@@ -27,6 +27,7 @@ SERVICE_LABEL = "com.docker.compose.service"
 _CONFIG_HASH_LABEL = "com.docker.compose.config-hash"
 _ONE_OFF_LABEL = "com.docker.compose.oneoff"
 _POLL_SECONDS = 0.5
+_START_SECONDS = 60  # more than passes between the making of a container and its start
 
 
 @dataclass(frozen=True)
@@ -116,18 +117,32 @@ def containers(project: str, *, one_off: bool = False) -> list[ContainerState]:
 
     Containers of ``run`` and ``exec`` tasks (one-off ones) only with ``one_off``.
     """
-    found = connect().containers.list(all=True, filters={"label": f"{PROJECT_LABEL}={project}"})
+    found = connect().containers.list(
+        # A task's own may go between the list and the look at it.
+        all=True,
+        ignore_removed=True,
+        filters={"label": f"{PROJECT_LABEL}={project}"},
+    )
     states = [
         _state(container) for container in found if one_off or container.labels.get(_ONE_OFF_LABEL) != "True"
     ]
     return sorted(states, key=lambda state: (state.service, state.name))
 
 
-def finished_one_offs(project: str) -> list[str]:
-    """The ids of one-off containers that have ended: what a killed `run --rm` leaves."""
+def finished_one_offs(project: str, services: Collection[str] = ()) -> list[str]:
+    """The ids of one-off containers that have ended or never began: what a killed `run --rm` leaves.
+
+    Only those of ``services``, if any are named. One that was made just now is about to be started.
+    """
     labels = [f"{PROJECT_LABEL}={project}", f"{_ONE_OFF_LABEL}=True"]
-    found = connect().containers.list(all=True, filters={"label": labels, "status": "exited"})
-    return [str(container.id) for container in found]
+    filters: dict[str, Any] = {"label": labels, "status": ["exited", "created", "dead"]}
+    long_ago = datetime.now(UTC) - timedelta(seconds=_START_SECONDS)
+    return [
+        str(container.id)
+        for container in connect().containers.list(all=True, ignore_removed=True, filters=filters)
+        if not services or container.labels.get(SERVICE_LABEL) in services
+        if container.status != "created" or datetime.fromisoformat(container.attrs["Created"]) < long_ago
+    ]
 
 
 def running(project: str, service: str) -> bool:

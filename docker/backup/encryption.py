@@ -83,7 +83,9 @@ def opened(path):
                     raise _not_decrypted(path.name, told) from None
                 raise
             finally:
-                gpg.kill() if gpg.stdout.read(1) else None
+                # The rest of one that was only looked into.
+                if gpg.stdout.read(1):
+                    gpg.kill()
         if gpg.returncode > 0:
             raise _not_decrypted(path.name, told)
 

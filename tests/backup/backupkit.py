@@ -86,10 +86,14 @@ def assert_clean(own: World) -> None:
 
 
 def one_offs(own: World, name: str = "") -> list[str]:
-    """The ids of the tasks' containers, running or not; only those with ``name`` in theirs."""
+    """The ids of the tasks' containers, running or ended; only those with ``name`` in theirs.
+
+    One that was made and never started, by a task killed in that moment, is removed by a run a minute later.
+    """
     labels = [f"label=com.docker.compose.project={own.project}", "label=com.docker.compose.oneoff=True"]
     filters = [word for label in labels for word in ("--filter", label)]
-    return docker("ps", "--all", "--quiet", *filters, "--filter", f"name={name}").split()
+    states = [word for state in ("running", "exited", "dead") for word in ("--filter", f"status={state}")]
+    return docker("ps", "--all", "--quiet", *filters, *states, "--filter", f"name={name}").split()
 
 
 # -- archives that nobody has written ----------------------------------------------------------------
