@@ -47,16 +47,11 @@ def prune(session: Session, *, yes: bool, as_json: bool) -> None:
         # Also without a name: it removes what a killed run has left in the making.
         ask(session, "backup", ["prune", *archives])
         for path in [*(folder(settings) / name for name in dumps), *leftovers]:
-<<<<<<< HEAD
-            # "make" has been cleared above, under its lock: the schedule may be at work in there again.
-            if path.name != "make":
-                path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
-=======
             if path.is_file():
                 path.unlink()
-            else:
+            # What was in the making is cleared above, under its lock: the schedule may be at work again.
+            elif path.name != "make":
                 shutil.rmtree(path, ignore_errors=True)
->>>>>>> backup
 
 
 def _old_dumps(session: Session) -> list[str]:

@@ -238,7 +238,7 @@ def _failure(code, told):
     return BackupError(
         "SLIP-113",
         f"the store {where} refuses: {why}",
-        "check the bucket, the region, and secrets/backup/s3_access_key and s3_secret_key, whose owner must be "
+        "check bucket, region, and secrets/backup/s3_access_key and s3_secret_key, whose owner must be "
         "allowed to list, read, write and delete there",
     )
 
