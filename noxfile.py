@@ -111,6 +111,21 @@ def backup(session: nox.Session, part: str) -> None:
         pytest(session, "backup", "--ignore=tests/backup/test_round_trip.py")
 
 
+@nox.session(default=False)
+def chaos(session: nox.Session) -> None:
+    """What breaks under load heals without a hand, within what docs/reliability.md allows. As root."""
+    install(session)
+    pytest(session, "chaos")
+
+
+@nox.session(default=False)
+@nox.parametrize("form", [nox.param("not long", id="short", tags=["gate"]), nox.param("long", id="long")])
+def hardening(session: nox.Session, form: str) -> None:
+    """What a container may do, where secrets are not, and what nginx makes of hostile requests."""
+    install(session)
+    pytest(session, "hardening", "-m", form)
+
+
 @nox.session(default=False, tags=["gate"])
 def migrations(session: nox.Session) -> None:
     """Migrations against a real PostgreSQL: started together, killed, kept waiting."""

@@ -320,7 +320,7 @@ def exec_(c: Context, service: str, command: str = "", prod: bool = False) -> No
     commands.execute(session.begin(c, prod), service, commands.words(command, c.remainder))
 
 
-# -- backups -----------------------------------------------------------------------------------------
+# -- the database ------------------------------------------------------------------------------------
 
 
 @task(name="backup", help={**PROD, **JSON, "label": "added to the name"})
@@ -377,6 +377,34 @@ def db_prune(c: Context, yes: bool = False, json: bool = False, prod: bool = Fal
     from slipway import backupprune
 
     backupprune.prune(session.begin(c, prod), yes=yes, as_json=json)
+
+
+@task(
+    name="upgrade",
+    help={
+        **PROD,
+        **YES,
+        "to": "the major version, 18 for example",
+        "image": "its image, where that does not follow from the present one",
+        "discard-old": "delete the database as it was before an upgrade (asks first)",
+    },
+)
+def db_upgrade(
+    c: Context,
+    to: str = "",
+    image: str = "",
+    discard_old: bool = False,
+    yes: bool = False,
+    prod: bool = False,
+) -> None:
+    """Bring the database to another major version of PostgreSQL."""
+    from slipway import upgrade
+
+    work = session.begin(c, prod)
+    if discard_old:
+        upgrade.discard_old(work, yes=yes)
+    else:
+        upgrade.upgrade(work, to, image, yes=yes)
 
 
 # -- looking -----------------------------------------------------------------------------------------
@@ -478,7 +506,7 @@ namespace = menu(
         *(maintenance, ps, logs, url, open_site),
     ),
     project=(shell, manage, migrate, makemigrations, collectstatic, createsuperuser, test, exec_),
-    db=Collection("db", db_backup, db_backups, db_fetch, db_restore, db_verify, db_prune),
+    db=Collection("db", db_backup, db_backups, db_fetch, db_restore, db_verify, db_prune, db_upgrade),
     look=(stats, inspect, config, images, volumes, networks),
     machine=(bases, machine, prune),
 )

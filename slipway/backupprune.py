@@ -49,7 +49,7 @@ def prune(session: Session, *, yes: bool, as_json: bool) -> None:
         for path in [*(folder(settings) / name for name in dumps), *leftovers]:
             if path.is_file():
                 path.unlink()
-            # What was in the making is cleared above, under its lock: the schedule may be at work again.
+            # "make" has been cleared above, under its lock: the schedule may be at work in there again.
             elif path.name != "make":
                 shutil.rmtree(path, ignore_errors=True)
 

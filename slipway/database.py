@@ -17,7 +17,10 @@ from slipway.errors import SlipwayError
 from slipway.output import note
 from slipway.session import Session
 
-__all__ = ["dump", "restore", "settled"]
+__all__ = ["NO_LIMITS", "dump", "restore", "settled"]
+
+NO_LIMITS = "PGOPTIONS=-c statement_timeout=0 -c lock_timeout=0 -c default_transaction_read_only=off"
+"""For sessions of ours, whatever limits the project has set for its own."""
 
 # By these names a later run knows what a killed one has left behind.
 _NEW, _FORMER = "slipway_restoring_", "slipway_replaced_"
@@ -224,8 +227,7 @@ class _Server:
         self._env = (
             f"PGAPPNAME={application}",
             f"PGUSER={session.settings.db_user}",
-            # Whatever limits the project has set for its own sessions.
-            "PGOPTIONS=-c statement_timeout=0 -c lock_timeout=0 -c default_transaction_read_only=off",
+            NO_LIMITS,
         )
 
     def program(self, name: str, *arguments: str, database: str = "") -> list[str]:

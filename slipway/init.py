@@ -7,7 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
-from slipway import envfile, mirrors, secretfiles
+from slipway import envfile, mirrors, postgres, secretfiles
 from slipway.compose import Stack
 from slipway.errors import SlipwayError
 from slipway.output import note
@@ -85,9 +85,12 @@ def record(settings: Settings) -> None:
     for name in (settings.app_env, settings.app_prod_env):
         path = settings.path(name)
         digest.update(path.read_bytes() if path.is_file() else b"")
+    # What the image's own entrypoint wants of its volume. Where the name does not tell, dbmajor.check asks.
+    major = postgres.major_in(settings.postgres_image)
     record_machine(
         settings.root,
         {
+            **({"DB_VOLUME_TARGET": postgres.mount_target(major)} if major else {}),
             "APP_ENV_DIGEST": digest.hexdigest()[:16],
             "KIT_ROOT": str(settings.root),
             "HOST_UID": str(os.getuid()),

@@ -11,15 +11,19 @@ from slipway import (
     backupimage,
     bases,
     connections,
+    dbmajor,
     deploylock,
     diagnosis,
+    egress,
     engine,
     enginecheck,
     front,
     init,
     machinereport,
     ports,
+    processes,
     revision,
+    upgradeundo,
     values,
 )
 from slipway.compose import Stack
@@ -28,6 +32,7 @@ from slipway.errors import SlipwayError
 from slipway.output import confirm, note, rows
 from slipway.scale import resize
 from slipway.session import Session
+from slipway.settings import change as change_settings
 from slipway.settings import load, record_machine, recorded
 from slipway.switchover import replacement, run_one_shot
 from slipway.views import service_rows, url
@@ -93,16 +98,21 @@ def up(session: Session, *, scale: str, no_build: bool, as_json: bool) -> None:
 
     ``scale`` is the number of web replicas as typed, empty for WEB_REPLICAS.
     Raises ``SlipwayError`` SLIP-063 (port), SLIP-064 (a service failed), SLIP-065 (the database volume
-    has another password), SLIP-066 (not ready in time), SLIP-085 (too many replicas for the database), and
-    what ``build`` raises.
+    has another password), SLIP-066 (not ready in time), SLIP-085 (too many replicas for the database),
+    SLIP-125 (more processes than the limits allow), SLIP-126 (the network is not as WEB_EGRESS says),
+    and what ``build`` and ``dbmajor.check`` raise.
     """
     stack, runner, settings = session.stack, session.runner, session.settings
     replicas = _replicas(scale) if scale else None
     if stack.prod:
         connections.check(settings, replicas or settings.web_replicas)
+        processes.check(settings)
     _check(session)
+    dbmajor.check(session)
     if not runner.dry:
         _check_ports(session)
+        if stack.prod:
+            egress.check(session)
         if stack.scheduled:
             backupimage.make_folder(settings)
     # Production's containers are changed by one command at a time.
@@ -119,6 +129,8 @@ def up(session: Session, *, scale: str, no_build: bool, as_json: bool) -> None:
 
 def _start(session: Session, replicas: int | None) -> list[ContainerState]:
     stack, runner, settings = session.stack, session.runner, session.settings
+    # Again: an image that was not here before now says itself what it is.
+    dbmajor.check(session)
     release = settings.release if runner.dry else load(settings.root).release
     if stack.prod and not runner.dry and engine.running(stack.project, "nginx"):
         if (live := front.live(session)) != release:
@@ -190,17 +202,29 @@ def down(session: Session, *, volumes: bool, yes: bool) -> None:
     """
     stack, runner = session.stack, session.runner
     if volumes and not runner.dry:
+        upgradeundo.take_back_interrupted(session)
         names = engine.volumes(stack.project)
         note(f"going: volumes {', '.join(names) or 'none'}; images {', '.join(stack.images())}")
         require_consent(f"Delete all data of {stack.project}?", yes)
     _end_schedule(session)
     runner.run(stack.down(volumes=volumes))
     if volumes:
+        _forget_database(session)
         present = stack.images() if runner.dry else _built(stack)
         if present:
             runner.run(["docker", "image", "rm", *present])
         project_filter = f"label={engine.PROJECT_LABEL}={stack.project}"
         runner.run(["docker", "image", "prune", "--force", "--filter", project_filter])
+
+
+def _forget_database(session: Session) -> None:
+    """Delete what upgrades have left, which Compose does not know; the next volume has the first name."""
+    stack, settings = session.stack, session.settings
+    if session.runner.dry:
+        return
+    if old := engine.volumes(stack.project, "db"):
+        session.runner.run(["docker", "volume", "rm", *old])
+    change_settings(settings, {f"DB_VOLUME_SUFFIX_{'PROD' if stack.prod else 'DEV'}": ""})
 
 
 def _built(stack: Stack) -> list[str]:
@@ -209,8 +233,13 @@ def _built(stack: Stack) -> list[str]:
 
 
 def change(session: Session, verb: str, services: Sequence[str]) -> None:
-    """``start``, ``stop`` or ``restart`` the named services; all of them when none is named."""
+    """``start``, ``stop`` or ``restart`` the named services; all of them when none is named.
+
+    Raises what ``dbmajor.check_created`` raises.
+    """
     names = session.check_services(services)
+    if verb != "stop":
+        dbmajor.check_created(session, names)
     session.runner.run(session.stack.lifecycle(verb, names))
 
 

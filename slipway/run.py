@@ -55,6 +55,8 @@ class Runner:
     dry: bool = False
     echo: bool = True
     env: Mapping[str, str] = field(default_factory=dict)
+    pass_fds: tuple[int, ...] = ()
+    """Files of this process that commands inherit, for whoever waits until all of them have ended."""
 
     def run(
         self,
@@ -88,6 +90,7 @@ class Runner:
                         text=True,
                         stdin=source,
                         stdout=subprocess.PIPE if answer else target,
+                        pass_fds=self.pass_fds,
                     )
                 except FileNotFoundError as missing:
                     raise _program_missing(argv[0]) from missing
@@ -148,6 +151,7 @@ class Runner:
                     timeout=timeout,
                     env=self._environment(),
                     stdin=source or subprocess.DEVNULL,
+                    pass_fds=self.pass_fds,
                 )
         except FileNotFoundError:
             done = subprocess.CompletedProcess(list(argv), 127, "", f"{argv[0]}: not found")

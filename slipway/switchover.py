@@ -7,7 +7,18 @@ from collections.abc import Callable, Sequence
 
 from invoke.exceptions import Exit
 
-from slipway import connections, diagnosis, engine, front, hooks, releases, replicas
+from slipway import (
+    connections,
+    dbmajor,
+    diagnosis,
+    egress,
+    engine,
+    front,
+    hooks,
+    processes,
+    releases,
+    replicas,
+)
 from slipway.compose import Stack
 from slipway.engine import ContainerState
 from slipway.errors import SlipwayError
@@ -64,8 +75,8 @@ class Switchover:
     def run(self, before: Sequence[Step], after: Sequence[Step] = ()) -> None:
         """Do it all, say how long each step took, and enter the result into the ledger.
 
-        Raises ``SlipwayError``: SLIP-085 and SLIP-092 before anything is done, SLIP-080 with the step that
-        failed and what serves now.
+        Raises ``SlipwayError``: SLIP-085, SLIP-092 and what ``dbmajor.check`` raises before anything is
+        done, SLIP-080 with the step that failed and what serves now.
         """
         self._check()
         steps: list[Step] = [
@@ -111,6 +122,9 @@ class Switchover:
         settings, stack = self.session.settings, self.session.stack
         live = replicas.of_release(stack, self.previous)
         connections.check(settings, max(settings.web_replicas, len(live)))
+        dbmajor.check(self.session)
+        processes.check(settings)
+        egress.check(self.session)
         if settings.database == "postgres" and (
             why := replacement(self.session, "db", settings.postgres_image)
         ):

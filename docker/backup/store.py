@@ -238,8 +238,8 @@ def _failure(code, told):
     return BackupError(
         "SLIP-113",
         f"the store {where} refuses: {why}",
-        "check bucket, region, and secrets/backup/s3_access_key and s3_secret_key, whose owner must be "
-        "allowed to list, read, write and delete there",
+        "check the bucket, the region, and secrets/backup/s3_access_key and s3_secret_key: their owner must "
+        "be allowed to list, read, write and delete there",
     )
 
 

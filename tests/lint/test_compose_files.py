@@ -43,8 +43,15 @@ def _config(settings: Settings, *, prod: bool, profiles: bool = False) -> dict[s
 @pytest.mark.parametrize("prod", [False, True], ids=["dev", "prod"])
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"database": "none"}, {"db_port": 5432}, _KEPT, {"database": "none", **_KEPT}],
-    ids=["default", "no-db", "db-port", "backups", "backups-no-db"],
+    [
+        {},
+        {"database": "none"},
+        {"db_port": 5432},
+        {"web_egress": "off"},
+        _KEPT,
+        {"database": "none", **_KEPT},
+    ],
+    ids=["default", "no-db", "db-port", "no-egress", "backups", "backups-no-db"],
 )
 def test_compose_reads_every_combination(
     settings: Settings, prod: bool, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
@@ -86,6 +93,22 @@ def test_every_service_that_stays_has_a_health_check_and_log_limits(settings: Se
             assert service["healthcheck"]["test"], name
 
 
+def test_what_hangs_is_ended_in_production_alone(settings: Settings) -> None:
+    """Red when development has it too (a server at a breakpoint is silent), or what is ended stays down."""
+
+    def ending(prod: bool) -> dict[str, str]:
+        services = _config(settings, prod=prod)["services"]
+        tests = {name: " ".join(s.get("healthcheck", {}).get("test", [])) for name, s in services.items()}
+        return {
+            name: services[name].get("restart", "no")
+            for name, test in tests.items()
+            if "--end-if-silent" in test or test.endswith("/bin/probe")
+        }
+
+    assert ending(False) == {}
+    assert ending(True) == {"web": "always", "nginx": "always"}
+
+
 @pytest.mark.parametrize("prod", [False, True], ids=["dev", "prod"])
 def test_every_file_of_the_secrets_folder_reaches_the_project(settings: Settings, prod: bool) -> None:
     """Red when only the generated ones are mounted, or nginx gets any."""
@@ -121,7 +144,7 @@ def test_scheduled_backups_stay_and_have_a_way_out_only_to_a_store(
     found = _config(replace(settings, **changes), prod=True)["services"]["backup"]
     assert set(found.get("networks", {})) == networks
     assert found.get("network_mode", "") == ("" if networks else "none")
-    assert (found["read_only"], found["cap_drop"], found["restart"]) == (True, ["ALL"], "unless-stopped")
+    assert (found["read_only"], found["cap_drop"], found["restart"]) == (True, ["ALL"], "always")
     assert found["security_opt"] == ["no-new-privileges:true"]
     assert found["healthcheck"]["test"]
     assert "profiles" not in found
@@ -141,8 +164,8 @@ def test_production_is_hardened_throughout(settings: Settings) -> None:
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
-        assert service["deploy"]["resources"]["limits"].keys() == {"cpus", "memory"}, name
-        assert service.get("restart") in {"unless-stopped", "no"}, name
+        assert service["deploy"]["resources"]["limits"].keys() == {"cpus", "memory", "pids"}, name
+        assert service.get("restart") in {"always", "no"}, name
         assert bool(service.get("ports")) == (name == "nginx"), name
 
 

@@ -14,7 +14,7 @@ _FLAGS = ["--project-directory", ".", "--env-file", ".slipway/machine.env", "--e
 _DEV_SECRETS = ["-f", ".slipway/secrets-dev.yaml"]
 _DEV = [
     *["-f", "compose/base.yaml", "-f", "compose/backup.yaml", "-f", "compose/db.yaml"],
-    *["-f", "compose/dev.yaml", *_DEV_SECRETS],
+    *["-f", "compose/dev.yaml", "-f", "compose/dev-db.yaml", *_DEV_SECRETS],
 ]
 _PROD = [
     *["-f", "compose/base.yaml", "-f", "compose/backup.yaml", "-f", "compose/db.yaml"],
@@ -115,3 +115,11 @@ def test_paths_are_relative_to_where_the_task_was_called(settings: Settings) -> 
     argv = stack.command("ps")
     assert argv[argv.index("--project-directory") + 1] == ".."
     assert "../compose/base.yaml" in argv
+
+
+def test_no_egress_is_productions_alone(settings: Settings) -> None:
+    """Red when WEB_EGRESS adds no file, or adds it to development."""
+    closed = replace(settings, web_egress="off")
+    file = "compose/no-egress.yaml"
+    assert [file in Stack(closed, prod).files() for prod in (True, False)] == [True, False]
+    assert file not in Stack(settings, prod=True).files()

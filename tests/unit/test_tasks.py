@@ -23,6 +23,7 @@ REQUIRED = {
     "maintenance": ["on"],
     "exec": ["web", "--command", "true"],
     "inspect": ["web"],
+    "db.upgrade": ["--to", "18"],
     "db.fetch": ["latest"],
     "db.restore": ["latest"],
     "db.verify": ["latest"],
@@ -110,7 +111,7 @@ def test_dry_prints_commands_and_needs_no_docker(
     after = {str(p) for p in kit.rglob("*") if "__pycache__" not in p.parts}
     assert after == before
     if name != "open":
-        assert done.stdout.startswith(("docker ", "env RELEASE=")), done.stdout
+        assert done.stdout.startswith(("docker ", "env RELEASE=", "env POSTGRES_IMAGE=")), done.stdout
 
 
 def test_dry_up_prints_the_two_commands_it_would_run(kit: Path) -> None:
@@ -118,7 +119,7 @@ def test_dry_up_prints_the_two_commands_it_would_run(kit: Path) -> None:
     flags = (
         "docker compose --project-name shop-dev --project-directory . --env-file .slipway/machine.env "
         "--env-file .env -f compose/base.yaml -f compose/backup.yaml -f compose/db.yaml "
-        "-f compose/dev.yaml -f .slipway/secrets-dev.yaml"
+        "-f compose/dev.yaml -f compose/dev-db.yaml -f .slipway/secrets-dev.yaml"
     )
     lines = _invoke(kit, "--dry", "up", "--scale", "2").stdout.splitlines()
     assert lines[-2:] == [
