@@ -140,6 +140,7 @@ def _start(session: Session, replicas: int | None) -> list[ContainerState]:
         if replacement(session, "nginx-configuration", current.images()[1]):
             # Alone: Compose 2.26 recreates what depends on a container that it recreates, nginx too.
             run_one_shot(session, current, "nginx-configuration")
+    _end_schedule(session)
     started = runner.run(stack.up(scale=replicas), check=False).returncode == 0
     if runner.dry:
         return []
@@ -160,6 +161,15 @@ def _backup_states(stack: Stack) -> list[ContainerState]:
             why = state.health_output or "invoke logs --services backup --prod"
             note(f"{state.name} is {state.summary}: {why}")
     return states
+
+
+def _end_schedule(session: Session) -> None:
+    """Remove the service that makes backups once there is no schedule: to Compose it is no orphan then."""
+    stack, runner = session.stack, session.runner
+    if not stack.prod or stack.scheduled or runner.dry:
+        return
+    if any(state.service == "backup" for state in engine.containers(stack.project)):
+        runner.run(stack.command("rm", "--stop", "--force", "backup"))
 
 
 def ensure_bases(session: Session, *, force: bool = False) -> dict[str, str]:
@@ -196,6 +206,7 @@ def down(session: Session, *, volumes: bool, yes: bool) -> None:
         names = engine.volumes(stack.project)
         note(f"going: volumes {', '.join(names) or 'none'}; images {', '.join(stack.images())}")
         require_consent(f"Delete all data of {stack.project}?", yes)
+    _end_schedule(session)
     runner.run(stack.down(volumes=volumes))
     if volumes:
         _forget_database(session)

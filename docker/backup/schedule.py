@@ -97,7 +97,8 @@ def _attempt(state):
     except Exception as problem:  # whatever it is, the next run must come
         if not isinstance(problem, BackupError):
             traceback.print_exc()
-        why = str(problem).replace("\n  fix: ", "; fix: ") or type(problem).__name__
+        lines = str(problem).splitlines() or [type(problem).__name__]
+        why = "; ".join(line.strip() for line in lines)
         state |= {"failures": state["failures"] + 1, "problem": why}
     state["running"] = None
     _write(state)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import httpx
 
 from tests.support.polling import eventually
 from tests.support.world import docker, free_port
@@ -50,8 +52,7 @@ class Store:
                  "--ssl-cert", self.certificate, "--ssl-key", self._key],
                 env={**os.environ, "INITIAL_NO_AUTH_ACTION_COUNT": _FREE_CALLS}, stdout=log, stderr=log,
             )  # fmt: skip
-        # Any answer will do: a request to its own pages is no call of an API.
-        eventually(lambda: self._curl("/moto-api/data.json"), "the store answers", timeout=120)
+        eventually(self._answers, "the store to answer", timeout=120)
         self.access_key = self.secret_key = "nobody-asks-yet"
         iam = self.client("iam")
         iam.create_user(UserName="backup")
@@ -85,9 +86,11 @@ class Store:
         content: bytes = self.client("s3").get_object(Bucket=BUCKET, Key=key)["Body"].read()
         return content
 
-    def _curl(self, path: str) -> bool:
-        argv = ["curl", "--silent", "--fail", "--noproxy", "*", "--cacert", self.certificate, self.url + path]
-        return subprocess.run(argv, check=False, capture_output=True).returncode == 0
+    def _answers(self) -> bool:
+        # A page of its own: that is no call of an API, and not counted as one.
+        trusted = ssl.create_default_context(cafile=self.certificate)
+        answer = httpx.get(f"{self.url}/moto-api/data.json", verify=trusted, trust_env=False)
+        return answer.status_code == 200
 
 
 @contextlib.contextmanager

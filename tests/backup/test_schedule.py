@@ -186,6 +186,15 @@ def test_a_missed_run_is_made_up_for_once(prod: World, bucket: Store) -> None:
     assert digest(bucket.read(f"{prod.name}/{name}")) == digest((folder(prod) / name).read_bytes())
 
 
+def test_without_a_schedule_it_goes(prod: World) -> None:
+    """Red when Compose, to which a service of a profile is no orphan, is left to find it."""
+    prod.write_env(BACKUP_SCHEDULE="")
+    prod.invoke("down")
+    assert prod.containers() == []
+    start(prod)
+    healthy(prod)
+
+
 def test_it_runs_like_everything_else(prod: World) -> None:
     """Red when the service that stays has a right that the one-off has not, or the database a way out."""
     found = prod.container("backup")
