@@ -68,7 +68,7 @@ FAULTS = {
     ),
     "nginx-worker-stopped": Fault(
         "a worker of nginx is stopped (`SIGSTOP`)",
-        ("connection", "silence"), 100, 120, "the health check ends a silent server",
+        ("connection", "silence"), 120, 150, "the health check ends a silent server",
     ),
     "nginx-master-stopped": Fault(
         "nginx's master process is stopped, and its workers end",

@@ -21,9 +21,14 @@ _IDLE = 2000
 _CLOSED_SECONDS = 45
 
 
-def _connect(own: World, path: str = "") -> socket.socket:
-    """A connection to nginx itself, for Docker's proxy reads ahead; with a path, one that has asked."""
-    address = own.container("nginx")["NetworkSettings"]["Networks"][f"{own.project}_edge"]["IPAddress"]
+def _address(own: World) -> str:
+    """nginx's own: Docker's proxy would read ahead, and keep connections that nginx has closed."""
+    networks = own.container("nginx")["NetworkSettings"]["Networks"]
+    return str(networks[f"{own.project}_edge"]["IPAddress"])
+
+
+def _connect(address: str, path: str = "") -> socket.socket:
+    """A connection with a small window; with a path, one that has asked for it."""
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     connection.settimeout(10)
@@ -50,10 +55,11 @@ def test_slow_readers_hold_nobody_up(prod: World) -> None:
     )
     assert answer.status_code == 302
     media = str(Site(prod.url).get("/api/entries").json()["entries"][0]["image"])
+    address = _address(prod)
     with endured(prod, "slow-readers") as ordeal:
         # Large answers of the application, more than it has threads; and large files.
         paths = ["/large/12000000", media] * (_READERS // 2)
-        readers = [_connect(prod, path) for path in paths]
+        readers = [_connect(address, path) for path in paths]
         with _opened(readers):
             end = time.monotonic() + _READ_SECONDS
             while time.monotonic() < end:
@@ -68,9 +74,10 @@ def test_idle_connections_crowd_nobody_out(prod: World) -> None:
     """Red with `worker_connections 512` (some are cut to make room), or `keepalive_timeout 1h`."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 2 * _IDLE)), hard))
+    address = _address(prod)
     with endured(prod, "idle-connections") as ordeal:
         # Half of them have asked for something, and are kept for the next question.
-        idle = [_connect(prod, "/healthz/live" if number % 2 else "") for number in range(_IDLE)]
+        idle = [_connect(address, "/healthz/live" if number % 2 else "") for number in range(_IDLE)]
         with _opened(idle):
             assert not any(map(_is_closed, idle[1::2])), "there was no room for all of them"
             eventually(lambda: _all_closed(idle), "nginx to close them", timeout=_CLOSED_SECONDS, interval=1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from tests.fresh.pristine import Machine, pristine
 from tests.rollout.rolloutkit import release
 from tests.support.polling import eventually
 from tests.support.site import Site
-from tests.support.world import World, docker
+from tests.support.world import World, docker, free_port
 
 _INSTALL = f"apt-get -q update && apt-get -qy install --no-install-recommends {' '.join(DEBIAN)}"
 # What a service manager does after a crash, after `stop` and at boot. /run is empty at boot.
@@ -27,15 +26,15 @@ _PID = "/var/run/docker.pid"
 class Elsewhere(World):
     """A world whose stack runs on the engine of ``machine``."""
 
-    def __init__(self, folder: Path, machine: Machine, **settings: str) -> None:
-        # Any name will do: the machine is known by its address alone.
-        super().__init__(folder, prod=True, SERVER_NAMES="localhost ~.", **settings)
+    def __init__(self, folder: Path, machine: Machine, outside: int, **settings: str) -> None:
+        super().__init__(folder, prod=True, **settings)
         self.machine = machine
+        self._outside = outside
 
     @property
     def url(self) -> str:
-        """The address may be another after a loss of power."""
-        return f"http://{self.inspect('{{.NetworkSettings.IPAddress}}')}:{self.port}"
+        """Published by the machine: its own address may be another after a loss of power."""
+        return f"http://localhost:{self._outside}"
 
     @property
     def engine(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -65,8 +64,6 @@ class Elsewhere(World):
         archive.unlink()
         self.write_env(RELEASE=release(original))
         self.invoke("init")
-        app = self.root / "app.env"
-        app.write_text(re.sub("^ALLOWED_HOSTS=.*$", "ALLOWED_HOSTS=*", app.read_text(), flags=re.MULTILINE))
         # Compose mounts secrets from the folder it finds them in, on the machine of the engine.
         self.machine.run("mkdir", "-p", str(self.root.parent))
         docker("cp", str(self.root), f"{self.machine.name}:{self.root.parent}/")
@@ -94,9 +91,12 @@ def elsewhere(
     prod: World, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[Elsewhere]:
     """The same release on a machine of its own."""
-    with pristine("13", "chaos") as machine:
+    outside, inside = free_port(), free_port()
+    with pristine("13", "chaos", f"--publish=127.0.0.1:{outside}:{inside}") as machine:
         machine.run("sh", "-c", _INSTALL, timeout=300)
-        own = Elsewhere(tmp_path_factory.mktemp("elsewhere"), machine, **SETTINGS)
+        own = Elsewhere(
+            tmp_path_factory.mktemp("elsewhere"), machine, outside, HTTP_PORT=str(inside), **SETTINGS
+        )
         own.start_engine()
         own.install(prod)
         yield own

@@ -94,11 +94,12 @@ class Machine:
 
 
 @contextmanager
-def pristine(release: str, label: str) -> Iterator[Machine]:
+def pristine(release: str, label: str, *options: str) -> Iterator[Machine]:
     """A machine with Debian ``release`` and a copy of this checkout, removed with all it made.
 
     It is told what this host is told about where packages come from: apt's mirror (through the root
     file system), pip's index, the CA bundle and proxies. Nothing of that is written into the checkout.
+    ``options`` are more of ``docker run``.
     """
     name = f"slipway-fresh-{label}-{secrets.token_hex(4)}"
     image = root_image(release)
@@ -111,7 +112,7 @@ def pristine(release: str, label: str) -> Iterator[Machine]:
             "run", "--detach", "--privileged", "--init", "--name", name, "--label", _LABEL,
             "--label", f"slipway.test.folder={folder}",  # how .ci/run knows its own
             "--volume", "/var/lib/docker", "--volume", "/var/lib/containerd",
-            *_surroundings(Path(folder)), image, "sleep", "infinity",
+            *_surroundings(Path(folder)), *options, image, "sleep", "infinity",
         )  # fmt: skip
         try:
             machine = Machine(name, log)
