@@ -46,12 +46,22 @@ class Stack:
         chosen += [f"compose/{mode}.yaml"]
         chosen += ["compose/prod-db.yaml"] if database and self.prod else []
         chosen += ["compose/db-port.yaml"] if database and not self.prod and settings.db_port else []
+        chosen += self._tls_files() if self.prod else []
         return [*chosen, self.secrets_file, *settings.overlays]
+
+    def _tls_files(self) -> list[str]:
+        settings = self.settings
+        chosen = [] if settings.tls == "off" else ["compose/tls.yaml"]
+        chosen += ["compose/tls-acme.yaml"] if settings.tls == "acme" else []
+        chosen += ["compose/tls-acme-ca.yaml"] if settings.tls == "acme" and settings.acme_ca_file else []
+        return chosen
 
     def services(self) -> list[str]:
         """The names of this stack's own services, those a person may name on the command line."""
         database = ["db"] if self.settings.database == "postgres" else []
-        return [*database, *self.project_services(), *(["nginx-configuration", "nginx"] if self.prod else [])]
+        front = ["nginx-configuration", "nginx"] if self.prod else []
+        acme = ["acme"] if self.prod and self.settings.tls == "acme" else []
+        return [*database, *self.project_services(), *front, *acme]
 
     def project_services(self) -> list[str]:
         """Those that run the project's image: its code, its variables, its secrets."""
@@ -176,6 +186,16 @@ class Stack:
             return self.command("exec", "-T", "nginx", "/srv/nginx/live/bin/maintenance", *arguments)
         flags = ("--rm", "--no-deps", "-T", "--entrypoint", "/opt/nginx/bin/maintenance")
         return self.command("run", *flags, "nginx-configuration", *arguments)
+
+    def publish_certificate(self, *, staple: bool) -> list[str]:
+        """``docker/nginx/publish-certificate``, which reads key and certificate from standard input."""
+        flags = ("--rm", "--no-deps", "-T", "--entrypoint", "publish-certificate")
+        return self.command("run", *flags, "nginx-configuration", *(["--staple"] if staple else []))
+
+    def acme(self, verb: str) -> list[str]:
+        """``docker/acme/renewal.py`` with ``verb``, in its container."""
+        program = ("/opt/acme/bin/python", "/opt/slipway/renewal.py")
+        return self.command("exec", "-T", "acme", *program, verb)
 
     def config(self, *, as_json: bool = False) -> list[str]:
         """The merged configuration."""

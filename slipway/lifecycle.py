@@ -19,6 +19,7 @@ from slipway import (
     machinereport,
     ports,
     revision,
+    tls,
     values,
 )
 from slipway.compose import Stack
@@ -90,12 +91,15 @@ def up(session: Session, *, scale: str, no_build: bool, as_json: bool) -> None:
     if stack.prod:
         connections.check(settings, replicas or settings.web_replicas)
     _check(session)
+    certificate = None
     if not runner.dry:
         _check_ports(session)
+        certificate = tls.prepare(session)
     # Production's containers are changed by one command at a time.
     with deploylock.held(settings.root, "up") if stack.prod and not runner.dry else nullcontext():
         if not no_build:
             _build(session)
+        tls.publish(session, certificate)
         states = _start(session, replicas)
     if runner.dry:
         return
@@ -118,14 +122,15 @@ def _start(session: Session, replicas: int | None) -> list[ContainerState]:
     started = runner.run(stack.up(scale=replicas), check=False).returncode == 0
     if runner.dry:
         return []
-    states = engine.wait(
-        stack.project, stack.services(), settings.wait_timeout if started else 0, _progress()
-    )
+    # Not the ACME client: what it has to say comes below, and nginx serves whatever that is.
+    awaited = [name for name in stack.services() if name != "acme"]
+    states = engine.wait(stack.project, awaited, settings.wait_timeout if started else 0, _progress())
     broken = [state for state in states if not state.ready]
     if broken or not started:
         raise diagnosis.failure(session, broken)
     if stack.prod:
         front.settle(session, release)
+        tls.settle(session)
     return states
 
 
@@ -241,6 +246,8 @@ def _check_ports(session: Session) -> None:
     settings, project = session.settings, session.stack.project
     if session.stack.prod:
         ports.check("HTTP_PORT", settings.http_address, settings.http_port, project)
+        if settings.tls != "off":
+            ports.check("HTTPS_PORT", settings.http_address, settings.https_port, project)
         return
     ports.check("WEB_PORT", "127.0.0.1", settings.web_port, project)
     if settings.db_port and settings.database == "postgres":

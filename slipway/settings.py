@@ -128,6 +128,27 @@ class Settings:
     maintenance_allow: tuple[str, ...] = _setting(
         "MAINTENANCE_ALLOW", "127.0.0.1/32", values.networks, "192.0.2.7/32 10.0.0.0/8"
     )
+    # --- TLS
+    tls: str = _setting("TLS", "off", values.choice("off", "local", "files", "acme"))
+    https_port: int = _setting("HTTPS_PORT", "8443", values.port)
+    # The upper end is two years, what lists of preloaded names ask for at most.
+    hsts_seconds: int | None = _setting(
+        "HSTS_SECONDS", "", values.optional(values.integer(0, 63_072_000)), "3600"
+    )
+    tls_certificate: str = _setting("TLS_CERTIFICATE", "secrets/tls/fullchain.pem", _PATH)
+    tls_key: str = _setting("TLS_KEY", "secrets/tls/privkey.pem", _PATH)
+    acme_directory: str = _setting(
+        "ACME_DIRECTORY", "https://acme-v02.api.letsencrypt.org/directory",
+        values.matching(r"https://[^\s'\"$]+", "an https:// URL"),
+    )  # fmt: skip
+    acme_email: str = _setting(
+        "ACME_EMAIL",
+        "",
+        values.matching(r"([^\s@'\"$]+@[^\s@'\"$]+)?", "an e-mail address"),
+        "you@example.org",
+    )
+    acme_ca_file: str = _setting("ACME_CA_FILE", "", values.optional(_PATH), "secrets/tls/acme-ca.pem")
+
     log_format: str = _setting("LOG_FORMAT", "json", values.choice("json", "text"))
     ready_path: str = _setting("HEALTH_READY_PATH", "/healthz/ready", _URL_PATH)
 
