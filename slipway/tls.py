@@ -27,11 +27,17 @@ def prepare(session: Session) -> Certificate | None:
     """Check what TLS needs, before anything runs; returns the certificate where the tasks hand it to nginx.
 
     ``local`` makes CA and certificate where they are missing or due. Nothing with ``off`` or ``acme``. Raises
-    ``SlipwayError``: SLIP-115 for a name that no certificate can have, SLIP-116 to SLIP-122 for the files.
+    ``SlipwayError``: SLIP-115 for settings that do not go with TLS, SLIP-116 to SLIP-122 for the files.
     """
     settings = session.settings
     if settings.tls == "off" or not session.stack.prod:
         return None
+    if settings.https_port == settings.http_port:
+        raise SlipwayError(
+            "SLIP-115",
+            f"HTTPS_PORT and HTTP_PORT are both {settings.http_port}",
+            "http goes on to be answered, with a redirect: give each a port of its own",
+        )
     _check_names(settings)
     if settings.tls == "acme":
         _check_acme_root(settings)

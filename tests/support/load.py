@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -22,6 +23,8 @@ class Load:
     """Ten visitors of ``url`` until ``stop``; what went wrong is in ``failures``."""
 
     url: str
+    verify: ssl.SSLContext | bool = True
+    """Which CA the visitors trust, as httpx takes it."""
     failures: list[str] = field(default_factory=list)
     requests: int = 0
     acknowledged: list[str] = field(default_factory=list)
@@ -56,7 +59,7 @@ class Load:
             thread.join(timeout=60)
 
     def _visit(self, name: str, job: Callable[[Site, int], None], number: int) -> None:
-        site = Site(self.url)
+        site = Site(self.url, verify=self.verify)
         turn = 0
         while not self._stop.is_set():
             turn += 1
