@@ -97,6 +97,18 @@ def rollout(session: nox.Session, part: str) -> None:
         pytest(session, "rollout", "--ignore=tests/rollout/test_deploys.py")
 
 
+@nox.session(default=False)
+@nox.parametrize(
+    "part",
+    [nox.param("short", id="short", tags=["gate"]), nox.param("", id="long")],
+)
+def tls(session: nox.Session, part: str) -> None:
+    """TLS by a local CA, by files and by ACME: served, refused, replaced, renewed; no request fails."""
+    install(session)
+    longer = [f"--ignore=tests/tls/test_tls_{name}.py" for name in ("acme", "deploy", "ocsp")]
+    pytest(session, "tls", *(longer if part else []))
+
+
 @nox.session(default=False, tags=["gate"])
 def migrations(session: nox.Session) -> None:
     """Migrations against a real PostgreSQL: started together, killed, kept waiting."""

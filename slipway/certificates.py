@@ -5,7 +5,10 @@ Everything is done by ``cryptography``; nothing here parses ASN.1 or the output 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import re
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,6 +27,8 @@ __all__ = ["SOON", "Certificate", "check", "describe", "fingerprint", "from_file
 
 SOON = timedelta(days=21)
 """A certificate that expires within this time is worth a warning."""
+
+_PEM_BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -248,7 +253,11 @@ def _roots(subject: x509.Name) -> Sequence[x509.Certificate]:
 
     found: list[x509.Certificate] = []
     for bundle in {certifi.where(), str(mirrors.ca_bundle() or certifi.where())}:
-        for root in x509.load_pem_x509_certificates(Path(bundle).read_bytes()):
-            if root.subject == subject:
-                found.append(root)
+        for pem in _PEM_BLOCK.findall(Path(bundle).read_bytes()):
+            # One by one: some bundles hold old roots that cryptography complains of or refuses.
+            with warnings.catch_warnings(), contextlib.suppress(ValueError):
+                warnings.simplefilter("ignore")
+                root = x509.load_pem_x509_certificate(pem)
+                if root.subject == subject:
+                    found.append(root)
     return found

@@ -81,13 +81,14 @@ def pause() -> timedelta:
 def attempt(*, force: bool = False) -> str:
     """Get or renew the certificate where that is due, and publish it; returns what went wrong, or nothing.
 
-    Who comes while another one is at it takes over its result: attempts are counted by the CA.
+    Who comes while another one is at it takes over its result: attempts are counted by the CA. With ``force`` not:
+    the other one may have found that nothing is due.
     """
     begun = now()
     with (STATE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         before = status()
-        if before.get("attempted", "") >= begun:
+        if not force and before.get("attempted", "") > begun:
             return str(before["problem"])
         problem = ask(force=force) or publish()
         failures = before.get("failures", 0) + 1 if problem else 0
@@ -155,7 +156,7 @@ def record(facts: dict) -> None:
 
 def now() -> str:
     """UTC, written so that times sort."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
 def say(text: str) -> None:

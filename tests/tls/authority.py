@@ -15,6 +15,11 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 DAY = timedelta(days=1)
 _PEM = serialization.Encoding.PEM
+# In the order of x509.KeyUsage.
+_USAGES = (
+    "digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
+    "key_cert_sign", "crl_sign", "encipher_only", "decipher_only",
+)  # fmt: skip
 
 
 @dataclass
@@ -54,7 +59,7 @@ class Authority(Issued):
     ) -> Issued:
         """A server certificate, valid from now plus ``begins`` to now plus ``ends``."""
         key = ec.generate_private_key(ec.SECP256R1())
-        builder = _builder(names[0], self.certificate.subject, key, begins, ends)
+        builder = _builder(names[0], self, key, begins, ends)
         builder = builder.add_extension(x509.SubjectAlternativeName(_general(names)), critical=False)
         if ocsp:
             access = x509.AccessDescription(
@@ -88,25 +93,31 @@ def write(folder: Path, chain: Sequence[x509.Certificate], key: bytes) -> None:
 
 def _authority(name: str, parent: Authority | None) -> Authority:
     key = ec.generate_private_key(ec.SECP256R1())
-    issuer = parent.certificate.subject if parent else _name(name)
-    builder = _builder(name, issuer, key, -DAY, 3650 * DAY)
+    builder = _builder(name, parent, key, -DAY, 3650 * DAY)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    usage = x509.KeyUsage(*(name in {"key_cert_sign", "crl_sign"} for name in _USAGES))
+    builder = builder.add_extension(usage, critical=True)
     certificate = builder.sign(parent.key if parent else key, hashes.SHA256())
     return Authority(certificate, key, [certificate, *(parent.chain if parent else [])])
 
 
 def _builder(
-    name: str, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, begins: timedelta, ends: timedelta
+    name: str, issuer: Authority | None, key: ec.EllipticCurvePrivateKey, begins: timedelta, ends: timedelta
 ) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
+    issuing = issuer.key if issuer else key
+    # Both identifiers, or Python 3.13 and others that go by the letter of RFC 5280 refuse it.
+    authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuing.public_key())
     return (
         x509.CertificateBuilder()
         .subject_name(_name(name))
-        .issuer_name(issuer)
+        .issuer_name(issuer.certificate.subject if issuer else _name(name))
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now + begins)
         .not_valid_after(now + ends)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(authority, critical=False)
     )
 
 

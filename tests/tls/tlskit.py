@@ -178,3 +178,18 @@ def build_tools(own: World) -> str:
         "--file", str(Path(__file__).with_name("tools.Dockerfile")), str(Path(__file__).parent),
     )  # fmt: skip
     return TOOLS_IMAGE
+
+
+@contextlib.contextmanager
+def resolving(name: str) -> Iterator[None]:
+    """Within the block ``name`` means this machine, for this process."""
+    usual = socket.getaddrinfo
+
+    def look_up(host: Any, *others: Any, **named: Any) -> Any:
+        return usual("127.0.0.1" if host == name else host, *others, **named)
+
+    socket.getaddrinfo = look_up  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        socket.getaddrinfo = usual
