@@ -81,8 +81,8 @@ def pause() -> timedelta:
 def attempt(*, force: bool = False) -> str:
     """Get or renew the certificate where that is due, and publish it; returns what went wrong, or nothing.
 
-    Who comes while another one is at it takes over its result: attempts are counted by the CA. With ``force`` not:
-    the other one may have found that nothing is due.
+    Who comes while another one is at it takes over its result: attempts are counted by the CA. Not with
+    ``force``: the other one may have found that nothing is due.
     """
     begun = now()
     with (STATE / "lock").open("w") as lock:
