@@ -13,7 +13,7 @@ from tests.support.polling import eventually
 from tests.support.world import World, docker
 
 # Short, so that a test can wait until a renewal is due: some two thirds into its life.
-LIFETIME_SECONDS = 150
+LIFETIME_SECONDS = 300
 
 # nginx under the site's name, as a CA out there would find it.
 OVERLAY = """
