@@ -150,7 +150,7 @@ FROM runtime AS web
 ARG MEDIA_ROOT=/app/media
 RUN install --directory --owner=10001 --group=10001 "${MEDIA_ROOT}"
 COPY --from=dependencies /opt/venv /opt/venv
-COPY --from=docker entrypoint.py probe.py migrate.py migrate_back.py migrate_lock.py migrate_warnings.py \
+COPY --from=docker entrypoint.py probe.py end-if-silent migrate.py migrate_back.py migrate_lock.py migrate_warnings.py \
     gunicorn.conf.py publish_static.py project_static.py /opt/slipway/
 COPY --from=code /app /app
 COPY --from=static /collected/ /
@@ -180,7 +180,7 @@ RUN install --directory --owner=101 --group=101 /srv/nginx /srv/state /srv/tls \
     && chown 101:101 /var/cache/nginx
 COPY --from=docker --chmod=0755 nginx/publish-configuration nginx/publish-certificate /usr/local/bin/
 COPY --from=docker --chmod=0755 nginx/maintenance-allow.envsh nginx/tls-default-server.envsh /opt/nginx/
-COPY --from=docker --chmod=0755 nginx/maintenance nginx/front /opt/nginx/bin/
+COPY --from=docker --chmod=0755 nginx/maintenance nginx/front nginx/probe end-if-silent /opt/nginx/bin/
 COPY --from=front . /opt/nginx/
 # The project's own page in place of the kit's. A pattern, because a name would have to exist.
 COPY --chmod=0644 maintenance.htm[l] /opt/nginx/html/_maintenance/

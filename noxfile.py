@@ -47,7 +47,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "format", "--check", *PYTHON_FILES)
     session.run("ruff", "check", *PYTHON_FILES)
     session.run("mypy")
-    session.run("hadolint", "Dockerfile", *map(str, sorted(ROOT.glob("docker/bases/**/*Dockerfile"))))
+    session.run("hadolint", "Dockerfile", *map(str, sorted(ROOT.glob("docker/**/*Dockerfile"))))
     session.run("shellcheck", "--external-sources", *SHELL_FILES, *_shell_scripts())
     # The two tools that read these files at run time are the ones to judge them.
     session.run("pytest", "--quiet", "tests/lint")
@@ -107,6 +107,35 @@ def tls(session: nox.Session, part: str) -> None:
     install(session)
     longer = [f"--ignore=tests/tls/test_tls_{name}.py" for name in ("acme", "deploy", "ocsp")]
     pytest(session, "tls", *(longer if part else []))
+
+
+@nox.session(default=False)
+@nox.parametrize(
+    "part",
+    [nox.param("round_trip", id="short", tags=["gate"]), nox.param("", id="long")],
+)
+def backup(session: nox.Session, part: str) -> None:
+    """Backups: restored exactly, verified, refused when bad, killed at any step."""
+    install(session)
+    if part:
+        pytest(session, f"backup/test_{part}.py")
+    else:
+        pytest(session, "backup", "--ignore=tests/backup/test_round_trip.py")
+
+
+@nox.session(default=False)
+def chaos(session: nox.Session) -> None:
+    """What breaks under load heals without a hand, within what docs/reliability.md allows. As root."""
+    install(session)
+    pytest(session, "chaos")
+
+
+@nox.session(default=False)
+@nox.parametrize("form", [nox.param("not long", id="short", tags=["gate"]), nox.param("long", id="long")])
+def hardening(session: nox.Session, form: str) -> None:
+    """What a container may do, where secrets are not, and what nginx makes of hostile requests."""
+    install(session)
+    pytest(session, "hardening", "-m", form)
 
 
 @nox.session(default=False, tags=["gate"])

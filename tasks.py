@@ -1,5 +1,6 @@
 """Every command of the kit. Each prints the docker command it runs; --prod is the only difference."""
 
+from invoke.collection import Collection
 from invoke.context import Context
 from invoke.tasks import task
 
@@ -336,6 +337,85 @@ def exec_(c: Context, service: str, command: str = "", prod: bool = False) -> No
     commands.execute(session.begin(c, prod), service, commands.words(command, c.remainder))
 
 
+# -- the database ------------------------------------------------------------------------------------
+
+
+@task(name="backup", help={**PROD, **JSON, "label": "added to the name"})
+def db_backup(c: Context, label: str = "", json: bool = False, prod: bool = False) -> None:
+    """Back up database and media."""
+    from slipway import backup
+
+    backup.make(session.begin(c, prod), label, as_json=json)
+
+
+@task(name="backups", help={**PROD, **JSON})
+def db_backups(c: Context, json: bool = False, prod: bool = False) -> None:
+    """List backups and the dumps of deploys."""
+    from slipway import backup
+
+    backup.show(session.begin(c, prod), as_json=json)
+
+
+@task(
+    name="restore",
+    help={
+        **PROD,
+        **YES,
+        "name": "as db.backups shows it, or: latest",
+        "from-project": "the stack it was made of, when that is another one",
+    },
+)
+def db_restore(c: Context, name: str, from_project: str = "", yes: bool = False, prod: bool = False) -> None:
+    """Put a backup in the place of database and media."""
+    from slipway import backuprestore
+
+    backuprestore.restore(session.begin(c, prod), name, from_project=from_project, yes=yes)
+
+
+@task(name="verify", help={**PROD, **JSON, "name": "as db.backups shows it, or: latest"})
+def db_verify(c: Context, name: str, json: bool = False, prod: bool = False) -> None:
+    """Prove a backup by restoring it into throw-away containers."""
+    from slipway import backupverify
+
+    backupverify.verify(session.begin(c, prod), name, as_json=json)
+
+
+@task(name="prune", help={**PROD, **YES, **JSON})
+def db_prune(c: Context, yes: bool = False, json: bool = False, prod: bool = False) -> None:
+    """Show, then remove, the backups that BACKUP_KEEP_* do not keep."""
+    from slipway import backupprune
+
+    backupprune.prune(session.begin(c, prod), yes=yes, as_json=json)
+
+
+@task(
+    name="upgrade",
+    help={
+        **PROD,
+        **YES,
+        "to": "the major version, 18 for example",
+        "image": "its image, where that does not follow from the present one",
+        "discard-old": "delete the database as it was before an upgrade (asks first)",
+    },
+)
+def db_upgrade(
+    c: Context,
+    to: str = "",
+    image: str = "",
+    discard_old: bool = False,
+    yes: bool = False,
+    prod: bool = False,
+) -> None:
+    """Bring the database to another major version of PostgreSQL."""
+    from slipway import upgrade
+
+    work = session.begin(c, prod)
+    if discard_old:
+        upgrade.discard_old(work, yes=yes)
+    else:
+        upgrade.upgrade(work, to, image, yes=yes)
+
+
 # -- looking -----------------------------------------------------------------------------------------
 
 
@@ -435,6 +515,7 @@ namespace = menu(
         *(maintenance, certs, ps, logs, url, open_site),
     ),
     project=(shell, manage, migrate, makemigrations, collectstatic, createsuperuser, test, exec_),
+    db=Collection("db", db_backup, db_backups, db_restore, db_verify, db_prune, db_upgrade),
     look=(stats, inspect, config, images, volumes, networks),
     machine=(bases, machine, prune),
 )

@@ -1,8 +1,12 @@
 """How gunicorn serves the project. Every value can be overridden with GUNICORN_CMD_ARGS."""
 
+import faulthandler
 import importlib.util
 import math
 import os
+import threading
+import time
+from concurrent.futures import wait
 from pathlib import Path
 
 from gunicorn.workers import SUPPORTED_WORKERS
@@ -111,6 +115,59 @@ def worker_for(target):
     )
 
 
+def hung(pool, finished, limit):
+    """Wait until the threads of ``pool`` hang (return True) or it is shut down (return False).
+
+    They hang when for ``limit`` seconds none of them was free and none has finished a request;
+    ``finished()`` tells when the last was (time.monotonic). Threads that are merely busy finish some, however
+    long others wait.
+    """
+    while True:
+        try:
+            turn = pool.submit(int)
+        except RuntimeError:
+            return False
+        wait([turn], timeout=limit)
+        # Once more: it may be this whole process that was stopped meanwhile.
+        wait([turn], timeout=limit / 10)
+        if not turn.done() and time.monotonic() - finished() >= limit:
+            return True
+        turn.cancel()
+        time.sleep(limit / 10)
+
+
+def replace_when_hung(worker):
+    """End this worker process when its threads hang; gunicorn then starts another."""
+    limit = 2 * worker.cfg.timeout
+    if not hung(worker.tpool, lambda: last_finished, limit):
+        return
+    worker.log.critical(
+        "SLIP-128: no thread of this worker (pid:%s) was free or has finished a request for %s s;"
+        " it is replaced. What each was doing:",
+        os.getpid(),
+        limit,
+    )
+    faulthandler.dump_traceback()
+    # Not sys.exit: the interpreter would wait for the threads.
+    os._exit(1)
+
+
+last_finished = 0.0
+
+
+def post_request(worker, req, environ, resp):
+    """Called by gunicorn after each request, in the thread that served it."""
+    global last_finished  # noqa: PLW0603 - one number per process
+    last_finished = time.monotonic()
+
+
+def post_worker_init(worker):
+    """Called by gunicorn in each new worker process, once the project is loaded."""
+    # Only threads can hang unnoticed: an event loop that does, gives no heartbeat.
+    if worker.cfg.timeout and getattr(worker, "tpool", None):
+        threading.Thread(target=replace_when_hung, args=(worker,), daemon=True).start()
+
+
 wsgi_app = server_target()
 worker_class = worker_for(wsgi_app)
 bind = "0.0.0.0:8000"
@@ -121,6 +178,10 @@ threads = whole_number("WEB_THREADS", default_threads(workers))
 # Longer than the 60 s for which nginx keeps an idle upstream connection: whoever closes first must be
 # nginx, or a POST meets a closing connection and, not being repeatable, becomes a 502.
 keepalive = 75
+
+# A worker that gives no heartbeat for so long is killed and replaced: one that is stopped, or stuck in C. Not
+# shorter, because loading the project counts too; not longer than nginx waits for an answer.
+timeout = 30
 
 # The heartbeat is a file; on a disk under load its update can block a healthy worker.
 worker_tmp_dir = "/dev/shm"  # noqa: S108

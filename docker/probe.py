@@ -1,13 +1,18 @@
 """Health probe: one GET to the server in this container; exit code 0 healthy, 1 not, reason on stdout.
 
-    probe.py [PATH]
+    probe.py [--end-if-silent] [PATH]
+
+With --end-if-silent a server that is hung is ended, for the restart policy to start it anew: one that for a
+minute has answered neither PATH nor HEALTH_LIVE_PATH. Any answer will do, errors too: an unhealthy
+server, whose database is down for example, is none to restart. See end-if-silent beside this file.
 
 Read from the environment:
     HEALTH_PATH             what to ask for (default /healthz/live); an argument wins
+    HEALTH_LIVE_PATH        what is asked as well before a server counts as hung (default /healthz/live)
     HEALTH_HOST             the Host header, one that ALLOWED_HOSTS admits (default localhost); of
                             several names the first is sent, without the wildcard in front of it
     HEALTH_FORWARDED_PROTO  "https" where the project redirects plain HTTP (default: header not sent)
-    HEALTH_TIMEOUT          seconds for the whole exchange (default 4)
+    HEALTH_TIMEOUT          seconds for a whole exchange, of which there may be two (default 4)
 
 Sockets instead of an HTTP library: the imports of one cost more than the probe itself, every few
 seconds in every replica.
@@ -19,16 +24,23 @@ import sys
 import time
 
 ADDRESS = ("127.0.0.1", 8000)
+LIVE_PATH = "/healthz/live"
+END_IF_SILENT = "/opt/slipway/end-if-silent"
 
 
 class Unhealthy(Exception):  # noqa: N818 - a state, not an accident
     """Why the server does not count as healthy."""
 
 
+class Silent(Unhealthy):
+    """It took the connection and did not answer in time."""
+
+
 def exchange(request, address, timeout):
     """Send ``request`` (bytes) to ``address`` and return the head of the answer as text.
 
-    ``timeout`` is in seconds and covers everything. Raises Unhealthy when there is no HTTP answer.
+    ``timeout`` is in seconds and covers everything. Raises Unhealthy when there is no HTTP answer, Silent
+    when nothing came in time.
     """
     deadline = time.monotonic() + timeout
     received = b""
@@ -42,7 +54,7 @@ def exchange(request, address, timeout):
                     break
                 received += chunk
     except TimeoutError:
-        raise Unhealthy(f"no answer within {timeout:g} s") from None
+        raise Silent(f"no answer within {timeout:g} s") from None
     except OSError as error:
         raise Unhealthy(f"{address[0]}:{address[1]}: {error.strerror or error}") from None
     if not received.startswith(b"HTTP/"):
@@ -75,9 +87,8 @@ def host_header(names):
     return first.removeprefix("*").removeprefix(".") or "localhost"
 
 
-def main(arguments, environment, address=ADDRESS):
-    """Probe once, print one line, return the exit code."""
-    path = arguments[0] if arguments else environment.get("HEALTH_PATH") or "/healthz/live"
+def compose_request(path, environment):
+    """Return the bytes of a GET of ``path`` with the headers that ``environment`` asks for."""
     lines = [
         f"GET {path} HTTP/1.1",
         f"Host: {host_header(environment.get('HEALTH_HOST', ''))}",
@@ -86,14 +97,38 @@ def main(arguments, environment, address=ADDRESS):
     ]
     if environment.get("HEALTH_FORWARDED_PROTO"):
         lines.append(f"X-Forwarded-Proto: {environment['HEALTH_FORWARDED_PROTO']}")
-    request = "\r\n".join([*lines, "", ""]).encode("latin-1")
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+def answers(path, environment, address, timeout):
+    """Tell whether the server says anything at all to ``path``, or is not listening (yet, or any more)."""
     try:
-        status = judge(exchange(request, address, float(environment.get("HEALTH_TIMEOUT") or 4)))
+        exchange(compose_request(path, environment), address, timeout)
+    except Silent:
+        return False
+    except Unhealthy:
+        pass
+    return True
+
+
+def main(arguments, environment, address=ADDRESS, end_if_silent=END_IF_SILENT):
+    """Probe once, print one line, return the exit code."""
+    ends = "--end-if-silent" in arguments
+    paths = [argument for argument in arguments if not argument.startswith("--")]
+    path = paths[0] if paths else environment.get("HEALTH_PATH") or LIVE_PATH
+    timeout = float(environment.get("HEALTH_TIMEOUT") or 4)
+    code, silent = 0, False
+    try:
+        said = judge(exchange(compose_request(path, environment), address, timeout))
     except Unhealthy as reason:
-        print(f"{path}: {reason}")
-        return 1
-    print(f"{path}: {status}")
-    return 0
+        code, said = 1, reason
+        live = environment.get("HEALTH_LIVE_PATH") or LIVE_PATH
+        silent = ends and isinstance(reason, Silent) and not answers(live, environment, address, timeout)
+    print(f"{path}: {said}", flush=True)
+    if ends:
+        word = "silent" if silent else "answered"
+        os.spawnl(os.P_WAIT, end_if_silent, end_if_silent, word)  # noqa: S606 - no shell in between
+    return code
 
 
 if __name__ == "__main__":

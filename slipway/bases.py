@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from slipway import mirrors
+from slipway import mirrors, postgres
 from slipway.errors import SlipwayError
 from slipway.pull import Outcome, pull
 from slipway.run import Runner
@@ -57,10 +57,9 @@ class Kind:
 
 
 def _postgres_arguments(series: str) -> dict[str, str]:
-    # The official volume moved one level up in 18.
-    new = int(series) >= 18
-    volume = "/var/lib/postgresql" if new else "/var/lib/postgresql/data"
-    data = f"/var/lib/postgresql/{series}/docker" if new else volume
+    volume = postgres.mount_target(int(series))
+    # From 18 on the official image's data lies below its volume, in a folder named after the version.
+    data = f"{volume}/{series}/docker" if int(series) >= 18 else volume
     return {"SERIES": series, "PGDATA": data, "VOLUME_PATH": volume}
 
 

@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from slipway import engine
+from slipway import dbmajor, engine
 from slipway.errors import SlipwayError
 from slipway.migrations import MIGRATE
 from slipway.session import Session
@@ -52,6 +52,9 @@ def execute(
         raise SlipwayError("SLIP-072", "no command given", "for example: invoke exec web -- python --version")
     stack, runner = session.stack, session.runner
     running = True if runner.dry else engine.running(stack.project, service)
+    if not running:
+        # A one-off starts what its service waits for, the database too.
+        dbmajor.check(session)
     tty = sys.stdin.isatty() and sys.stdout.isatty()
     runner.replace(stack.execute(service, command, running=running, tty=tty, env=env))
 
@@ -79,6 +82,8 @@ def migrate(session: Session, arguments: Sequence[str], *, plan: bool = False, c
     flags = [*(["--plan"] if plan else []), *(["--check"] if check else [])]
     # A one-off of `web` would first start what web waits for, and that is the migrations.
     running = runner.dry or engine.running(stack.project, "web")
+    if not running:
+        dbmajor.check(session)
     service = "web" if running else "migrate"
     tty = sys.stdin.isatty() and sys.stdout.isatty()
     runner.replace(stack.execute(service, [*MIGRATE, *flags, *arguments], running=running, tty=tty))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from slipway.settings import MACHINE_FILE, Settings
@@ -21,16 +21,28 @@ class Stack:
     current folder), so that the printed command can be pasted where the task was called.
     """
 
-    def __init__(self, settings: Settings, prod: bool, cwd: Path | None = None, release: str = "") -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        prod: bool,
+        cwd: Path | None = None,
+        release: str = "",
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         self.settings = settings
         self.prod = prod
         self.release = release
         self.project = settings.project(prod)
         self._cwd = cwd or Path.cwd()
+        self._variables = {**({"RELEASE": release} if release else {}), **(variables or {})}
 
     def for_release(self, release: str) -> Stack:
         """The same stack with another release id than the recorded one, for a deploy's commands."""
         return Stack(self.settings, self.prod, self._cwd, release)
+
+    def with_variables(self, variables: Mapping[str, str]) -> Stack:
+        """The same stack with other values of kit variables than the recorded ones."""
+        return Stack(self.settings, self.prod, self._cwd, self.release, variables)
 
     @property
     def secrets_file(self) -> str:
@@ -41,10 +53,11 @@ class Stack:
         """The compose files of this stack, relative to the kit's folder, in merge order."""
         settings, mode = self.settings, "prod" if self.prod else "dev"
         database = settings.database == "postgres"
-        chosen = ["compose/base.yaml"]
+        chosen = ["compose/base.yaml", "compose/backup.yaml"]
         chosen += ["compose/db.yaml"] if database else []
         chosen += [f"compose/{mode}.yaml"]
-        chosen += ["compose/prod-db.yaml"] if database and self.prod else []
+        chosen += [f"compose/{mode}-db.yaml"] if database else []
+        chosen += ["compose/no-egress.yaml"] if self.prod and settings.web_egress == "off" else []
         chosen += ["compose/db-port.yaml"] if database and not self.prod and settings.db_port else []
         chosen += self._tls_files() if self.prod else []
         return [*chosen, self.secrets_file, *settings.overlays]
@@ -69,7 +82,8 @@ class Stack:
 
     def command(self, *arguments: str) -> list[str]:
         """``docker compose`` with this stack's flags, then ``arguments``."""
-        argv = ["env", f"RELEASE={self.release}"] if self.release else []
+        argv = ["env", *(f"{name}={value}" for name, value in self._variables.items())]
+        argv = argv if self._variables else []
         argv += ["docker", "compose", "--project-name", self.project]
         argv += ["--project-directory", self._relative(".")]
         argv += ["--env-file", self._relative(str(MACHINE_FILE))]
@@ -112,6 +126,11 @@ class Stack:
     def repositories(self) -> tuple[str, ...]:
         """The names of the images that each of production's releases has."""
         return (self.web_repository, f"{self.project}-nginx-configuration")
+
+    @property
+    def backup_image(self) -> str:
+        """The image that makes backups; it belongs to no release."""
+        return f"{self.project}-backup"
 
     def images(self) -> list[str]:
         """The names of the images this stack runs and builds."""

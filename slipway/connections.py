@@ -10,7 +10,7 @@ import math
 from slipway.errors import SlipwayError
 from slipway.settings import Settings
 
-__all__ = ["RESERVE", "check", "needed", "per_worker", "workers"]
+__all__ = ["RESERVE", "check", "needed", "per_worker", "threads", "workers"]
 
 RESERVE = {
     # PostgreSQL keeps them back for superusers: superuser_reserved_connections, whose default is 3.
@@ -38,12 +38,17 @@ def workers(settings: Settings) -> int:
     return settings.web_workers or min(math.ceil(settings.web_cpus), _MOST_DEFAULT_CPUS) + 1
 
 
+def threads(settings: Settings) -> int:
+    """The most threads of one worker: WEB_THREADS, else the most that docker/gunicorn.conf.py starts."""
+    return settings.web_threads or _MOST_DEFAULT_THREADS
+
+
 def per_worker(settings: Settings) -> int:
     """The most connections of one worker: DB_CONNECTIONS_PER_WORKER, else one per thread and one more.
 
     A thread of Django's uses one connection at a time; the one more is the readiness check's own.
     """
-    return settings.db_connections_per_worker or (settings.web_threads or _MOST_DEFAULT_THREADS) + 1
+    return settings.db_connections_per_worker or threads(settings) + 1
 
 
 def needed(settings: Settings, replicas: int) -> int:

@@ -17,7 +17,10 @@ from slipway.errors import SlipwayError
 from slipway.output import note
 from slipway.session import Session
 
-__all__ = ["dump", "restore"]
+__all__ = ["NO_LIMITS", "dump", "restore", "settled"]
+
+NO_LIMITS = "PGOPTIONS=-c statement_timeout=0 -c lock_timeout=0 -c default_transaction_read_only=off"
+"""For sessions of ours, whatever limits the project has set for its own."""
 
 # By these names a later run knows what a killed one has left behind.
 _NEW, _FORMER = "slipway_restoring_", "slipway_replaced_"
@@ -150,6 +153,17 @@ def restore(session: Session, source: Path) -> None:
     server.drop(former)
 
 
+def settled(session: Session) -> str:
+    """Which database serves, once whatever an interrupted restore still does has been ended.
+
+    The answer is its oid, which it does not share with one that takes its name later. Raises
+    ``SlipwayError`` SLIP-060 when the server does not answer.
+    """
+    server = _Server(session, _RESTORE)
+    server.clear()
+    return server.oid(server.name)
+
+
 @dataclass(frozen=True)
 class _Dump:
     """What a dump's table of contents says."""
@@ -213,8 +227,7 @@ class _Server:
         self._env = (
             f"PGAPPNAME={application}",
             f"PGUSER={session.settings.db_user}",
-            # Whatever limits the project has set for its own sessions.
-            "PGOPTIONS=-c statement_timeout=0 -c lock_timeout=0 -c default_transaction_read_only=off",
+            NO_LIMITS,
         )
 
     def program(self, name: str, *arguments: str, database: str = "") -> list[str]:
@@ -256,7 +269,7 @@ class _Server:
         """Clear, and say so if an interrupted change of names has taken place after all."""
         try:
             self.clear()
-            if created and self._oid(self.name) == created:
+            if created and self.oid(self.name) == created:
                 note("the names had changed already: the restored database serves")
         except SlipwayError as silent:
             note(f"the next restore will remove what this one leaves: {silent.problem}")
@@ -267,7 +280,7 @@ class _Server:
         if not statements:
             raise _not_restored(f"there is no database {self.name} on this server")
         self.do(*self.psql(*statements))
-        return self._oid(new)
+        return self.oid(new)
 
     def fill(self, new: str, source: Path, found: _Dump) -> None:
         """Restore ``source`` into ``new``, and see whether all tables are there."""
@@ -293,16 +306,17 @@ class _Server:
 
     def swap(self, new: str, former: str, created: str) -> None:
         """End the sessions of the serving database and give its name to ``new``, whose oid is given."""
-        ending = _END_SESSIONS.format(oid=self._oid(self.name), name=self.name)
+        ending = _END_SESSIONS.format(oid=self.oid(self.name), name=self.name)
         script = self.program("sh", "-c", _SWAP, "swap", ending, *self.renaming(new, former))
         for _ in range(_SWAP_ATTEMPTS):
             self.runner.run(script, check=False)
             # Not the exit code: the connection to the engine may have broken after the commit.
-            if self._oid(self.name) == created:
+            if self.oid(self.name) == created:
                 return
         raise _not_restored("sessions of the present database do not end; the reason is above")
 
-    def _oid(self, name: str) -> str:
+    def oid(self, name: str) -> str:
+        """The oid of the database of that name, empty when there is none. Raises SLIP-060."""
         return "".join(self.ask(f"SELECT oid FROM pg_database WHERE datname = '{name}'"))
 
     def drop(self, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 
 from slipway import (
@@ -25,8 +26,6 @@ from slipway.settings import variables
 from slipway.switchover import Step, Switchover
 
 __all__ = ["back_up", "deploy", "migrate", "note_start", "require_running"]
-
-_BACKUPS = "backups"
 
 
 def deploy(session: Session, *, release: str = "", image: str = "") -> None:
@@ -78,15 +77,15 @@ def back_up(work: Switchover) -> None:
     settings = work.session.settings
     if settings.database != "postgres":
         return
-    folder = settings.root / _BACKUPS
-    folder.mkdir(mode=0o700, exist_ok=True)
+    folder = settings.path(settings.backup_dir)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     # Another one writes none at this moment: the deploy lock is held.
     for interrupted in folder.glob("*.part"):
         interrupted.unlink()
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     target = folder / f"{stamp}-before-{work.release}.dump"
     database.dump(work.session, target)
-    work.backup = str(target.relative_to(settings.root))
+    work.backup = os.path.relpath(target, settings.root)
 
 
 def migrate(work: Switchover) -> None:
@@ -172,7 +171,7 @@ def _plan(session: Session, release: str, image: str) -> None:
     session.runner.run(stack.up_only("nginx-configuration"))
     if settings.database == "postgres":
         note("== back up")
-        database.dump(session, settings.root / _BACKUPS / f"TIME-before-{release}.dump")
+        database.dump(session, settings.path(settings.backup_dir) / f"TIME-before-{release}.dump")
     note("== migrate")
     session.runner.run(stack.up_only("migrate"))
     note("== publish static files")

@@ -15,21 +15,23 @@ from slipway.releases import who
 
 __all__ = ["held"]
 
-_LOCK = Path(".slipway/deploy.lock")
+_FOLDER = Path(".slipway")
 
 
 @contextmanager
-def held(root: Path, what: str) -> Iterator[None]:
-    """Hold the lock of the checkout at ``root`` while doing ``what``.
+def held(root: Path, what: str, name: str = "deploy", *, wait: bool = False) -> Iterator[None]:
+    """Hold the lock of the checkout at ``root`` while doing ``what``; with ``wait`` as soon as it is free.
 
-    The kernel frees it with the process, so a stale one cannot be. Raises ``SlipwayError`` SLIP-077 with
-    who holds it, since when and for what.
+    ``name`` is that of another lock, for what a deploy need not wait for.
+
+    The kernel frees it with the process, so a stale one cannot be. Without ``wait`` raises
+    ``SlipwayError`` SLIP-077 with who holds it, since when and for what.
     """
-    path = root / _LOCK
+    path = root / _FOLDER / f"{name}.lock"
     path.parent.mkdir(exist_ok=True)
     with path.open("a+", encoding="utf-8") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             raise _taken(path) from None
         lock.truncate(0)

@@ -26,6 +26,7 @@ PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
 _CONFIG_HASH_LABEL = "com.docker.compose.config-hash"
 _ONE_OFF_LABEL = "com.docker.compose.oneoff"
+_VOLUME_LABEL = "com.docker.compose.volume"
 _POLL_SECONDS = 0.5
 
 
@@ -210,6 +211,14 @@ def image_id(reference: str) -> str:
         return ""
 
 
+def image_label(reference: str, label: str) -> str:
+    """The value of a local image's label; empty when there is no such image or label."""
+    try:
+        return str((connect().images.get(reference).labels or {}).get(label, ""))
+    except NotFound:
+        return ""
+
+
 def image_release(reference: str) -> str:
     """The release a production image of the kit bears in its label; empty for any other image."""
     try:
@@ -219,6 +228,35 @@ def image_release(reference: str) -> str:
     if "/opt/slipway/gunicorn.conf.py" not in (config.get("Cmd") or []):
         return ""
     return str((config.get("Labels") or {}).get("org.opencontainers.image.version", ""))
+
+
+def image_environment(reference: str) -> dict[str, str]:
+    """The environment a local image gives its containers; empty when there is no such image."""
+    try:
+        config = connect().images.get(reference).attrs["Config"]
+    except NotFound:
+        return {}
+    return dict(entry.partition("=")[::2] for entry in config.get("Env") or [])
+
+
+def environment(container: str) -> dict[str, str]:
+    """The environment of a container, by its id or name."""
+    config = connect().containers.get(container).attrs["Config"]
+    return dict(entry.partition("=")[::2] for entry in config.get("Env") or [])
+
+
+def mounted_volumes(container: str) -> set[str]:
+    """The names of the volumes that a container has."""
+    mounts = connect().containers.get(container).attrs["Mounts"]
+    return {str(mount["Name"]) for mount in mounts if mount["Type"] == "volume"}
+
+
+def container(name: str) -> ContainerState | None:
+    """One container by its name or id, ``None`` when there is none."""
+    try:
+        return _state(connect().containers.get(name))
+    except NotFound:
+        return None
 
 
 def tags(repository: str) -> list[str]:
@@ -269,10 +307,17 @@ def leftovers(project: str, *, volumes: bool) -> Leftovers:
     )
 
 
-def volumes(project: str) -> list[str]:
-    """The names of a Compose project's volumes."""
-    found = connect().volumes.list(filters={"label": f"{PROJECT_LABEL}={project}"})
+def volumes(project: str, name: str = "") -> list[str]:
+    """The names of a Compose project's volumes; with ``name`` of those its files call so."""
+    labels = [f"{PROJECT_LABEL}={project}", *([f"{_VOLUME_LABEL}={name}"] if name else [])]
+    found = connect().volumes.list(filters={"label": labels})
     return sorted(volume.name for volume in found)
+
+
+def network_is_internal(name: str) -> bool | None:
+    """Whether a network has no route out; None when there is no network of that name."""
+    found = [network for network in connect().networks.list(names=[name]) if network.name == name]
+    return bool(found[0].attrs["Internal"]) if found else None
 
 
 def _labelled(thing: Mapping[str, Any], project: str) -> bool:

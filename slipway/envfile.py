@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from dotenv.parser import Binding, parse_stream
 
 from slipway.errors import SlipwayError
 
-__all__ = ["Entry", "quote", "read"]
+__all__ = ["Entry", "quote", "read", "with_values"]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _LINE = re.compile(r"\s*(?:export\s+)?[^=\s]+\s*=(?P<raw>.*)\Z", re.DOTALL)
@@ -65,6 +66,20 @@ def quote(value: str) -> str:
     if re.fullmatch(r"[A-Za-z0-9_./:@%+,=\[\]-]*", value):
         return value
     return f"'{value}'"
+
+
+def with_values(path: Path, values: Mapping[str, str]) -> str:
+    """The text of ``path`` with other values for variables it names; every other character as it is.
+
+    A comment behind such a value goes: it was about the old one. Raises as ``read``.
+    """
+    entries = read(path)
+    lines = path.read_bytes().decode("utf-8").splitlines(keepends=True)
+    for name, value in values.items():
+        line = lines[entries[name].line - 1]
+        start = line[: line.index("=") + 1]
+        lines[entries[name].line - 1] = f"{start}{quote(value)}{line[len(line.rstrip(chr(13) + chr(10))) :]}"
+    return "".join(lines)
 
 
 def _open(path: Path) -> io.StringIO:

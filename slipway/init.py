@@ -7,13 +7,15 @@ import os
 import shutil
 from pathlib import Path
 
-from slipway import envfile, mirrors, secretfiles
+from slipway import envfile, mirrors, postgres, secretfiles
 from slipway.compose import Stack
 from slipway.errors import SlipwayError
 from slipway.output import note
 from slipway.settings import Settings, load, record_machine, settings_file, write_if_changed
 
-__all__ = ["check", "create_missing", "record"]
+__all__ = ["backup_user", "check", "create_missing", "record"]
+
+_NOT_ROOT = 10001  # as the Dockerfile has it
 
 
 def create_missing(root: Path) -> Settings:
@@ -56,21 +58,33 @@ def record(settings: Settings) -> None:
     mirrors.write_build_secrets(settings.root / ".slipway" / "build")
     for stack in (Stack(settings, prod=False), Stack(settings, prod=True)):
         folder = settings.path(settings.secrets_dir)
-        text = secretfiles.overlay(folder, "${SECRETS_DIR:-secrets}", stack.project_services())
+        text = secretfiles.overlay(
+            folder, "${SECRETS_DIR:-secrets}", stack.project_services(), owners=("backup",)
+        )
         write_if_changed(settings.root / stack.secrets_file, text)
     digest = hashlib.sha256()
     for name in (settings.app_env, settings.app_prod_env):
         path = settings.path(name)
         digest.update(path.read_bytes() if path.is_file() else b"")
+    # What the image's own entrypoint wants of its volume. Where the name does not tell, dbmajor.check asks.
+    major = postgres.major_in(settings.postgres_image)
     record_machine(
         settings.root,
         {
+            **({"DB_VOLUME_TARGET": postgres.mount_target(major)} if major else {}),
             "APP_ENV_DIGEST": digest.hexdigest()[:16],
             "KIT_ROOT": str(settings.root),
             "HOST_UID": str(os.getuid()),
             "HOST_GID": str(os.getgid()),
+            "BACKUP_USER": "{}:{}".format(*backup_user()),
         },
     )
+
+
+def backup_user() -> tuple[int, int]:
+    """Uid and gid of the containers that write backups: this person's, or 10001 in root's place."""
+    ids = os.getuid(), os.getgid()
+    return ids if ids[0] else (_NOT_ROOT, _NOT_ROOT)
 
 
 def _copy(example: Path, target: Path) -> None:

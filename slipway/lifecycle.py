@@ -10,16 +10,20 @@ from contextlib import nullcontext
 from slipway import (
     bases,
     connections,
+    dbmajor,
     deploylock,
     diagnosis,
+    egress,
     engine,
     enginecheck,
     front,
     init,
     machinereport,
     ports,
+    processes,
     revision,
     tls,
+    upgradeundo,
     values,
 )
 from slipway.compose import Stack
@@ -28,11 +32,12 @@ from slipway.errors import SlipwayError
 from slipway.output import confirm, note, rows
 from slipway.scale import resize
 from slipway.session import Session
+from slipway.settings import change as change_settings
 from slipway.settings import load, record_machine, recorded
 from slipway.switchover import replacement, run_one_shot
 from slipway.views import service_rows, url
 
-__all__ = ["build", "build_release", "change", "down", "ensure_bases", "require_consent", "up"]
+__all__ = ["build", "build_release", "change", "down", "ensure_bases", "require_consent", "run_build", "up"]
 
 _NEEDED_DISK = 2 * 1000**3  # a build of the example writes about half of this
 
@@ -51,14 +56,24 @@ def build(session: Session, services: Sequence[str] = (), *, no_cache: bool = Fa
 def _build(session: Session, services: Sequence[str] = (), *, no_cache: bool = False) -> None:
     if not session.runner.dry:
         _prepare(session)
-    _run_build(session, session.stack, services, no_cache=no_cache)
+    run_build(session, session.stack, services, no_cache=no_cache)
 
 
-def _run_build(
-    session: Session, stack: Stack, services: Sequence[str] = (), *, no_cache: bool = False
+def run_build(
+    session: Session,
+    stack: Stack,
+    services: Sequence[str] = (),
+    *,
+    no_cache: bool = False,
+    progress: str | None = None,
 ) -> None:
+    """Build ``services`` of ``stack`` with nothing looked at before; ``progress`` as in ``Stack.build``.
+
+    Raises ``SlipwayError`` SLIP-050.
+    """
     runner = session.runner
-    if runner.run(stack.build(services, no_cache=no_cache), check=False).returncode == 0:
+    argv = stack.build(services, no_cache=no_cache, progress=progress)
+    if runner.run(argv, check=False).returncode == 0:
         return
     # The same build again, told to print line by line: what succeeded is cached, the rest fails at once.
     again = runner.capture(stack.build(services, progress="plain"))
@@ -75,7 +90,7 @@ def build_release(session: Session, stack: Stack, revision_id: str, services: Se
     machinereport.check_disk(_NEEDED_DISK, session.runner)
     ensure_bases(session)
     record_machine(session.settings.root, {"REVISION": revision_id})
-    _run_build(session, stack, services)
+    run_build(session, stack, services)
 
 
 def up(session: Session, *, scale: str, no_build: bool, as_json: bool) -> None:
@@ -83,18 +98,23 @@ def up(session: Session, *, scale: str, no_build: bool, as_json: bool) -> None:
 
     ``scale`` is the number of web replicas as typed, empty for WEB_REPLICAS.
     Raises ``SlipwayError`` SLIP-063 (port), SLIP-064 (a service failed), SLIP-065 (the database volume
-    has another password), SLIP-066 (not ready in time), SLIP-085 (too many replicas for the database), and
-    what ``build`` raises.
+    has another password), SLIP-066 (not ready in time), SLIP-085 (too many replicas for the database),
+    SLIP-125 (more processes than the limits allow), SLIP-126 (the network is not as WEB_EGRESS says),
+    and what ``build`` and ``dbmajor.check`` raise.
     """
     stack, runner, settings = session.stack, session.runner, session.settings
     replicas = _replicas(scale) if scale else None
     if stack.prod:
         connections.check(settings, replicas or settings.web_replicas)
+        processes.check(settings)
     _check(session)
+    dbmajor.check(session)
     certificate = None
     if not runner.dry:
         _check_ports(session)
         certificate = tls.prepare(session)
+        if stack.prod:
+            egress.check(session)
     # Production's containers are changed by one command at a time.
     with deploylock.held(settings.root, "up") if stack.prod and not runner.dry else nullcontext():
         if not no_build:
@@ -110,6 +130,8 @@ def up(session: Session, *, scale: str, no_build: bool, as_json: bool) -> None:
 
 def _start(session: Session, replicas: int | None) -> list[ContainerState]:
     stack, runner, settings = session.stack, session.runner, session.settings
+    # Again: an image that was not here before now says itself what it is.
+    dbmajor.check(session)
     release = settings.release if runner.dry else load(settings.root).release
     if stack.prod and not runner.dry and engine.running(stack.project, "nginx"):
         if (live := front.live(session)) != release:
@@ -164,11 +186,13 @@ def down(session: Session, *, volumes: bool, yes: bool) -> None:
     """
     stack, runner = session.stack, session.runner
     if volumes and not runner.dry:
+        upgradeundo.take_back_interrupted(session)
         names = engine.volumes(stack.project)
         note(f"going: volumes {', '.join(names) or 'none'}; images {', '.join(stack.images())}")
         require_consent(f"Delete all data of {stack.project}?", yes)
     runner.run(stack.down(volumes=volumes))
     if volumes:
+        _forget_database(session)
         present = stack.images() if runner.dry else _built(stack)
         if present:
             runner.run(["docker", "image", "rm", *present])
@@ -176,14 +200,29 @@ def down(session: Session, *, volumes: bool, yes: bool) -> None:
         runner.run(["docker", "image", "prune", "--force", "--filter", project_filter])
 
 
+def _forget_database(session: Session) -> None:
+    """Delete what upgrades have left, which Compose does not know; the next volume has the first name."""
+    stack, settings = session.stack, session.settings
+    if session.runner.dry:
+        return
+    if old := engine.volumes(stack.project, "db"):
+        session.runner.run(["docker", "volume", "rm", *old])
+    change_settings(settings, {f"DB_VOLUME_SUFFIX_{'PROD' if stack.prod else 'DEV'}": ""})
+
+
 def _built(stack: Stack) -> list[str]:
     """The images of this stack there are, of every release."""
-    return [tag for repository in stack.repositories for tag in engine.tags(repository)]
+    return [tag for name in (*stack.repositories, stack.backup_image) for tag in engine.tags(name)]
 
 
 def change(session: Session, verb: str, services: Sequence[str]) -> None:
-    """``start``, ``stop`` or ``restart`` the named services; all of them when none is named."""
+    """``start``, ``stop`` or ``restart`` the named services; all of them when none is named.
+
+    Raises what ``dbmajor.check_created`` raises.
+    """
     names = session.check_services(services)
+    if verb != "stop":
+        dbmajor.check_created(session, names)
     session.runner.run(session.stack.lifecycle(verb, names))
 
 

@@ -18,9 +18,30 @@ from invoke.exceptions import Exit
 
 from slipway.errors import SlipwayError
 
-__all__ = ["INTERRUPTED", "Runner"]
+__all__ = ["INTERRUPTED", "Runner", "Terminated", "terminated_as_interrupted"]
 
 INTERRUPTED = 130  # 128 + SIGINT, what a shell reports
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came; unlike an interrupt from the terminal, the running command has not had it too."""
+
+
+@contextmanager
+def terminated_as_interrupted(interrupt: type[KeyboardInterrupt] = KeyboardInterrupt) -> Iterator[None]:
+    """SIGTERM, what a service manager or a CI sends, ends the block as Ctrl-C does: with cleaning up.
+
+    With ``Terminated`` it is passed on to the running command; else that one is waited for.
+    """
+
+    def raise_it(*_: object) -> None:
+        raise interrupt
+
+    before = signal.signal(signal.SIGTERM, raise_it)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @dataclass(frozen=True)
@@ -34,6 +55,8 @@ class Runner:
     dry: bool = False
     echo: bool = True
     env: Mapping[str, str] = field(default_factory=dict)
+    pass_fds: tuple[int, ...] = ()
+    """Files of this process that commands inherit, for whoever waits until all of them have ended."""
 
     def run(
         self,
@@ -43,11 +66,13 @@ class Runner:
         cwd: str | None = None,
         stdin: Path | None = None,
         stdout: Path | None = None,
+        answer: bool = False,
     ) -> subprocess.CompletedProcess[str]:
         """Run ``argv`` on this terminal: its input, output and signals are the caller's.
 
         With ``stdin`` it reads that file. With ``stdout`` its output is written to that file, which
-        only its owner can read, and which appears when it is complete and on the disk.
+        only its owner can read, and which appears when it is complete and on the disk. With ``answer``
+        its output is returned; what it says on stderr still appears as it comes.
         Returns the completed process (exit code 0 in a dry run). Raises ``SlipwayError`` SLIP-060 when
         ``check`` and the exit code is not 0, SLIP-061 when the program is missing, ``Exit(130)`` when
         the person interrupts it.
@@ -59,18 +84,27 @@ class Runner:
             with _interrupts_held_back() as interrupts:
                 try:
                     process = subprocess.Popen(
-                        list(argv), cwd=cwd, env=self._environment(), text=True, stdin=source, stdout=target
+                        list(argv),
+                        cwd=cwd,
+                        env=self._environment(),
+                        text=True,
+                        stdin=source,
+                        stdout=subprocess.PIPE if answer else target,
+                        pass_fds=self.pass_fds,
                     )
                 except FileNotFoundError as missing:
                     raise _program_missing(argv[0]) from missing
             try:
                 if interrupts:
                     raise KeyboardInterrupt
-                code = process.wait()
-            except KeyboardInterrupt:
+                output = process.communicate()[0] or ""
+                code = process.returncode
+            except KeyboardInterrupt as interrupt:
+                if isinstance(interrupt, Terminated):
+                    process.terminate()
                 # The child got the same SIGINT and knows best how to stop (compose leaves a state the
                 # next `up` repairs); leaving it behind half way would not.
-                process.wait()
+                process.communicate()
                 raise Exit("interrupted", INTERRUPTED) from None
             if target and stdout and code == 0:
                 _put(target, stdout)
@@ -84,7 +118,7 @@ class Runner:
                 "its own last lines say why; the same command can be repeated by hand",
                 exit_code=code if 0 < code < 126 else 1,
             )
-        return subprocess.CompletedProcess(list(argv), code, "", "")
+        return subprocess.CompletedProcess(list(argv), code, output, "")
 
     def replace(self, argv: Sequence[str]) -> None:
         """Run ``argv`` and hand on its exit code unchanged, for tasks that only wrap a command."""
@@ -117,6 +151,7 @@ class Runner:
                     timeout=timeout,
                     env=self._environment(),
                     stdin=source or subprocess.DEVNULL,
+                    pass_fds=self.pass_fds,
                 )
         except FileNotFoundError:
             done = subprocess.CompletedProcess(list(argv), 127, "", f"{argv[0]}: not found")

@@ -48,21 +48,28 @@ def create_missing(folder: Path) -> list[Path]:
     return created
 
 
-def overlay(folder: Path, variable: str, services: Sequence[str]) -> str:
+def overlay(folder: Path, variable: str, services: Sequence[str], owners: Sequence[str] = ()) -> str:
     """A compose file that mounts every file of ``folder`` into ``services``, as /run/secrets/NAME.
 
-    Files in its subfolders are not for them: each such folder is the service's whose name it has.
+    Files in its subfolders are not for them: each such folder is the service's whose name it has. Those of
+    ``owners`` are mounted into that service alone, as /run/secrets/SERVICE_NAME.
     ``variable`` is the Compose expression for the folder. Files, not environment variables:
     ``docker inspect`` shows a path and nothing more.
     """
-    names = [path.name for path in _files(folder) if _FILE_NAME.fullmatch(path.name)]
+    names = _names(folder)
     lines = ["# Written by Slipway: every file of the secrets folder, for the project's containers."]
     lines += ["services:"]
     for service in services:
         lines += [f"  {service}:", f"    secrets: [{', '.join(names)}]"]
+    paths = {name: name for name in names}
+    for owner in owners:
+        own = {f"{owner}_{name}": f"{owner}/{name}" for name in _names(folder / owner)}
+        if own:
+            lines += [f"  {owner}:", f"    secrets: [{', '.join(own)}]"]
+            paths |= own
     lines += ["secrets:"]
-    for name in names:
-        lines += [f"  {name}:", f"    file: {variable}/{name}"]
+    for name, path in paths.items():
+        lines += [f"  {name}:", f"    file: {variable}/{path}"]
     return "\n".join(lines) + "\n"
 
 
@@ -90,6 +97,10 @@ def check(folder: Path, entries: Mapping[str, envfile.Entry]) -> None:
 def fill_in(value: str, folder: Path) -> str:
     """Replace every ``{{secret:NAME}}`` in ``value`` by the file's content, as the entrypoint does."""
     return _REFERENCE.sub(lambda match: (folder / match[1]).read_text().rstrip("\r\n"), value)
+
+
+def _names(folder: Path) -> list[str]:
+    return [path.name for path in _files(folder) if _FILE_NAME.fullmatch(path.name)]
 
 
 def _files(folder: Path) -> list[Path]:

@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import os
 import re
+import stat
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ __all__ = [
     "MACHINE_FILE",
     "Settings",
     "Variable",
+    "change",
     "load",
     "record_machine",
     "recorded",
@@ -33,6 +35,7 @@ MACHINE_FILE = Path(".slipway/machine.env")
 _REFERENCE = values.matching(r"[a-z0-9][A-Za-z0-9._/:@-]*", "an image reference")
 _PATH = values.matching(r"[^\0\n'\"$]+", "a path without quotes or $")
 _INSIDE = values.matching(r"\.|[A-Za-z0-9_.@+-]+(/[A-Za-z0-9_.@+-]+)*", "a relative path")
+_VOLUME_SUFFIX = values.matching(r"(-[1-9][0-9]*)?", "a dash and a major version")
 _URL_PATH = values.matching(r"/[^\s'\"$;{}]*", "a path that starts with /")
 
 
@@ -101,6 +104,8 @@ class Settings:
         "/var/lib/postgresql/data",
         values.matching(r"(/[A-Za-z0-9_.-]+)+", "an absolute path"),
     )
+    db_volume_suffix_dev: str = _setting("DB_VOLUME_SUFFIX_DEV", "", _VOLUME_SUFFIX, "-18")
+    db_volume_suffix_prod: str = _setting("DB_VOLUME_SUFFIX_PROD", "", _VOLUME_SUFFIX, "-18")
     # The upper end is PostgreSQL's own.
     db_max_connections: int = _setting("DB_MAX_CONNECTIONS", "100", values.integer(10, 262_143))
     db_connections_per_worker: int | None = _setting(
@@ -111,6 +116,7 @@ class Settings:
     db_port: int | None = _setting("DB_PORT", "", values.optional_port, "5432")
     http_address: str = _setting("HTTP_ADDRESS", "0.0.0.0", values.address)  # noqa: S104
     http_port: int = _setting("HTTP_PORT", "8080", values.port)
+    web_egress: str = _setting("WEB_EGRESS", "on", values.choice("on", "off"))
 
     server_names: tuple[str, ...] = _setting(
         "SERVER_NAMES", "localhost 127.0.0.1", values.words, "example.org www.example.org"
@@ -162,12 +168,23 @@ class Settings:
     db_cpus: float = _setting("DB_CPUS", "1.0", values.cpus)
     nginx_memory: str = _setting("NGINX_MEMORY", "128m", values.size)
     nginx_cpus: float = _setting("NGINX_CPUS", "0.5", values.cpus)
+    # Processes and threads; how many each may need is in processes.py.
+    web_pids: int = _setting("WEB_PIDS", "512", values.integer(32, 4_194_304))
+    db_pids: int = _setting("DB_PIDS", "1024", values.integer(32, 4_194_304))
+    nginx_pids: int = _setting("NGINX_PIDS", "128", values.integer(32, 4_194_304))
     keep_releases: int = _setting("KEEP_RELEASES", "5", values.count)
     log_max_size: str = _setting("LOG_MAX_SIZE", "10m", values.size)
     log_max_file: int = _setting("LOG_MAX_FILE", "3", values.count)
     stop_grace_period: str = _setting("STOP_GRACE_PERIOD", "35s", values.duration)
     wait_timeout: int = _setting("WAIT_TIMEOUT", "180s", values.seconds)
     migrate_lock_timeout: int = _setting("MIGRATE_LOCK_TIMEOUT", "300s", values.seconds)
+
+    backup_dir: str = _setting("BACKUP_DIR", "backups", _PATH)
+    backup_keep_daily: int = _setting("BACKUP_KEEP_DAILY", "7", values.integer(0, 10_000))
+    backup_keep_weekly: int = _setting("BACKUP_KEEP_WEEKLY", "4", values.integer(0, 10_000))
+    backup_keep_monthly: int = _setting("BACKUP_KEEP_MONTHLY", "6", values.integer(0, 10_000))
+    backup_memory: str = _setting("BACKUP_MEMORY", "512m", values.size)
+    backup_cpus: float = _setting("BACKUP_CPUS", "1.0", values.cpus)
 
     host_uid: int = _setting("HOST_UID", "1000", values.integer(0, 2**31 - 1))
     host_gid: int = _setting("HOST_GID", "1000", values.integer(0, 2**31 - 1))
@@ -185,6 +202,14 @@ class Settings:
     def project(self, prod: bool) -> str:
         """The Compose project name of the development or production stack."""
         return f"{self.name}-{'prod' if prod else 'dev'}"
+
+    def db_volume(self, prod: bool) -> str:
+        """The name of the volume with a stack's database, as ``compose/*-db.yaml`` have it."""
+        return f"{self.project(prod)}_db{self.db_volume_suffix_prod if prod else self.db_volume_suffix_dev}"
+
+    def is_in_env_file(self, name: str) -> bool:
+        """Whether ``.env`` is where the variable's value comes from."""
+        return self.origins[name].startswith(f"{self.env_file}:")
 
     def path(self, relative: str) -> Path:
         """A path from the settings, absolute; relative ones count from the kit's folder."""
@@ -252,10 +277,25 @@ def settings_file(root: Path) -> Path:
     return own if own.exists() else root / ".env"
 
 
+def change(settings: Settings, values_by_name: Mapping[str, str]) -> None:
+    """Give variables other values where they come from: in ``.env`` if it names them, else in machine.env.
+
+    In ``.env`` the variable's line alone changes. Each file is written atomically.
+    """
+    own = {name: value for name, value in values_by_name.items() if settings.is_in_env_file(name)}
+    if own:
+        path = (settings.root / settings.env_file).resolve()
+        write_if_changed(path, envfile.with_values(path, own), mode=path.stat().st_mode)
+    record_machine(settings.root, {n: v for n, v in values_by_name.items() if n not in own})
+
+
 def record_machine(root: Path, facts: Mapping[str, str]) -> None:
-    """Merge ``facts`` into ``.slipway/machine.env``, atomically, writing only what changed."""
+    """Merge ``facts`` into ``.slipway/machine.env``, atomically, writing only what changed.
+
+    An empty value takes the variable's line away.
+    """
     path = root / MACHINE_FILE
-    after = {**recorded(root), **facts}
+    after = {name: value for name, value in {**recorded(root), **facts}.items() if value}
     lines = ["# Written by Slipway about this machine and checkout; .env has the last word."]
     lines += [f"{name}={envfile.quote(value)}" for name, value in sorted(after.items())]
     write_if_changed(path, "\n".join(lines) + "\n")
@@ -267,13 +307,21 @@ def recorded(root: Path) -> dict[str, str]:
     return {e.name: e.value for e in envfile.read(path).values()} if path.exists() else {}
 
 
-def write_if_changed(path: Path, text: str) -> None:
-    """Write ``text`` atomically, so that nobody reads half a file; an equal one is left alone."""
+def write_if_changed(path: Path, text: str, mode: int | None = None) -> None:
+    """Write ``text`` atomically, so that nobody reads half a file; an equal one is left alone.
+
+    ``mode`` is the file's, where it must not be the default.
+    """
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return
     path.parent.mkdir(exist_ok=True)
     draft = path.with_name(f"{path.name}.{os.getpid()}")
-    draft.write_text(text, encoding="utf-8")
+    with draft.open("w", encoding="utf-8") as file:
+        if mode is not None:
+            os.fchmod(file.fileno(), stat.S_IMODE(mode))
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
     draft.replace(path)
 
 

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 from invoke.exceptions import Exit
 
-from slipway import connections, diagnosis, engine, front, hooks, releases, replicas
+from slipway import (
+    connections,
+    dbmajor,
+    diagnosis,
+    egress,
+    engine,
+    front,
+    hooks,
+    processes,
+    releases,
+    replicas,
+)
 from slipway.compose import Stack
 from slipway.engine import ContainerState
 from slipway.errors import SlipwayError
 from slipway.output import note
 from slipway.releases import Release
+from slipway.run import terminated_as_interrupted
 from slipway.session import Session
 from slipway.settings import record_machine
 from slipway.views import url
@@ -65,8 +75,8 @@ class Switchover:
     def run(self, before: Sequence[Step], after: Sequence[Step] = ()) -> None:
         """Do it all, say how long each step took, and enter the result into the ledger.
 
-        Raises ``SlipwayError``: SLIP-085 and SLIP-092 before anything is done, SLIP-080 with the step that
-        failed and what serves now.
+        Raises ``SlipwayError``: SLIP-085, SLIP-092 and what ``dbmajor.check`` raises before anything is
+        done, SLIP-080 with the step that failed and what serves now.
         """
         self._check()
         steps: list[Step] = [
@@ -82,7 +92,7 @@ class Switchover:
         ]
         begun = time.monotonic()
         try:
-            with _terminated_as_interrupted():
+            with terminated_as_interrupted():
                 for name, act in steps:
                     self._take(name, act)
         except (SlipwayError, Exit, KeyboardInterrupt) as failed:
@@ -112,6 +122,9 @@ class Switchover:
         settings, stack = self.session.settings, self.session.stack
         live = replicas.of_release(stack, self.previous)
         connections.check(settings, max(settings.web_replicas, len(live)))
+        dbmajor.check(self.session)
+        processes.check(settings)
+        egress.check(self.session)
         if settings.database == "postgres" and (
             why := replacement(self.session, "db", settings.postgres_image)
         ):
@@ -276,17 +289,3 @@ def plan(session: Session, release: str) -> None:
     note("== stop")
     session.runner.run(["docker", "stop", "-t", session.settings.stop_grace_period.rstrip("s"), "OLD"])
     session.runner.run(["docker", "rm", "OLD"])
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM, what a service manager or a CI sends, ends a step as Ctrl-C does: with cleaning up."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -132,7 +132,16 @@ def _postgres() -> dict:
         "USER": env.text("POSTGRES_USER"),
         "PASSWORD": env.text("POSTGRES_PASSWORD"),
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"connect_timeout": 5, **({"pool": pool} if pool_max else {})},
+        "OPTIONS": {
+            "connect_timeout": 5,
+            # A server that has fallen silent: without these a request would wait for a quarter of an hour for
+            # what it sent to arrive (milliseconds), and two hours for an answer (seconds).
+            "tcp_user_timeout": 5000,
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
+            **({"pool": pool} if pool_max else {}),
+        },
     }
 
 
@@ -163,7 +172,7 @@ MEDIA_ROOT = BASE_DIR / "media"
 # Hashed names may be cached for ever; in development they would need a collectstatic per edit.
 _STATICFILES = "StaticFilesStorage" if DEBUG else "ManifestStaticFilesStorage"
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "default": {"BACKEND": "config.storage.WholeFileStorage"},
     "staticfiles": {"BACKEND": f"django.contrib.staticfiles.storage.{_STATICFILES}"},
 }
 

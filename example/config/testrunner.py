@@ -3,6 +3,7 @@
 import logging
 import tempfile
 
+from django.conf import settings
 from django.test.runner import DiscoverRunner
 from django.test.utils import override_settings
 
@@ -18,7 +19,7 @@ class Runner(DiscoverRunner):
             PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
             SECURE_SSL_REDIRECT=False,
             STORAGES={
-                "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+                "default": settings.STORAGES["default"],
                 "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
             },
         )

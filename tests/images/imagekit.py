@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import shutil
 import subprocess
-import tarfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -150,28 +148,6 @@ def config(image: str) -> dict[str, Any]:
 def environment(image: str) -> dict[str, str]:
     """Return the environment variables an image sets."""
     return dict(entry.split("=", 1) for entry in config(image)["Env"])
-
-
-def everything_in(image: str) -> Iterator[tuple[str, bytes]]:
-    """Yield (name, content) of every file of every layer, and of the manifest and history, of an image."""
-    saved = subprocess.run(["docker", "save", image], capture_output=True, check=True).stdout
-    with tarfile.open(fileobj=io.BytesIO(saved)) as archive:
-        for member in archive:
-            if not member.isfile():
-                continue
-            data = _content(archive, member)
-            if not tarfile.is_tarfile(io.BytesIO(data)):
-                yield member.name, data
-                continue
-            with tarfile.open(fileobj=io.BytesIO(data)) as layer:
-                for inner in layer:
-                    data = _content(layer, inner) if inner.isfile() else inner.linkname.encode()
-                    yield f"{member.name}:{inner.name}", data
-
-
-def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    file = archive.extractfile(member)
-    return file.read() if file else b""
 
 
 def plant(root: Path, files: Mapping[str, str]) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import uuid
 from pathlib import Path
 
-from imagekit import World, copy_of_project, docker, everything_in
+from imagekit import World, copy_of_project, docker
 from mirror import Mirror
+
+from tests.support.imagefiles import everything_in
 
 
 def test_certificates_mirrors_and_secrets_leave_no_trace(

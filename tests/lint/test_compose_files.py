@@ -27,8 +27,10 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return found
 
 
-def _config(settings: Settings, *, prod: bool) -> dict[str, Any]:
+def _config(settings: Settings, *, prod: bool, profiles: bool = False) -> dict[str, Any]:
     argv = Stack(settings, prod, cwd=settings.root).config(as_json=True)
+    # Services under a profile are not in a configuration that does not ask for it.
+    argv[2:2] = ["--profile", "*"] if profiles else []
     done = subprocess.run(argv, cwd=settings.root, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr == "", "Compose warns about something"
@@ -38,7 +40,9 @@ def _config(settings: Settings, *, prod: bool) -> dict[str, Any]:
 
 @pytest.mark.parametrize("prod", [False, True], ids=["dev", "prod"])
 @pytest.mark.parametrize(
-    "changes", [{}, {"database": "none"}, {"db_port": 5432}], ids=["default", "no-db", "db-port"]
+    "changes",
+    [{}, {"database": "none"}, {"db_port": 5432}, {"web_egress": "off"}],
+    ids=["default", "no-db", "db-port", "no-egress"],
 )
 def test_compose_reads_every_combination(
     settings: Settings, prod: bool, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
@@ -108,6 +112,22 @@ def test_every_service_that_stays_has_a_health_check_and_log_limits(settings: Se
             assert service["healthcheck"]["test"], name
 
 
+def test_what_hangs_is_ended_in_production_alone(settings: Settings) -> None:
+    """Red when development has it too (a server at a breakpoint is silent), or what is ended stays down."""
+
+    def ending(prod: bool) -> dict[str, str]:
+        services = _config(settings, prod=prod)["services"]
+        tests = {name: " ".join(s.get("healthcheck", {}).get("test", [])) for name, s in services.items()}
+        return {
+            name: services[name].get("restart", "no")
+            for name, test in tests.items()
+            if "--end-if-silent" in test or test.endswith("/bin/probe")
+        }
+
+    assert ending(False) == {}
+    assert ending(True) == {"web": "always", "nginx": "always"}
+
+
 @pytest.mark.parametrize("prod", [False, True], ids=["dev", "prod"])
 def test_every_file_of_the_secrets_folder_reaches_the_project(settings: Settings, prod: bool) -> None:
     """Red when only the generated ones are mounted, or nginx gets any."""
@@ -141,9 +161,36 @@ def test_production_is_hardened_throughout(settings: Settings) -> None:
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
-        assert service["deploy"]["resources"]["limits"].keys() == {"cpus", "memory"}, name
-        assert service.get("restart") in {"unless-stopped", "no"}, name
+        assert service["deploy"]["resources"]["limits"].keys() == {"cpus", "memory", "pids"}, name
+        assert service.get("restart") in {"always", "no"}, name
         assert bool(service.get("ports")) == (name == "nginx"), name
+
+
+@pytest.mark.parametrize("prod", [False, True], ids=["dev", "prod"])
+@pytest.mark.parametrize("database", ["postgres", "none"])
+def test_the_containers_of_backups_may_do_no_more_than_they_must(
+    settings: Settings, prod: bool, database: str
+) -> None:
+    """Red when `up` starts one, one has a route out or a right too many, or a secret of another's."""
+    chosen = replace(settings, database=database)
+    by_default = _config(chosen, prod=prod)["services"].keys()
+    services = _config(chosen, prod=prod, profiles=True)["services"]
+    own = {"backup", "restore-media", "verify"}
+    assert own <= services.keys() and not own & by_default
+    for name in own:
+        service = services[name]
+        assert service["read_only"] is True and service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["deploy"]["resources"]["limits"].keys() == {"cpus", "memory", "pids"}, name
+        assert service["user"].split(":")[0] != "0" or (not prod and name == "restore-media"), name
+        reaches_the_database = name == "backup" and database == "postgres"
+        assert service.get("network_mode") == (None if reaches_the_database else "none"), name
+        assert list(service.get("networks") or []) == (["data"] if reaches_the_database else []), name
+        secrets = [secret["source"] for secret in service.get("secrets") or []]
+        assert secrets == (["postgres_password"] if reaches_the_database else []), name
+        writable = {v["target"] for v in service["volumes"] if not v.get("read_only")}
+        media = "/app/media" if prod else "/app"
+        assert writable == {"backup": {"/backups"}, "restore-media": {media}, "verify": {"/scratch"}}[name]
 
 
 def test_compose_and_the_tasks_read_the_same_from_an_env_file(settings: Settings, tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ import pytest
 # Before it is imported: its assertions then say what they found, as those of a test do.
 pytest.register_assert_rewrite("rolloutkit")
 
-from rolloutkit import REPLICAS, SLOW_VIEW  # noqa: E402
+from rolloutkit import REPLICAS  # noqa: E402
 
+from tests.support.load import add_slow_view  # noqa: E402
 from tests.support.world import World, world  # noqa: E402
 
 
@@ -21,8 +22,7 @@ def prod(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReques
     # Four replicas of eight threads, twice, would not fit into the default hundred.
     settings = {"WEB_REPLICAS": str(REPLICAS), "WEB_THREADS": "8", "DB_MAX_CONNECTIONS": "200"}
     with world(folder, "rollout", prod=True, **settings) as own:
-        urls = own.root / "example" / "config" / "urls.py"
-        urls.write_text(urls.read_text() + SLOW_VIEW)
+        add_slow_view(own)
         own.invoke("up")
         yield own
         if request.session.testsfailed:

@@ -10,20 +10,10 @@ from typing import Any
 from tests.support.load import Load
 from tests.support.polling import eventually
 from tests.support.site import Site
-from tests.support.world import World, docker
+from tests.support.world import World
 
 REPLICAS = 2
 ONE_SHOTS = ("migrate", "static", "nginx-configuration")
-SLOW_VIEW = """
-import time
-from django.http import HttpResponse
-
-def slow(request):
-    time.sleep(2.5)
-    return HttpResponse("slow")
-
-urlpatterns.insert(0, path("slow", slow))
-"""
 
 
 @contextlib.contextmanager
@@ -83,7 +73,7 @@ def nginx_id(own: World) -> str:
 
 def front(own: World, *arguments: str) -> str:
     """What ``docker/nginx/front`` prints."""
-    return docker("exec", f"{own.project}-nginx-1", "/srv/nginx/live/bin/front", *arguments)
+    return own.docker("exec", f"{own.project}-nginx-1", "/srv/nginx/live/bin/front", *arguments)
 
 
 def assert_clean(own: World, live: str, replicas: int = REPLICAS) -> None:
@@ -103,7 +93,7 @@ def assert_clean(own: World, live: str, replicas: int = REPLICAS) -> None:
     front(own, "at-rest", live)
     volumes = {name.removeprefix(f"{own.project}_") for name in own.left_behind()["volumes"]}
     assert volumes == {"db", "media", "static", "nginx-cache", "nginx-configuration", "nginx-state"}
-    releases = docker("exec", f"{own.project}-nginx-1", "ls", "/srv/nginx/releases").split()
+    releases = own.docker("exec", f"{own.project}-nginx-1", "ls", "/srv/nginx/releases").split()
     assert live in releases and len(releases) <= 2, releases
     assert not list((own.root / "backups").glob("*.part")), "half a dump was left"
 

@@ -137,7 +137,7 @@ def test_nothing_runs_as_root_or_can_write_its_file_system(prod: World) -> None:
         assert host["LogConfig"]["Config"]["max-size"], name
         if container["State"]["Running"]:
             assert container["State"]["Health"]["Status"] == "healthy", name
-            assert host["RestartPolicy"]["Name"] == "unless-stopped", name
+            assert host["RestartPolicy"]["Name"] == "always", name
     for service in _SERVING:
         name = f"{prod.project}-{service}-1"
         status = docker("exec", name, "cat", "/proc/1/status", "/proc/self/status")

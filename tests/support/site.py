@@ -12,12 +12,14 @@ import httpx
 class Site:
     """A visitor with cookies. ``url`` is the site's root, without the slash at the end.
 
-    ``verify`` says which CA is trusted, as httpx takes it.
+    ``timeout`` is in seconds; ``verify`` says which CA is trusted, as httpx takes it.
     """
 
-    def __init__(self, url: str, *, verify: ssl.SSLContext | bool = True, http2: bool = False) -> None:
+    def __init__(
+        self, url: str, timeout: float = 30, *, verify: ssl.SSLContext | bool = True, http2: bool = False
+    ) -> None:
         # `trust_env` would send these requests through a proxy of the host.
-        self.client = httpx.Client(base_url=url, timeout=30, trust_env=False, verify=verify, http2=http2)
+        self.client = httpx.Client(base_url=url, timeout=timeout, trust_env=False, verify=verify, http2=http2)
         self.url = url
 
     def get(self, path: str = "/", **headers: str) -> httpx.Response:
@@ -30,12 +32,13 @@ class Site:
         data: dict[str, str],
         files: dict[str, tuple[str, bytes, str]] | None = None,
         pause: float = 0,
+        page: httpx.Response | None = None,
     ) -> httpx.Response:
         """Fetch the form at ``path`` and send it, as a browser would: token, cookie and Origin.
 
-        ``pause`` is the seconds a person takes to fill it in.
+        ``pause`` is the seconds a person takes to fill it in; ``page`` the form, if it was fetched already.
         """
-        page = self.get(path)
+        page = page or self.get(path)
         time.sleep(pause)
         token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)
         assert token, f"no form at {path}: {page.status_code}"
@@ -47,9 +50,9 @@ class Site:
         """Log in to the admin; a redirect to /admin/ means it worked."""
         return self.submit("/admin/login/?next=/admin/", {"username": username, "password": password})
 
-    def release(self) -> str:
-        """The release the page says it is."""
-        page = self.get("/")
+    def release(self, page: httpx.Response | None = None) -> str:
+        """The release the page says it is; ``page`` is fetched unless given."""
+        page = page or self.get("/")
         found = re.search(r'<html[^>]*data-release="([^"]*)"', page.text)
         assert found, f"the page names no release: {page.status_code}"
         return found[1]

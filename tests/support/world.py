@@ -35,6 +35,9 @@ def docker(*arguments: str, check: bool = True) -> str:
 class World:
     """A copy of the checkout in ``folder``, with a project name and ports no one else has."""
 
+    engine: tuple[str, ...] = ()
+    """Options of ``docker`` that name the engine the stack is on, where it is not this machine's own."""
+
     def __init__(self, folder: Path, *, prod: bool, **settings: str) -> None:
         self.root = folder / "kit"
         self.prod = prod
@@ -90,17 +93,21 @@ class World:
             )
         return done
 
+    def docker(self, *arguments: str, check: bool = True) -> str:
+        """Run the docker command on the stack's engine and return what it printed."""
+        return docker(*self.engine, *arguments, check=check)
+
     def container(self, service: str, number: int = 1) -> dict[str, Any]:
         """What the engine knows of a service's container."""
-        found: list[dict[str, Any]] = json.loads(docker("inspect", f"{self.project}-{service}-{number}"))
+        found: list[dict[str, Any]] = json.loads(self.docker("inspect", f"{self.project}-{service}-{number}"))
         return found[0]
 
     def containers(self, *, everything: bool = True) -> list[dict[str, Any]]:
         """Every container of the stack."""
         flags = ["--all"] if everything else []
         label = f"label=com.docker.compose.project={self.project}"
-        ids = docker("ps", *flags, "--quiet", "--filter", label).split()
-        return json.loads(docker("inspect", *ids)) if ids else []
+        ids = self.docker("ps", *flags, "--quiet", "--filter", label).split()
+        return json.loads(self.docker("inspect", *ids)) if ids else []
 
     def health(self, service: str, number: int = 1) -> str:
         """``healthy``, ``starting``, ``unhealthy``."""
@@ -109,17 +116,17 @@ class World:
     def sql(self, query: str) -> str:
         """The database's answer to ``query``, unaligned."""
         settings = ["--username=app", "--dbname=app", "--tuples-only", "--no-align"]
-        return docker("exec", f"{self.project}-db-1", "psql", *settings, "-c", query).strip()
+        return self.docker("exec", f"{self.project}-db-1", "psql", *settings, "-c", query).strip()
 
     def left_behind(self) -> dict[str, list[str]]:
         """Everything on the engine that bears this world's name."""
         label = f"label=com.docker.compose.project={self.project}"
         return {
-            "containers": docker("ps", "--all", "--quiet", "--filter", label).split(),
-            "volumes": docker("volume", "ls", "--quiet", "--filter", label).split(),
-            "networks": docker("network", "ls", "--quiet", "--filter", label).split(),
-            "images": docker("images", "--quiet", "--filter", label).split()
-            + docker("images", "--quiet", "--filter", f"reference={self.project}-*").split(),
+            "containers": self.docker("ps", "--all", "--quiet", "--filter", label).split(),
+            "volumes": self.docker("volume", "ls", "--quiet", "--filter", label).split(),
+            "networks": self.docker("network", "ls", "--quiet", "--filter", label).split(),
+            "images": self.docker("images", "--quiet", "--filter", label).split()
+            + self.docker("images", "--quiet", "--filter", f"reference={self.project}-*").split(),
         }
 
     def save(self, name: str) -> None:
@@ -131,21 +138,21 @@ class World:
             stem = folder / container["Name"].lstrip("/")
             stem.with_suffix(".json").write_text(json.dumps(container, indent=2))
             logs = subprocess.run(
-                ["docker", "logs", container["Id"]],
+                ["docker", *self.engine, "logs", container["Id"]],
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
             )  # fmt: skip
             stem.with_suffix(".log").write_bytes(logs.stdout)
 
     def remove(self) -> None:
         """Take everything away, however far the test got."""
-        for container in docker(
+        for container in self.docker(
             "ps", "--all", "--quiet", "--filter", f"label=com.docker.compose.project={self.project}"
         ).split():
-            docker("rm", "--force", "--volumes", container, check=False)
+            self.docker("rm", "--force", "--volumes", container, check=False)
         left = self.left_behind()
         for kind, remove in (("networks", "network"), ("volumes", "volume"), ("images", "image")):
             for name in dict.fromkeys(left[kind]):
-                docker(remove, "rm", *(["--force"] if kind == "images" else []), name, check=False)
+                self.docker(remove, "rm", *(["--force"] if kind == "images" else []), name, check=False)
 
 
 @contextlib.contextmanager

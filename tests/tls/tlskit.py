@@ -17,22 +17,12 @@ from typing import Any
 import authority
 from cryptography import x509
 
+from tests.support.load import add_slow_view
 from tests.support.site import Site
 from tests.support.world import ROOT, World, docker, free_port, world
 
 TOOLS_IMAGE = "slipway-test/tls-tools"
 NAMES = "localhost 127.0.0.1 site.test"
-# As the visitors of tests/support/load.py want it, and as slow as a test asks.
-_SLOW_VIEW = """
-import time
-from django.http import HttpResponse
-
-def slow(request):
-    time.sleep(float(request.GET.get("seconds", "2.5")))
-    return HttpResponse("slow")
-
-urlpatterns.insert(0, path("slow", slow))
-"""
 _HTTPS_PORTS: dict[str, int] = {}
 
 
@@ -44,8 +34,7 @@ def tls_world(folder: Path, name: str, **settings: str) -> Iterator[World]:
         _HTTPS_PORTS[own.name] = port
         # Secure cookies; and no Strict-Transport-Security of Django's, which would hide nginx's.
         (own.root / "app.prod.env").write_text("HTTPS=1\nHSTS_SECONDS=0\n")
-        urls = own.root / "example" / "config" / "urls.py"
-        urls.write_text(urls.read_text() + _SLOW_VIEW)
+        add_slow_view(own)
         app = (own.root / "app.env.example").read_text()
         (own.root / "app.env").write_text(app.replace("ALLOWED_HOSTS=", "ALLOWED_HOSTS=site.test,"))
         yield own

@@ -12,12 +12,13 @@ DOCKER = Path(__file__).resolve().parents[2] / "docker"
 
 def load(name: str) -> ModuleType:
     """Return docker/NAME.py as a fresh module; files beside it can be imported by it."""
-    spec = importlib.util.spec_from_file_location(name, DOCKER / f"{name}.py")
+    path = DOCKER / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(DOCKER))
+    sys.path.insert(0, str(path.parent))
     try:
         spec.loader.exec_module(module)
     finally:
-        sys.path.remove(str(DOCKER))
+        sys.path.remove(str(path.parent))
     return module

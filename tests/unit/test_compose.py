@@ -12,9 +12,12 @@ from slipway.settings import Settings
 
 _FLAGS = ["--project-directory", ".", "--env-file", ".slipway/machine.env", "--env-file", ".env"]
 _DEV_SECRETS = ["-f", ".slipway/secrets-dev.yaml"]
-_DEV = ["-f", "compose/base.yaml", "-f", "compose/db.yaml", "-f", "compose/dev.yaml", *_DEV_SECRETS]
+_DEV = [
+    *["-f", "compose/base.yaml", "-f", "compose/backup.yaml", "-f", "compose/db.yaml"],
+    *["-f", "compose/dev.yaml", "-f", "compose/dev-db.yaml", *_DEV_SECRETS],
+]
 _PROD = [
-    *["-f", "compose/base.yaml", "-f", "compose/db.yaml"],
+    *["-f", "compose/base.yaml", "-f", "compose/backup.yaml", "-f", "compose/db.yaml"],
     *["-f", "compose/prod.yaml", "-f", "compose/prod-db.yaml", "-f", ".slipway/secrets-prod.yaml"],
 ]
 _ENTRYPOINT = ["python", "/opt/slipway/entrypoint.py"]
@@ -87,7 +90,9 @@ def test_execute_uses_the_running_container_else_a_one_off(dev: Stack) -> None:
 def test_files_follow_the_settings(settings: Settings) -> None:
     """Red when a capability's overlay is always or never used."""
     without = replace(settings, database="none")
-    assert Stack(without, prod=True).files()[:2] == ["compose/base.yaml", "compose/prod.yaml"]
+    assert Stack(without, prod=True).files()[:3] == [
+        "compose/base.yaml", "compose/backup.yaml", "compose/prod.yaml",
+    ]  # fmt: skip
     published = replace(settings, db_port=5432, overlays=("mine.yaml",))
     assert Stack(published, prod=False).files()[-1] == "mine.yaml"
     assert "compose/db-port.yaml" in Stack(published, prod=False).files()
@@ -101,3 +106,11 @@ def test_paths_are_relative_to_where_the_task_was_called(settings: Settings) -> 
     argv = stack.command("ps")
     assert argv[argv.index("--project-directory") + 1] == ".."
     assert "../compose/base.yaml" in argv
+
+
+def test_no_egress_is_productions_alone(settings: Settings) -> None:
+    """Red when WEB_EGRESS adds no file, or adds it to development."""
+    closed = replace(settings, web_egress="off")
+    file = "compose/no-egress.yaml"
+    assert [file in Stack(closed, prod).files() for prod in (True, False)] == [True, False]
+    assert file not in Stack(settings, prod=True).files()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
@@ -121,3 +124,24 @@ def test_the_times_fit_into_each_other(configured: Any) -> None:
     grace = int(compose.split("STOP_GRACE_PERIOD:-")[1].split("s}")[0])
     assert result["keepalive"] > idle
     assert result["graceful_timeout"] < grace
+
+
+def test_threads_that_hang_are_told_from_busy_ones(configured: Any) -> None:
+    """Red when long waits alone count (the busy pool would be hung), or nothing does (it never ends)."""
+    hung, limit = configured()["hung"], 0.5
+    released = threading.Event()
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(2):
+            pool.submit(released.wait)
+        assert hung(pool, lambda: 0.0, limit) is True
+        released.set()
+    with ThreadPoolExecutor(1) as busy:
+        # Somebody who comes now waits for four times the limit; but requests are finished all the while.
+        finished = [time.monotonic()]
+        for _ in range(40):
+            busy.submit(lambda: (time.sleep(limit / 10), finished.append(time.monotonic())))
+        watched = threading.Thread(target=lambda: verdict.append(hung(busy, lambda: finished[-1], limit)))
+        verdict: list[bool] = []
+        watched.start()
+    watched.join(timeout=30)
+    assert verdict == [False], "a pool that is shut down is nobody's hung worker"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
-from kitfiles import load
+from kitfiles import DOCKER, load
 
 probe = load("probe")
 
@@ -111,3 +114,76 @@ def test_the_request_is_what_was_asked_for(
     sent = server.requests[0].split("\r\n")
     assert set(lines) <= set(sent)
     assert ("X-Forwarded-Proto: https" in sent) == bool(environment.get("HEALTH_FORWARDED_PROTO"))
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> tuple[str, Callable[[], str]]:
+    """What stands in for end-if-silent, and a function that returns how it was called."""
+    script, record = tmp_path / "end-if-silent", tmp_path / "told"
+    script.write_text(f'#!/bin/sh\necho "$@" >{record}\n')
+    script.chmod(0o755)
+    return str(script), lambda: record.read_text().strip() if record.exists() else "nothing"
+
+
+@pytest.mark.parametrize(
+    ("answer", "word"),
+    [
+        (None, "silent"),
+        (b"HTTP/1.1 200 OK\r\n\r\n", "answered"),
+        (b"HTTP/1.1 503 Service Unavailable\r\n\r\n", "answered"),
+        (b"", "answered"),
+    ],
+)
+def test_only_silence_counts_against_a_server(
+    serve: type[Answering], told: tuple[str, Callable[[], str]], answer: bytes | None, word: str
+) -> None:
+    """Red when a server is ended for being unhealthy: with its database, every replica would go."""
+    server = serve(answer)
+    probe.main(["--end-if-silent"], {"HEALTH_TIMEOUT": "0.2"}, server.address, told[0])
+    assert told[1]() == word
+
+
+def test_a_server_that_does_not_listen_starts_or_stops(told: tuple[str, Callable[[], str]]) -> None:
+    """Red when a refused connection counts as silence: a long stop would end in SIGKILL."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = taken.getsockname()
+    assert probe.main(["--end-if-silent"], {}, address, told[0]) == 1
+    assert told[1]() == "answered"
+
+
+def test_the_live_path_speaks_for_a_server_whose_readiness_is_silent(
+    told: tuple[str, Callable[[], str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Red when only the readiness path is asked: a project's check may wait for a database without end."""
+    asked: list[bytes] = []
+
+    def exchange(request: bytes, address: Any, timeout: float) -> str:
+        asked.append(request.split()[1])
+        if b"/ready" in request:
+            raise probe.Silent("no answer")
+        return "HTTP/1.1 404 Not Found"
+
+    monkeypatch.setattr(probe, "exchange", exchange)
+    environment = {"HEALTH_PATH": "/ready", "HEALTH_LIVE_PATH": "/live"}
+    assert probe.main(["--end-if-silent"], environment, end_if_silent=told[0]) == 1
+    assert asked == [b"/ready", b"/live"]
+    assert told[1]() == "answered"
+
+
+def test_without_the_flag_nothing_is_ended(
+    serve: type[Answering], told: tuple[str, Callable[[], str]]
+) -> None:
+    """Red when development has it too: a server at a breakpoint is silent."""
+    server = serve(None)
+    assert probe.main([], {"HEALTH_TIMEOUT": "0.2"}, server.address, told[0]) == 1
+    assert told[1]() == "nothing"
+
+
+def test_the_times_of_the_health_check_fit_into_each_other() -> None:
+    """Red when the engine cuts a check off before both questions, or a start has less time than given."""
+    base, prod = ((DOCKER.parent / "compose" / f"{name}.yaml").read_text() for name in ("base", "prod"))
+    script = (DOCKER / "end-if-silent").read_text()
+    start_period = re.search(r"start_period: (\d+)s", base)
+    assert start_period and f"\nstart_period={start_period[1]}\n" in script
+    timeout = re.search(r'"--end-if-silent"\].*?timeout: (\d+)s', prod, re.DOTALL)
+    assert timeout and int(timeout[1]) > 2 * 4

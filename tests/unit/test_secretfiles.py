@@ -96,3 +96,6 @@ def test_a_subfolder_belongs_to_another_service(tmp_path: Path) -> None:
     text = secretfiles.overlay(tmp_path, "${SECRETS_DIR:-secrets}", ["web"])
     assert "secrets: [mail]" in text
     assert "passphrase" not in text and "/backup" not in text
+    text = secretfiles.overlay(tmp_path, "${SECRETS_DIR:-secrets}", ["web"], owners=["backup", "tls"])
+    assert "  web:\n    secrets: [mail]\n  backup:\n    secrets: [backup_passphrase]\nsecrets:\n" in text
+    assert "  backup_passphrase:\n    file: ${SECRETS_DIR:-secrets}/backup/passphrase\n" in text

@@ -11,7 +11,7 @@ from slipway.errors import SlipwayError
 from slipway.settings import load, record_machine, variables
 
 ROOT = Path(__file__).resolve().parents[2]
-_NOT_SETTINGS = {"APP_ENV_DIGEST", "COMPOSE_PROJECT_NAME", "KIT_ROOT"}
+_NOT_SETTINGS = {"APP_ENV_DIGEST", "BACKUP_RECIPE", "BACKUP_USER", "COMPOSE_PROJECT_NAME", "KIT_ROOT"}
 
 
 def _compose_defaults() -> dict[str, set[str]]:

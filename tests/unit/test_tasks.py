@@ -23,6 +23,9 @@ REQUIRED = {
     "maintenance": ["on"],
     "exec": ["web", "--command", "true"],
     "inspect": ["web"],
+    "db.upgrade": ["--to", "18"],
+    "db.restore": ["latest"],
+    "db.verify": ["latest"],
 }
 # Refused without --prod.
 PROD_ONLY = {"maintenance"}
@@ -52,7 +55,8 @@ def test_every_promised_task_is_there() -> None:
     """Red when a task is dropped or renamed."""
     promised = (
         "init build up down start stop restart ps logs shell manage migrate makemigrations collectstatic "
-        "createsuperuser test exec stats inspect config images url open prune bases machine maintenance"
+        "createsuperuser test exec stats inspect config images url open prune bases machine maintenance "
+        "db.backup db.backups db.restore db.verify db.prune"
     )
     assert set(promised.split()) <= set(NAMES)
 
@@ -72,9 +76,9 @@ def test_the_list_is_grouped_and_fits_a_screen(kit: Path) -> None:
     shown = _invoke(kit, "--list")
     lines = shown.stdout.splitlines()
     assert [line for line in lines if line.endswith(":") and not line.startswith(" ")] == [
-        "stack:", "project:", "look:", "machine:",
+        "stack:", "project:", "db:", "look:", "machine:",
     ]  # fmt: skip
-    assert len(lines) <= 45
+    assert len(lines) <= 50
     assert all(len(line) <= 80 for line in lines)
     assert lines.index(next(x for x in lines if x.startswith("  up "))) < lines.index("project:")
 
@@ -106,15 +110,15 @@ def test_dry_prints_commands_and_needs_no_docker(
     after = {str(p) for p in kit.rglob("*") if "__pycache__" not in p.parts}
     assert after == before
     if name != "open":
-        assert done.stdout.startswith(("docker ", "env RELEASE=")), done.stdout
+        assert done.stdout.startswith(("docker ", "env RELEASE=", "env POSTGRES_IMAGE=")), done.stdout
 
 
 def test_dry_up_prints_the_two_commands_it_would_run(kit: Path) -> None:
     """Red when the printed command is not the one that runs."""
     flags = (
         "docker compose --project-name shop-dev --project-directory . --env-file .slipway/machine.env "
-        "--env-file .env -f compose/base.yaml -f compose/db.yaml -f compose/dev.yaml "
-        "-f .slipway/secrets-dev.yaml"
+        "--env-file .env -f compose/base.yaml -f compose/backup.yaml -f compose/db.yaml "
+        "-f compose/dev.yaml -f compose/dev-db.yaml -f .slipway/secrets-dev.yaml"
     )
     lines = _invoke(kit, "--dry", "up", "--scale", "2").stdout.splitlines()
     assert lines[-2:] == [

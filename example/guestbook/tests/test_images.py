@@ -1,6 +1,8 @@
 import re
+from errno import ENOSPC
 from io import BytesIO
 from pathlib import Path
+from unittest.mock import patch
 
 from django.conf import settings
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -49,6 +51,23 @@ class UploadTests(TestCase):
         """Served as HTML it could run a script. Red when upload_path keeps the visitor's suffix."""
         self.sign(picture("PNG", name="page.png", tail=b"<script>alert(1)</script>"))
         self.assertTrue(Entry.objects.get().image.name.endswith(".png"))
+
+    def test_a_full_disk_is_said_in_the_form_and_leaves_nothing(self):
+        """Red when the view lets the error pass (500), or the storage is Django's own (half a file stays)."""
+        before = {path for path in Path(settings.MEDIA_ROOT).rglob("*") if path.is_file()}
+        for size in (0, settings.FILE_UPLOAD_MAX_MEMORY_SIZE):  # in memory, in a temporary file
+            # Django lets go of what it has written when it sets the file's permissions: late, but writing.
+            full = OSError(ENOSPC, "No space left on device")
+            with (
+                self.subTest(size),
+                patch("os.chmod", side_effect=full),
+                self.assertLogs("guestbook", "ERROR"),
+            ):
+                answer = self.sign(picture(tail=b"\0" * size))
+                self.assertContains(answer, "cannot be stored", status_code=507)
+            self.assertFalse(Entry.objects.exists())
+            after = {path for path in Path(settings.MEDIA_ROOT).rglob("*") if path.is_file()}
+            self.assertEqual(after, before)
 
     def test_bad_files_are_refused(self):
         """Red when check_image is taken from the model (formats) or forms.ImageField goes."""

@@ -1,0 +1,101 @@
+"""Making an archive."""
+
+import os
+import time
+from datetime import UTC, datetime
+
+import archive
+import database
+import encryption
+import media
+import places
+from failure import BackupError, full_disk_told, require_space
+from places import say
+
+
+def make(label=""):
+    """Make an archive of this stack; returns its name and its metadata. ``label`` may be empty."""
+    with places.workplace("make") as folder, full_disk_told("a backup was written"):
+        begun = time.monotonic()
+        try:
+            encrypted = encryption.wanted()
+            metadata, files = _gather(folder)
+            draft = folder / "archive"
+            _write(draft, metadata, files, encrypted)
+            name = _put(draft, label, encrypted)
+        finally:
+            places.clear("make")
+    say(f"{name}: {(places.BACKUPS / name).stat().st_size} bytes, after {time.monotonic() - begun:.1f} s")
+    return {"name": name, **metadata}
+
+
+def _gather(folder):
+    """Write what goes into the archive to files of its own: their checksums come before them."""
+    metadata = {
+        "format": archive.FORMAT,
+        "writer": archive.WRITER,
+        "project": os.environ["BACKUP_PROJECT"],
+        "release": os.environ["BACKUP_RELEASE"],
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "members": {},
+    }
+    files = {}
+    if database.present():
+        with database.Snapshot() as snapshot:
+            metadata["database_bytes"] = snapshot.size()
+            _check_space(metadata["database_bytes"])
+            say("counting rows")
+            metadata |= snapshot.facts()
+            say("dumping the database")
+            files[archive.DATABASE] = folder / archive.DATABASE
+            snapshot.dump(files[archive.DATABASE])
+    else:
+        _check_space(0)
+    # After the database: whatever file an entry in it names is there already, if it was not removed since.
+    say("packing media")
+    files[archive.MEDIA] = folder / archive.MEDIA
+    metadata["media"] = media.pack(media.ROOT, files[archive.MEDIA])
+    metadata["members"] = {
+        name: {"size": path.stat().st_size, "sha256": archive.digest(path)} for name, path in files.items()
+    }
+    return metadata, files
+
+
+def _check_space(database_bytes):
+    # Media are there twice for a moment, packed, and packed in the archive. So is the dump; but it is
+    # compressed and has no indexes, and is rarely half as large as the database.
+    needed = database_bytes + 2 * media.size(media.ROOT)
+    require_space(places.free(places.BACKUPS), needed, "a backup")
+
+
+def _write(draft, metadata, files, encrypted):
+    if encrypted:
+        say("encrypting")
+        with encryption.sealed(draft) as sink:
+            archive.write(sink, metadata, files)
+    else:
+        with draft.open("xb") as sink:
+            archive.write(sink, metadata, files)
+    draft.chmod(0o600)
+
+
+def _put(draft, label, encrypted):
+    """Give the complete archive its name; a power cut leaves all of it or none."""
+    places.sync(draft)
+    while True:
+        stamp = datetime.now(UTC).strftime(places.STAMP)
+        name = "-".join(filter(None, (stamp, places.stack(), label)))
+        name += ".tar.gpg" if encrypted else ".tar"
+        if not places.ARCHIVE.fullmatch(name):
+            raise BackupError(
+                "SLIP-100", f"{label!r} cannot be in a file's name", "letters, digits, - and _, at most 40"
+            )
+        try:
+            # Not a rename, which would replace another one of the same second.
+            os.link(draft, places.BACKUPS / name)
+        except FileExistsError:
+            time.sleep(0.1)
+            continue
+        draft.unlink()
+        places.sync(places.BACKUPS)
+        return name

@@ -1,0 +1,107 @@
+"""Where backups are, how they are called, and who works on them at the moment."""
+
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from failure import BackupError
+
+BACKUPS = Path("/backups")
+WORK = BACKUPS / ".work"
+STAMP = "%Y%m%dT%H%M%SZ"
+# The stack is in the name because both keep their backups in one folder, and because retention has to
+# tell them apart where there is nothing but names, as in a bucket.
+ARCHIVE = re.compile(
+    r"(?P<stamp>\d{8}T\d{6}Z)-(?P<stack>dev|prod)(?:-(?P<label>[A-Za-z0-9_.-]+?))?\.tar(?P<encrypted>\.gpg)?"
+)
+DUMP = re.compile(r"(?P<stamp>\d{8}T\d{6}Z)-before-(?P<release>.+)\.dump")
+
+
+def say(line):
+    """Tell the person; stdout is for the answer."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def stack():
+    """Return ``dev`` or ``prod``, from the project's name."""
+    return os.environ["BACKUP_PROJECT"].rsplit("-", 1)[1]
+
+
+def archives():
+    """Return the match of every archive's name, whichever stack made it, oldest first."""
+    return [match for name in sorted(_names()) if (match := ARCHIVE.fullmatch(name))]
+
+
+def dumps():
+    """Return the match of the name of every dump that a deploy has made, oldest first."""
+    return [match for name in sorted(_names()) if (match := DUMP.fullmatch(name))]
+
+
+def time_of(match):
+    """Return when it was made."""
+    return datetime.strptime(match["stamp"], STAMP).replace(tzinfo=UTC)
+
+
+def free(folder):
+    """Return the bytes that may still be written there."""
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize
+
+
+def _names():
+    try:
+        return [path.name for path in BACKUPS.iterdir()]
+    except OSError as problem:
+        raise BackupError(
+            "SLIP-103",
+            f"the backups folder cannot be read: {problem.strerror}",
+            f"give it to the user that backups are made as: chown {os.getuid()} on BACKUP_DIR",
+        ) from None
+
+
+@contextlib.contextmanager
+def workplace(name):
+    """Give an empty folder for one kind of work, which one process at a time does; others wait.
+
+    What a killed one has left in it is removed first. It is not removed afterwards: ``clear`` does that.
+    """
+    try:
+        WORK.mkdir(mode=0o700, exist_ok=True)
+        lock = (WORK / f"{name}.lock").open("a")
+    except OSError as problem:
+        raise BackupError(
+            "SLIP-103",
+            f"the backups folder cannot be written: {problem.strerror}",
+            f"give it to the user that backups are made as: chown {os.getuid()} on BACKUP_DIR",
+        ) from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another one to end")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        clear(name)
+        folder = WORK / name
+        folder.mkdir(mode=0o700)
+        yield folder
+
+
+def clear(name):
+    """Remove what there is of a kind of work."""
+    folder = WORK / name
+    if folder.exists():
+        shutil.rmtree(folder)
+
+
+def sync(path):
+    """Have the file or the folder on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,121 @@
+"""The proof that an archive can be restored: into a PostgreSQL and a folder that exist for this alone."""
+
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import archive
+import database
+import media
+import places
+from failure import BackupError, full_disk_told, require_space
+from places import say
+
+SCRATCH = Path("/scratch")
+_START_SECONDS = 120
+# Nobody needs what this server has written when it ends. No parallel workers: the container's shared
+# memory is small.
+_OPTIONS = {
+    "listen_addresses": "127.0.0.1",
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "max_parallel_workers_per_gather": "0",
+    "max_parallel_maintenance_workers": "0",
+}
+
+
+def verify():
+    """Restore what ``unpack`` has left, and compare; returns ``rows``, one dict per comparison.
+
+    Each has ``what``, ``expected``, ``found`` and ``same``.
+    """
+    folder = places.WORK / "verify"
+    metadata = json.loads((folder / archive.METADATA).read_text())
+    needed = metadata["media"]["bytes"] + metadata.get("database_bytes", 0)
+    require_space(places.free(SCRATCH), needed, "a verification")
+    rows = []
+    with full_disk_told("the archive was restored for verification"):
+        if archive.DATABASE in metadata["members"]:
+            rows += _database(folder / archive.DATABASE, metadata)
+        rows += _media(folder / archive.MEDIA, metadata)
+    return {"rows": rows}
+
+
+def _database(dump, metadata):
+    say("starting a PostgreSQL of its own")
+    with _server():
+        say("restoring the database")
+        argv = ["pg_restore", "--exit-on-error", "--no-owner", "--no-privileges"]
+        argv += [f"--dbname={os.environ['PGDATABASE']}", str(dump)]
+        if subprocess.run(argv, env=database.environment(), check=False).returncode:
+            raise BackupError(
+                "SLIP-102",
+                "pg_restore ended with an error, which is above",
+                "make another backup, and verify that",
+            )
+        say("counting rows")
+        with database.Snapshot() as snapshot:
+            found = snapshot.facts()
+    tables = metadata["tables"]
+    rows = [
+        _compared(name, tables.get(name), found["tables"].get(name))
+        for name in sorted({*tables, *found["tables"]})
+    ]
+    return [*rows, _compared("migrations", metadata["migrations"], found["migrations"])]
+
+
+def _media(packed, metadata):
+    say("restoring media")
+    target = SCRATCH / "media"
+    target.mkdir()
+    with packed.open("rb") as stream:
+        media.unpack(stream, "the archive", target, limit=metadata["media"]["bytes"])
+    # What is on the disk, not what the unpacking says.
+    sizes = [path.lstat().st_size for path in target.rglob("*") if path.is_file() and not path.is_symlink()]
+    return [
+        _compared("media files", metadata["media"]["files"], len(sizes)),
+        _compared("media bytes", metadata["media"]["bytes"], sum(sizes)),
+    ]
+
+
+def _compared(what, expected, found):
+    return {"what": what, "expected": expected, "found": found, "same": expected == found}
+
+
+class _server:  # noqa: N801 - used as a function
+    """A PostgreSQL of this container alone, by the image's own entrypoint, for as long as the block lasts."""
+
+    def __enter__(self):
+        os.environ |= {"PGHOST": "127.0.0.1", "PGDATABASE": "slipway", "PGDATA": str(SCRATCH / "pgdata")}
+        os.environ.setdefault("PGUSER", "postgres")
+        # The container has no network, and nobody else is in it.
+        setup = {
+            "POSTGRES_USER": os.environ["PGUSER"],
+            "POSTGRES_DB": os.environ["PGDATABASE"],
+            "POSTGRES_HOST_AUTH_METHOD": "trust",
+        }
+        options = [word for name, value in _OPTIONS.items() for word in ("-c", f"{name}={value}")]
+        self._log = (SCRATCH / "server.log").open("w+")
+        self._process = subprocess.Popen(
+            ["docker-entrypoint.sh", "postgres", *options],
+            env={**os.environ, **setup}, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log,
+        )  # fmt: skip
+        deadline = time.monotonic() + _START_SECONDS
+        # By TCP: while the entrypoint makes the cluster, its server listens on the socket alone.
+        while subprocess.run(["pg_isready", "--quiet"], check=False).returncode:
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.__exit__()
+                self._log.seek(0)
+                say(self._log.read())
+                raise BackupError(
+                    "SLIP-102", "the PostgreSQL of the verification did not start", "its own words are above"
+                )
+            time.sleep(0.2)
+        return self
+
+    def __exit__(self, *_):
+        self._process.kill()
+        self._process.wait()

@@ -1,0 +1,69 @@
+"""Removing backups that retention does not keep."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from slipway import deploylock, lifecycle, releases, restorejournal
+from slipway.backup import listed
+from slipway.backupservice import ask, folder, prepare
+from slipway.backupverify import LOCK
+from slipway.output import human_size, note, rows
+from slipway.session import Session
+
+__all__ = ["prune"]
+
+
+def prune(session: Session, *, yes: bool, as_json: bool) -> None:
+    """Show, then remove: archives that BACKUP_KEEP_* do not keep, and dumps of releases no longer kept.
+
+    And what killed runs have left. Raises ``SlipwayError`` SLIP-069 without consent, SLIP-077 when a deploy,
+    a restore or a verification runs.
+    """
+    settings, runner = session.settings, session.runner
+    if runner.dry:
+        ask(session, "backup", ["expired"])
+        ask(session, "backup", ["prune", "NAME"])
+        return
+    with deploylock.held(settings.root, "db.prune"), deploylock.held(settings.root, "db.prune", LOCK):
+        prepare(session)
+        restorejournal.recover(session)
+        archives: list[str] = ask(session, "backup", ["expired"])
+        dumps = _old_dumps(session) if session.stack.prod else []
+        leftovers = _leftovers(folder(settings))
+        going = {*archives, *dumps}
+        shown = [entry for entry in listed(session) if entry["name"] in going]
+        if as_json:
+            rows(shown, ("name",), as_json=True)
+        elif shown:
+            data = [{**entry, "size": human_size(entry["size"])} for entry in shown]
+            rows(data, ("name", "time", "size", "release", "kind"), as_json=False)
+        if not shown and not leftovers:
+            note("no backup is older than what is kept")
+            return
+        if shown:
+            lifecycle.require_consent(f"Remove these {len(shown)}?", yes)
+        # Also without a name: it removes what a killed run has left in the making.
+        ask(session, "backup", ["prune", *archives])
+        for path in [*(folder(settings) / name for name in dumps), *leftovers]:
+            path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
+
+
+def _old_dumps(session: Session) -> list[str]:
+    """The dumps that no entry names among those of the last KEEP_RELEASES releases that went live."""
+    settings = session.settings
+    entries = releases.read(settings.root)
+    ids = list(dict.fromkeys(entry.id for entry in reversed(entries) if entry.result == "live"))
+    kept = set(ids[: settings.keep_releases])
+    named = {Path(entry.backup).name for entry in entries if entry.id in kept and entry.backup}
+    return sorted(path.name for path in folder(settings).glob("*-before-*.dump") if path.name not in named)
+
+
+def _leftovers(where: Path) -> list[Path]:
+    """What killed deploys, restores and verifications have left: none of them runs, their locks are held."""
+    work = where / ".work"
+    return [
+        *where.glob("*.dump.part"),
+        *(path for path in work.glob("*") if path.name in {"restore", "verify", "make"}),
+    ]

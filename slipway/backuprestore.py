@@ -1,0 +1,159 @@
+"""A backup in the place of the present database and media."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from slipway import database, deploylock, engine, front, lifecycle, maintenance, restorejournal
+from slipway.backup import write
+from slipway.backupservice import ask, folder, prepare, require_database
+from slipway.errors import SlipwayError
+from slipway.output import note
+from slipway.restorejournal import Journal
+from slipway.run import Terminated, terminated_as_interrupted
+from slipway.session import Session
+
+__all__ = ["restore"]
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A backup that has been checked, and where its parts are."""
+
+    name: str
+    made: str
+    dump: Path | None
+    media: Path | None
+    files: int = 0
+    size: int = 0
+    """Number and bytes of the media files."""
+    migrations: tuple[str, ...] = ()
+    """What is applied in the database that serves."""
+
+
+def restore(session: Session, name: str, *, from_project: str, yes: bool) -> None:
+    """Put the backup ``name``, an archive or a deploy's dump, in the place of what there is.
+
+    ``from_project`` is the Compose project whose archive it may be, empty for this one's own. Raises
+    ``SlipwayError``: SLIP-077 when a deploy or another restore runs, SLIP-094 for no such backup, SLIP-069
+    without consent, SLIP-103 when the database does not run, SLIP-101 when it could not be brought to its
+    end, and what ``database.restore`` raises. ``Exit`` for what the container refuses, which it explains
+    (SLIP-095 to SLIP-099). But for SLIP-101 all is as before.
+    """
+    settings = session.settings
+    if session.runner.dry:
+        _plan(session, name)
+        return
+    with deploylock.held(settings.root, "db.restore"), terminated_as_interrupted(Terminated):
+        require_database(session)
+        prepare(session)
+        restorejournal.recover(session)
+        try:
+            source = _open(session, name, from_project)
+            _announce(session, source)
+            lifecycle.require_consent(
+                "Everything stored since then goes (a backup of it is made first). Go on?", yes
+            )
+            _exchange(session, source)
+        finally:
+            shutil.rmtree(_work(session), ignore_errors=True)
+    print(f"{session.stack.project}: {source.name} has been restored")
+
+
+def _open(session: Session, name: str, from_project: str) -> _Source:
+    """Check the backup wholly; what has to be decrypted and unpacked for that is kept."""
+    path = folder(session.settings) / Path(name).name
+    if name.endswith(".dump"):
+        if not path.is_file():
+            raise SlipwayError(
+                "SLIP-094", f"there is no dump {path}", "invoke db.backups lists what there is"
+            )
+        if session.settings.database != "postgres":
+            raise SlipwayError(
+                "SLIP-096", f"{path.name} is a database, and this stack has none", "DATABASE=none in .env"
+            )
+        applied = ask(session, "backup", ["applied"])
+        return _Source(path.name, path.name.split("-")[0], path, None, migrations=tuple(applied))
+    found = ask(session, "backup", ["unpack", path.name, "restore", from_project])
+    archive, members = found["archive"], found["archive"]["members"]
+    return _Source(
+        name=archive["name"],
+        made=f"{archive['created']}, of release {archive['release']} of {archive['project']}",
+        dump=_work(session) / "database.dump" if "database.dump" in members else None,
+        media=_work(session) / "media.tar.zst",
+        files=archive["media"]["files"],
+        size=archive["media"]["bytes"],
+        migrations=tuple(found["migrations"]),
+    )
+
+
+def _announce(session: Session, source: _Source) -> None:
+    note(f"{source.name} is whole. It was made {source.made}.")
+    if source.media is None:
+        note("It is a dump of the database: media stay as they are.")
+    elif source.dump is None and session.settings.database == "postgres":
+        note("It holds media alone: the database stays as it is.")
+
+
+def _exchange(session: Session, source: _Source) -> None:
+    stack = session.stack
+    serves = stack.prod and engine.running(stack.project, "nginx")
+    journal = Journal(
+        name=source.name,
+        oid=database.settled(session) if source.dump else "",
+        migrations=source.migrations,
+        media=source.media is not None,
+        closed=serves and not maintenance.is_closed(session),
+    )
+    restorejournal.begin(session, journal)
+    with ExitStack() as at_end:
+        # Also after an error or an interrupt: it looks which of the two databases serves, and does the rest.
+        at_end.callback(lambda: _settle(session, journal))
+        if source.media:
+            receive = ["receive", str(source.files), str(source.size)]
+            ask(session, "restore-media", receive, stdin=source.media)
+        if journal.closed:
+            maintenance.close(session)
+        if serves:
+            # Whoever was let in before is answered first: what they store belongs into the backup.
+            front.rest(session)
+            front.drain(session)
+        write(session, "before-restore")
+        if source.dump:
+            database.restore(session, source.dump)
+        else:
+            journal = replace(journal, committed=True)
+            restorejournal.begin(session, journal)
+
+
+def _settle(session: Session, journal: Journal) -> None:
+    try:
+        restorejournal.settle(session, journal)
+    except BaseException:
+        note(
+            "the restore is not at its end, and the site may be closed: "
+            "the next db.backup or db.restore brings it there"
+        )
+        raise
+
+
+def _work(session: Session) -> Path:
+    return folder(session.settings) / ".work" / "restore"
+
+
+def _plan(session: Session, name: str) -> None:
+    """Print the commands."""
+    work = _work(session)
+    ask(session, "backup", ["unpack", name, "restore"])
+    ask(session, "restore-media", ["receive", "FILES", "BYTES"], stdin=work / "media.tar.zst")
+    if session.stack.prod:
+        maintenance.close(session)
+    write(session, "before-restore")
+    if session.settings.database == "postgres":
+        database.restore(session, work / "database.dump")
+    ask(session, "restore-media", ["swap"])
+    if session.stack.prod:
+        maintenance.reopen(session)

@@ -1,0 +1,42 @@
+"""How many processes and threads a service of production may need, and whether its limit allows them."""
+
+from __future__ import annotations
+
+from slipway import connections
+from slipway.errors import SlipwayError
+from slipway.settings import Settings
+
+__all__ = ["check", "database", "web"]
+
+# The server's master and background processes, the health check, and commands of people and tasks.
+_OTHERS = 64
+# Of a worker: its main thread, the four of a connection pool, and some of the project's own.
+_THREADS_BESIDES = 8
+
+
+def web(settings: Settings) -> int:
+    """The most processes and threads of one replica."""
+    workers, threads = connections.workers(settings), connections.threads(settings)
+    return workers * (threads + _THREADS_BESIDES) + _OTHERS
+
+
+def database(settings: Settings) -> int:
+    """The most processes of the database: one for each connection."""
+    return settings.db_max_connections + _OTHERS
+
+
+def check(settings: Settings) -> None:
+    """Return when WEB_PIDS and DB_PIDS allow what the other settings ask for.
+
+    Raises ``SlipwayError`` SLIP-125: a server that cannot make another process drops requests.
+    """
+    wanted = [("WEB_PIDS", settings.web_pids, web(settings), "WEB_WORKERS and WEB_THREADS")]
+    if settings.database == "postgres":
+        wanted.append(("DB_PIDS", settings.db_pids, database(settings), "DB_MAX_CONNECTIONS"))
+    for name, limit, needed, why in wanted:
+        if needed > limit:
+            raise SlipwayError(
+                "SLIP-125",
+                f"{name}={limit} is fewer processes and threads than {why} may need: {needed}",
+                f"set {name}={needed} in {settings.env_file}, or lower {why}",
+            )

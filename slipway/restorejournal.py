@@ -1,0 +1,109 @@
+"""What a restore has to finish or to take back if it is killed: a file that is there as long as it runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from slipway import database, maintenance
+from slipway.backupservice import ask, folder, require_database
+from slipway.output import note
+from slipway.session import Session
+from slipway.settings import write_if_changed
+
+__all__ = ["Journal", "begin", "pending", "recover", "settle"]
+
+
+@dataclass(frozen=True)
+class Journal:
+    """One restore: of what, and what it found."""
+
+    name: str
+    oid: str
+    """The database that served before (its oid); empty when none is restored."""
+    migrations: tuple[str, ...]
+    """What was applied in it."""
+    media: bool
+    """Whether media are restored."""
+    closed: bool
+    """Whether the restore closes the site, and so opens it again."""
+    committed: bool = False
+    """Without a database: whether the media are to be exchanged. With one, its oid says so."""
+    exchanged: bool = False
+    """Whether the new media are all in place."""
+
+
+def begin(session: Session, journal: Journal) -> None:
+    """Write ``journal`` before anything is done that it would have to undo."""
+    write_if_changed(_path(session), json.dumps(dataclasses.asdict(journal)))
+
+
+def pending(session: Session) -> bool:
+    """Whether something is left of a restore that was interrupted, or that runs."""
+    return _path(session).exists() or _work(session).exists()
+
+
+def recover(session: Session) -> None:
+    """Bring an interrupted restore to an end: all of it, or nothing of it. The lock must be held.
+
+    Raises ``SlipwayError`` SLIP-103 when the database does not run, and what ``settle`` raises.
+    """
+    path = _path(session)
+    if not path.exists():
+        shutil.rmtree(_work(session), ignore_errors=True)
+        return
+    found = json.loads(path.read_text(encoding="utf-8"))
+    journal = Journal(**{**found, "migrations": tuple(found["migrations"])})
+    note(f"== an interrupted restore of {journal.name} is brought to its end")
+    require_database(session)
+    taken = settle(session, journal)
+    note(f"== {journal.name} {'has been restored' if taken else 'was not restored: all is as before it'}")
+
+
+def settle(session: Session, journal: Journal) -> bool:
+    """Finish the restore if the databases have changed names, else take it back; returns whether they had.
+
+    Whatever happens to this, it can be repeated. Raises ``SlipwayError`` SLIP-101 when media could not be
+    exchanged, SLIP-060 when the server does not answer: the site stays closed.
+    """
+    taken = database.settled(session) != journal.oid if journal.oid else journal.committed
+    if taken and journal.media and not journal.exchanged:
+        ask(session, "restore-media", ["swap"])
+        # After what follows there is nothing left that could be put in place.
+        journal = replace(journal, exchanged=True)
+        begin(session, journal)
+    differing = _differing(session, journal) if taken and journal.oid else False
+    if journal.closed and not differing:
+        maintenance.reopen(session)
+    if journal.media:
+        ask(session, "restore-media", ["discard"])
+    shutil.rmtree(_work(session), ignore_errors=True)
+    _path(session).unlink()
+    return taken
+
+
+def _differing(session: Session, journal: Journal) -> bool:
+    """Tell what migrations the restored database has more or fewer; returns whether there are any."""
+    prod = " --prod" if session.stack.prod else ""
+    before, after = set(journal.migrations), set(ask(session, "backup", ["applied"]))
+    if missing := sorted(before - after):
+        note(f"the restored database lacks migrations: {', '.join(missing)}\n  fix: invoke migrate{prod}")
+    if more := sorted(after - before):
+        note(
+            f"the restored database has migrations that the code here may not know: {', '.join(more)}\n"
+            "  fix: deploy, or roll back to, the release that the backup was made of"
+        )
+    if journal.closed and before != after:
+        note("the site stays closed until that is done; then: invoke maintenance off --prod")
+    return before != after
+
+
+def _work(session: Session) -> Path:
+    return folder(session.settings) / ".work" / "restore"
+
+
+def _path(session: Session) -> Path:
+    return session.settings.root / ".slipway" / f"restore-{session.stack.project}.json"

@@ -1,0 +1,43 @@
+"""One production stack for all hardening tests, with secrets and traps planted before it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+# Before they are imported: their assertions then say what they found, as those of a test do.
+pytest.register_assert_rewrite("inside", "rawhttp")
+
+from planted import APPLICATION, FILES, PLACEHOLDER  # noqa: E402
+
+from tests.support.site import Site  # noqa: E402
+from tests.support.world import World, world  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def prod(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[World]:
+    """The production stack, published on loopback alone, with a page that says what reached it."""
+    folder = tmp_path_factory.mktemp("hardening")
+    with world(folder, "hardening", prod=True, HTTP_ADDRESS="127.0.0.1") as own:
+        urls = own.root / "example" / "config" / "urls.py"
+        urls.write_text(urls.read_text() + APPLICATION)
+        for name, content in FILES.items():
+            path = own.root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content)
+        own.invoke("init")
+        with (own.root / "app.env").open("a") as variables:
+            variables.write(PLACEHOLDER)
+        own.invoke("up")
+        yield own
+        if request.session.testsfailed:
+            own.save("hardening")
+
+
+@pytest.fixture
+def site(prod: World) -> Iterator[Site]:
+    """A visitor of the stack."""
+    visitor = Site(prod.url)
+    yield visitor
+    visitor.client.close()

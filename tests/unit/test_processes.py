@@ -1,0 +1,38 @@
+"""The limits of processes, held against what the other settings ask for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from slipway import processes
+from slipway.errors import SlipwayError
+from slipway.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts"),
+    [
+        ({"db_max_connections": 1000}, ["DB_PIDS=1024", "DB_MAX_CONNECTIONS", "1064"]),
+        ({"web_workers": 16, "web_threads": 32}, ["WEB_PIDS=512", "WEB_THREADS", "704"]),
+        ({"web_pids": 64}, ["WEB_PIDS=64", "88"]),
+    ],
+)
+def test_a_limit_below_what_is_asked_for_is_refused(
+    settings: Settings, changes: dict[str, Any], parts: list[str]
+) -> None:
+    """Red when a service is not counted, or is counted without its threads."""
+    with pytest.raises(SlipwayError) as caught:
+        processes.check(replace(settings, **changes))
+    for part in ("SLIP-125", *parts):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"web_cpus": 64.0}, {"db_max_connections": 1000, "database": "none"}]
+)
+def test_the_defaults_fit(settings: Settings, changes: dict[str, Any]) -> None:
+    """Red when a default limit is below what default workers on a large machine need."""
+    processes.check(replace(settings, **changes))
