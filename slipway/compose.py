@@ -128,6 +128,11 @@ class Stack:
         return (self.web_repository, f"{self.project}-nginx-configuration")
 
     @property
+    def acme_image(self) -> str:
+        """The name, without tag, of the ACME client's image; it is the same for every release."""
+        return f"{self.project}-acme"
+
+    @property
     def backup_image(self) -> str:
         """The image that makes backups; it belongs to no release."""
         return f"{self.project}-backup"

@@ -192,7 +192,7 @@ def down(session: Session, *, volumes: bool, yes: bool) -> None:
         require_consent(f"Delete all data of {stack.project}?", yes)
     runner.run(stack.down(volumes=volumes))
     if volumes:
-        _forget_database(session)
+        _forget_volumes(session)
         present = stack.images() if runner.dry else _built(stack)
         if present:
             runner.run(["docker", "image", "rm", *present])
@@ -200,19 +200,23 @@ def down(session: Session, *, volumes: bool, yes: bool) -> None:
         runner.run(["docker", "image", "prune", "--force", "--filter", project_filter])
 
 
-def _forget_database(session: Session) -> None:
-    """Delete what upgrades have left, which Compose does not know; the next volume has the first name."""
+def _forget_volumes(session: Session) -> None:
+    """Delete what Compose does not know: of upgrades, and of TLS that is off by now.
+
+    The next database's volume has the first name.
+    """
     stack, settings = session.stack, session.settings
     if session.runner.dry:
         return
-    if old := engine.volumes(stack.project, "db"):
+    if old := engine.volumes(stack.project):
         session.runner.run(["docker", "volume", "rm", *old])
     change_settings(settings, {f"DB_VOLUME_SUFFIX_{'PROD' if stack.prod else 'DEV'}": ""})
 
 
 def _built(stack: Stack) -> list[str]:
     """The images of this stack there are, of every release."""
-    return [tag for name in (*stack.repositories, stack.backup_image) for tag in engine.tags(name)]
+    names = (*stack.repositories, stack.backup_image, stack.acme_image)
+    return [tag for name in names for tag in engine.tags(name)]
 
 
 def change(session: Session, verb: str, services: Sequence[str]) -> None:
