@@ -117,7 +117,10 @@ def containers(project: str, *, one_off: bool = False) -> list[ContainerState]:
 
     Containers of ``run`` and ``exec`` tasks (one-off ones) only with ``one_off``.
     """
-    found = connect().containers.list(all=True, filters={"label": f"{PROJECT_LABEL}={project}"})
+    # A one-off that ends meanwhile (`run --rm`) is none of them.
+    found = connect().containers.list(
+        all=True, filters={"label": f"{PROJECT_LABEL}={project}"}, ignore_removed=True
+    )
     states = [
         _state(container) for container in found if one_off or container.labels.get(_ONE_OFF_LABEL) != "True"
     ]

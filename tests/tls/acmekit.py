@@ -12,8 +12,7 @@ from tlskit import https_port
 from tests.support.polling import eventually
 from tests.support.world import World, docker
 
-# Short, so that a test can wait until a renewal is due: some two thirds into its life.
-LIFETIME_SECONDS = 300
+_LIFETIME_SECONDS = 90 * 24 * 3600
 
 # nginx under the site's name, as a CA out there would find it.
 OVERLAY = """
@@ -89,9 +88,15 @@ class Pebble:
             "tlsPort": 8443,
             "ocspResponderURL": "",
             "externalAccountBindingRequired": False,
-            "certificateValidityPeriod": LIFETIME_SECONDS,
+            "certificateValidityPeriod": _LIFETIME_SECONDS,
         }
         (self._folder / "config.json").write_text(json.dumps({"pebble": configuration}))
+
+
+def make_due(own: World) -> None:
+    """Have certbot find that a renewal is due, as it is a month before the end."""
+    edit = "sed -i '1i renew_before_expiry = 36500 days' /srv/certbot/config/renewal/site.conf"
+    docker("exec", f"{own.project}-acme-1", "sh", "-c", edit)
 
 
 def overlay(own: World) -> str:
