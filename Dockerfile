@@ -1,4 +1,4 @@
-# One file for every project: targets dev, web and nginx-configuration.
+# One file for every project: targets dev, web, nginx-configuration and acme.
 #
 # The project is the main build context. The kit's own files come from two named contexts, so a
 # project in another folder needs nothing of the kit inside it:
@@ -176,10 +176,10 @@ LABEL org.opencontainers.image.version=${RELEASE} \
 # is the base image itself, so that a change of configuration never replaces the container.
 FROM ${NGINX_IMAGE} AS nginx-configuration
 # Volumes take over the owner of the folder they are first mounted on.
-RUN install --directory --owner=101 --group=101 /srv/nginx /srv/state \
+RUN install --directory --owner=101 --group=101 /srv/nginx /srv/state /srv/tls \
     && chown 101:101 /var/cache/nginx
-COPY --from=docker --chmod=0755 nginx/publish-configuration /usr/local/bin/
-COPY --from=docker --chmod=0755 nginx/maintenance-allow.envsh /opt/nginx/
+COPY --from=docker --chmod=0755 nginx/publish-configuration nginx/publish-certificate /usr/local/bin/
+COPY --from=docker --chmod=0755 nginx/maintenance-allow.envsh nginx/tls-default-server.envsh /opt/nginx/
 COPY --from=docker --chmod=0755 nginx/maintenance nginx/front nginx/probe end-if-silent /opt/nginx/bin/
 COPY --from=front . /opt/nginx/
 # The project's own page in place of the kit's. A pattern, because a name would have to exist.
@@ -191,3 +191,21 @@ ARG RELEASE=dev
 ARG REVISION=unknown
 LABEL org.opencontainers.image.version=${RELEASE} \
       org.opencontainers.image.revision=${REVISION}
+
+
+# --- The ACME client: certbot, as the user who alone may read the certificate's key: nginx's
+FROM ${PYTHON_IMAGE} AS acme
+RUN --mount=type=bind,from=docker,target=/kit \
+    --mount=type=secret,id=pip --mount=type=secret,id=ca \
+    --mount=type=cache,target=/root/.cache/pip \
+    . /kit/package-index.sh \
+    && python3 -m venv /opt/acme \
+    && /opt/acme/bin/pip install --disable-pip-version-check --require-hashes \
+        --requirement /kit/requirements/certbot.txt
+RUN install --directory --owner=101 --group=101 /srv/certbot /srv/challenge /srv/tls
+COPY --from=docker acme/renewal.py /opt/slipway/
+COPY --from=docker --chmod=0755 nginx/publish-certificate /usr/local/bin/
+ENV HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+USER 101:101
+ENTRYPOINT ["/opt/acme/bin/python", "/opt/slipway/renewal.py"]
+CMD ["serve"]

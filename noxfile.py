@@ -100,6 +100,18 @@ def rollout(session: nox.Session, part: str) -> None:
 @nox.session(default=False)
 @nox.parametrize(
     "part",
+    [nox.param("short", id="short", tags=["gate"]), nox.param("", id="long")],
+)
+def tls(session: nox.Session, part: str) -> None:
+    """TLS by a local CA, by files and by ACME: served, refused, replaced, renewed; no request fails."""
+    install(session)
+    longer = [f"--ignore=tests/tls/test_tls_{name}.py" for name in ("acme", "deploy", "ocsp")]
+    pytest(session, "tls", *(longer if part else []))
+
+
+@nox.session(default=False)
+@nox.parametrize(
+    "part",
     [nox.param("round_trip", id="short", tags=["gate"]), nox.param("", id="long")],
 )
 def backup(session: nox.Session, part: str) -> None:

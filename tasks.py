@@ -223,6 +223,23 @@ def open_site(c: Context, prod: bool = False) -> None:
     views.open_browser(session.begin(c, prod))
 
 
+@task(
+    help={
+        **ALWAYS_PROD,
+        **JSON,
+        "reload": "serve what lies in the files now",
+        "renew": "TLS=acme: have the CA issue a new one, due or not",
+    }
+)
+def certs(
+    c: Context, reload: bool = False, renew: bool = False, json: bool = False, prod: bool = False
+) -> None:
+    """The TLS certificate: names, expiry, how to trust it."""
+    from slipway import certs as certificate
+
+    certificate.certs(session.begin(c, prod=True), reload=reload, renew=renew, as_json=json)
+
+
 # -- the project -------------------------------------------------------------------------------------
 
 
@@ -503,7 +520,7 @@ def prune(
 namespace = menu(
     stack=(
         *(init, build, up, deploy, releases, rollback, down, start, stop, restart),
-        *(maintenance, ps, logs, url, open_site),
+        *(maintenance, certs, ps, logs, url, open_site),
     ),
     project=(shell, manage, migrate, makemigrations, collectstatic, createsuperuser, test, exec_),
     db=Collection("db", db_backup, db_backups, db_fetch, db_restore, db_verify, db_prune, db_upgrade),

@@ -61,7 +61,15 @@ class Stack:
         chosen += ["compose/db-port.yaml"] if database and not self.prod and settings.db_port else []
         chosen += ["compose/backup-s3.yaml"] if settings.backup_s3_bucket else []
         chosen += ["compose/backup-schedule.yaml"] if self.scheduled else []
+        chosen += self._tls_files() if self.prod else []
         return [*chosen, self.secrets_file, *settings.overlays]
+
+    def _tls_files(self) -> list[str]:
+        settings = self.settings
+        chosen = [] if settings.tls == "off" else ["compose/tls.yaml"]
+        chosen += ["compose/tls-acme.yaml"] if settings.tls == "acme" else []
+        chosen += ["compose/tls-acme-ca.yaml"] if settings.tls == "acme" and settings.acme_ca_file else []
+        return chosen
 
     @property
     def scheduled(self) -> bool:
@@ -70,12 +78,14 @@ class Stack:
 
     def services(self) -> list[str]:
         """The names of this stack's own services, those a person may name on the command line."""
-        return [*self.serving(), *(["backup"] if self.scheduled else [])]
+        acme = ["acme"] if self.prod and self.settings.tls == "acme" else []
+        return [*self.serving(), *acme, *(["backup"] if self.scheduled else [])]
 
     def serving(self) -> list[str]:
         """Those without which the site is not there: what is waited for."""
         database = ["db"] if self.settings.database == "postgres" else []
-        return [*database, *self.project_services(), *(["nginx-configuration", "nginx"] if self.prod else [])]
+        front = ["nginx-configuration", "nginx"] if self.prod else []
+        return [*database, *self.project_services(), *front]
 
     def project_services(self) -> list[str]:
         """Those that run the project's image: its code, its variables, its secrets."""
@@ -127,6 +137,11 @@ class Stack:
     def repositories(self) -> tuple[str, ...]:
         """The names of the images that each of production's releases has."""
         return (self.web_repository, f"{self.project}-nginx-configuration")
+
+    @property
+    def acme_image(self) -> str:
+        """The name, without tag, of the ACME client's image; it is the same for every release."""
+        return f"{self.project}-acme"
 
     @property
     def backup_image(self) -> str:
@@ -206,6 +221,16 @@ class Stack:
             return self.command("exec", "-T", "nginx", "/srv/nginx/live/bin/maintenance", *arguments)
         flags = ("--rm", "--no-deps", "-T", "--entrypoint", "/opt/nginx/bin/maintenance")
         return self.command("run", *flags, "nginx-configuration", *arguments)
+
+    def publish_certificate(self, *, staple: bool) -> list[str]:
+        """``docker/nginx/publish-certificate``, which reads key and certificate from standard input."""
+        flags = ("--rm", "--no-deps", "-T", "--entrypoint", "publish-certificate")
+        return self.command("run", *flags, "nginx-configuration", *(["--staple"] if staple else []))
+
+    def acme(self, verb: str) -> list[str]:
+        """``docker/acme/renewal.py`` with ``verb``, in its container."""
+        program = ("/opt/acme/bin/python", "/opt/slipway/renewal.py")
+        return self.command("exec", "-T", "acme", *program, verb)
 
     def config(self, *, as_json: bool = False) -> list[str]:
         """The merged configuration."""

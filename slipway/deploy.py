@@ -15,6 +15,7 @@ from slipway import (
     releases,
     revision,
     switchover,
+    tls,
 )
 from slipway.errors import SlipwayError
 from slipway.output import note
@@ -40,6 +41,7 @@ def deploy(session: Session, *, release: str = "", image: str = "") -> None:
     if session.runner.dry:
         _plan(session, release or facts["RELEASE"], image)
         return
+    certificate = tls.prepare(session)
     with deploylock.held(settings.root, "deploy"):
         require_running(session)
         if image:
@@ -48,6 +50,8 @@ def deploy(session: Session, *, release: str = "", image: str = "") -> None:
         live = front.live(session)
         name = _unused(live, release or facts["RELEASE"])
         work = Switchover(session, name, live, "deploy", source=facts["RELEASE"])
+        # With the release that serves: it is taken up whether or not the new one will.
+        tls.publish(session, certificate)
         work.run(_steps(session, work, facts["REVISION"], image))
 
 

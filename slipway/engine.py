@@ -118,11 +118,9 @@ def containers(project: str, *, one_off: bool = False) -> list[ContainerState]:
 
     Containers of ``run`` and ``exec`` tasks (one-off ones) only with ``one_off``.
     """
+    # A one-off that ends meanwhile (`run --rm`) is none of them.
     found = connect().containers.list(
-        # A task's own may go between the list and the look at it.
-        all=True,
-        ignore_removed=True,
-        filters={"label": f"{PROJECT_LABEL}={project}"},
+        all=True, filters={"label": f"{PROJECT_LABEL}={project}"}, ignore_removed=True
     )
     states = [
         _state(container) for container in found if one_off or container.labels.get(_ONE_OFF_LABEL) != "True"

@@ -15,7 +15,18 @@ from slipway import values
 from slipway.errors import SlipwayError
 from slipway.session import Session
 
-__all__ = ["drain", "live", "pin", "prepare", "rest", "settle", "switch", "wait_for_peers"]
+__all__ = [
+    "certificate",
+    "drain",
+    "has_certificate",
+    "live",
+    "pin",
+    "prepare",
+    "rest",
+    "settle",
+    "switch",
+    "wait_for_peers",
+]
 
 _POLL_SECONDS = 0.3
 # How long nginx may take to find what Docker's DNS already says; it asks every second.
@@ -62,6 +73,25 @@ def settle(session: Session, release: str) -> None:
     """Have nginx serve ``release`` as it is published, where it does not: after `up`, or a killed deploy."""
     if session.runner.capture(_argv(session, "at-rest", release)).returncode != 0:
         switch(session, release)
+
+
+def certificate(session: Session) -> None:
+    """Have nginx serve with the certificate that is published, where it has another.
+
+    Raises ``SlipwayError`` SLIP-124 when nginx refuses it; it then serves with the earlier one.
+    """
+    if session.runner.run(_argv(session, "certificate"), check=False).returncode != 0:
+        raise SlipwayError(
+            "SLIP-124",
+            "nginx does not take the new certificate; it serves with the earlier one",
+            "its own message is above, or in: invoke logs --prod --services nginx",
+        )
+
+
+def has_certificate(session: Session) -> bool:
+    """Whether a certificate is published for nginx."""
+    argv = session.stack.command("exec", "-T", "nginx", "test", "-e", "/srv/tls/live/fullchain.pem")
+    return session.runner.capture(argv).returncode == 0
 
 
 def wait_for_peers(session: Session, addresses: Sequence[str]) -> None:

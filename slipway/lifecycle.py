@@ -23,6 +23,7 @@ from slipway import (
     ports,
     processes,
     revision,
+    tls,
     upgradeundo,
     values,
 )
@@ -109,8 +110,10 @@ def up(session: Session, *, scale: str, no_build: bool, as_json: bool) -> None:
         processes.check(settings)
     _check(session)
     dbmajor.check(session)
+    certificate = None
     if not runner.dry:
         _check_ports(session)
+        certificate = tls.prepare(session)
         if stack.prod:
             egress.check(session)
         if stack.scheduled:
@@ -119,6 +122,7 @@ def up(session: Session, *, scale: str, no_build: bool, as_json: bool) -> None:
     with deploylock.held(settings.root, "up") if stack.prod and not runner.dry else nullcontext():
         if not no_build:
             _build(session)
+        tls.publish(session, certificate)
         states = _start(session, replicas)
     if runner.dry:
         return
@@ -150,6 +154,7 @@ def _start(session: Session, replicas: int | None) -> list[ContainerState]:
         raise diagnosis.failure(session, broken)
     if stack.prod:
         front.settle(session, release)
+        tls.settle(session)
     return [*states, *_backup_states(stack)]
 
 
@@ -209,7 +214,7 @@ def down(session: Session, *, volumes: bool, yes: bool) -> None:
     _end_schedule(session)
     runner.run(stack.down(volumes=volumes))
     if volumes:
-        _forget_database(session)
+        _forget_volumes(session)
         present = stack.images() if runner.dry else _built(stack)
         if present:
             runner.run(["docker", "image", "rm", *present])
@@ -217,19 +222,23 @@ def down(session: Session, *, volumes: bool, yes: bool) -> None:
         runner.run(["docker", "image", "prune", "--force", "--filter", project_filter])
 
 
-def _forget_database(session: Session) -> None:
-    """Delete what upgrades have left, which Compose does not know; the next volume has the first name."""
+def _forget_volumes(session: Session) -> None:
+    """Delete what Compose does not know: of upgrades, and of TLS that is off by now.
+
+    The next database's volume has the first name.
+    """
     stack, settings = session.stack, session.settings
     if session.runner.dry:
         return
-    if old := engine.volumes(stack.project, "db"):
+    if old := engine.volumes(stack.project):
         session.runner.run(["docker", "volume", "rm", *old])
     change_settings(settings, {f"DB_VOLUME_SUFFIX_{'PROD' if stack.prod else 'DEV'}": ""})
 
 
 def _built(stack: Stack) -> list[str]:
     """The images of this stack there are, of every release."""
-    return [tag for name in (*stack.repositories, stack.backup_image) for tag in engine.tags(name)]
+    names = (*stack.repositories, stack.backup_image, stack.acme_image)
+    return [tag for name in names for tag in engine.tags(name)]
 
 
 def change(session: Session, verb: str, services: Sequence[str]) -> None:
@@ -304,6 +313,8 @@ def _check_ports(session: Session) -> None:
     settings, project = session.settings, session.stack.project
     if session.stack.prod:
         ports.check("HTTP_PORT", settings.http_address, settings.http_port, project)
+        if settings.tls != "off":
+            ports.check("HTTPS_PORT", settings.http_address, settings.https_port, project)
         return
     ports.check("WEB_PORT", "127.0.0.1", settings.web_port, project)
     if settings.db_port and settings.database == "postgres":

@@ -134,6 +134,27 @@ class Settings:
     maintenance_allow: tuple[str, ...] = _setting(
         "MAINTENANCE_ALLOW", "127.0.0.1/32", values.networks, "192.0.2.7/32 10.0.0.0/8"
     )
+    # --- TLS
+    tls: str = _setting("TLS", "off", values.choice("off", "local", "files", "acme"))
+    https_port: int = _setting("HTTPS_PORT", "8443", values.port)
+    # The upper end is two years, what lists of preloaded names ask for at most.
+    hsts_seconds: int | None = _setting(
+        "HSTS_SECONDS", "", values.optional(values.integer(0, 63_072_000)), "3600"
+    )
+    tls_certificate: str = _setting("TLS_CERTIFICATE", "secrets/tls/fullchain.pem", _PATH)
+    tls_key: str = _setting("TLS_KEY", "secrets/tls/privkey.pem", _PATH)
+    acme_directory: str = _setting(
+        "ACME_DIRECTORY", "https://acme-v02.api.letsencrypt.org/directory",
+        values.matching(r"https://[^\s'\"$]+", "an https:// URL"),
+    )  # fmt: skip
+    acme_email: str = _setting(
+        "ACME_EMAIL",
+        "",
+        values.matching(r"([^\s@'\"$]+@[^\s@'\"$]+)?", "an e-mail address"),
+        "you@example.org",
+    )
+    acme_ca_file: str | None = _setting("ACME_CA_FILE", "", values.optional(_PATH), "secrets/tls/acme-ca.pem")
+
     log_format: str = _setting("LOG_FORMAT", "json", values.choice("json", "text"))
     ready_path: str = _setting("HEALTH_READY_PATH", "/healthz/ready", _URL_PATH)
 
@@ -166,14 +187,16 @@ class Settings:
     backup_cpus: float = _setting("BACKUP_CPUS", "1.0", values.cpus)
 
     # --- Backups by schedule, and their copies
-    backup_schedule: str = _setting("BACKUP_SCHEDULE", "", values.optional(values.schedule), "30 3 * * *")
+    backup_schedule: str | None = _setting(
+        "BACKUP_SCHEDULE", "", values.optional(values.schedule), "30 3 * * *"
+    )
     # As in the Amazon S3 user guide, "Bucket naming rules"; other stores take upper case too.
-    backup_s3_bucket: str = _setting(
+    backup_s3_bucket: str | None = _setting(
         "BACKUP_S3_BUCKET", "",
         values.optional(values.matching(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]", "a bucket's name")),
         "shop-backups",
     )  # fmt: skip
-    backup_s3_endpoint: str = _setting(
+    backup_s3_endpoint: str | None = _setting(
         "BACKUP_S3_ENDPOINT", "",
         values.optional(values.matching(r"https?://[^\s/'\"$@]+(/[^\s'\"$]*)?", "an http or https address")),
         "https://s3.example.org",
@@ -181,8 +204,8 @@ class Settings:
     backup_s3_region: str = _setting(
         "BACKUP_S3_REGION", "us-east-1", values.matching(r"[A-Za-z0-9-]+", "a region's name")
     )
-    backup_s3_prefix: str = _setting("BACKUP_S3_PREFIX", "", values.optional(_INSIDE), "backups/shop")
-    backup_s3_ca_file: str = _setting("BACKUP_S3_CA_FILE", "", values.optional(_PATH), "ca/store.pem")
+    backup_s3_prefix: str | None = _setting("BACKUP_S3_PREFIX", "", values.optional(_INSIDE), "backups/shop")
+    backup_s3_ca_file: str | None = _setting("BACKUP_S3_CA_FILE", "", values.optional(_PATH), "ca/store.pem")
 
     host_uid: int = _setting("HOST_UID", "1000", values.integer(0, 2**31 - 1))
     host_gid: int = _setting("HOST_GID", "1000", values.integer(0, 2**31 - 1))

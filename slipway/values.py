@@ -8,10 +8,13 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
 
 __all__ = [
-    "address", "choice", "count", "cpus", "duration", "integer", "matching", "network", "networks",
-    "optional", "optional_count", "optional_port", "port", "schedule", "seconds", "size",
+    "address", "choice", "count", "cpus", "duration", "integer", "is_address", "matching", "network",
+    "networks", "optional", "optional_count", "optional_port", "port", "schedule", "seconds", "size",
     "text", "words",
 ]  # fmt: skip
 
@@ -61,24 +64,14 @@ def count(value: str) -> int:
     return integer(1, 10_000)(value)
 
 
+def optional(convert: Callable[[str], T]) -> Callable[[str], T | None]:
+    """What ``convert`` takes, or nothing."""
+    return lambda value: convert(value) if value else None
+
+
 def port(value: str) -> int:
     """A TCP port."""
     return integer(1, 65_535)(value)
-
-
-def optional_port(value: str) -> int | None:
-    """A TCP port, or nothing."""
-    return port(value) if value else None
-
-
-def optional_count(value: str) -> int | None:
-    """A whole number of at least 1, or nothing."""
-    return count(value) if value else None
-
-
-def optional(convert: Callable[[str], str]) -> Callable[[str], str]:
-    """What ``convert`` takes, or nothing."""
-    return lambda value: convert(value) if value else value
 
 
 def schedule(value: str) -> str:
@@ -96,6 +89,8 @@ def schedule(value: str) -> str:
     return value
 
 
+optional_port = optional(port)
+optional_count = optional(count)
 size = matching(r"[1-9][0-9]*[kmgKMG]", "a size with a unit, k, m or g")
 duration = matching(r"[1-9][0-9]*s", "a number of seconds with the unit s")
 
@@ -131,3 +126,12 @@ def address(value: str) -> str:
         return str(ipaddress.ip_address(value))
     except ValueError:
         raise ValueError("not an IP address") from None
+
+
+def is_address(value: str) -> bool:
+    """Whether ``value`` is an IP address, an IPv6 one without brackets."""
+    try:
+        address(value)
+    except ValueError:
+        return False
+    return True

@@ -118,8 +118,12 @@ def url(session: Session) -> str:
     if not session.stack.prod:
         return f"http://localhost:{settings.web_port}/"
     names = settings.server_names
-    host = "localhost" if "localhost" in names else names[0]
-    return f"http://{host}:{settings.http_port}/" if settings.http_port != 80 else f"http://{host}/"
+    # nginx's ".example.org" and "*.example.org" name a host as well.
+    host = "localhost" if "localhost" in names else names[0].removeprefix("*").removeprefix(".")
+    scheme, port, usual = ("http", settings.http_port, 80)
+    if settings.tls != "off":
+        scheme, port, usual = ("https", settings.https_port, 443)
+    return f"{scheme}://{host}/" if port == usual else f"{scheme}://{host}:{port}/"
 
 
 def print_url(session: Session, *, as_json: bool) -> None:

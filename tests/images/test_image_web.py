@@ -245,10 +245,10 @@ def test_the_fronts_configuration_is_published_by_the_nginx_user(world: World) -
     assert settings["User"] == "101:101"
     assert settings["Labels"]["org.opencontainers.image.revision"] == "0123abc"
     assert settings["Entrypoint"] == ["/usr/local/bin/publish-configuration"]
-    look = "stat -c '%u %n' /srv/nginx /srv/state /var/cache/nginx; cd /opt/nginx; ls -d * bin/*"
+    look = "stat -c '%u %n' /srv/nginx /srv/state /srv/tls /var/cache/nginx; cd /opt/nginx; ls -d * bin/*"
     said = docker("run", "--rm", "--entrypoint", "sh", image, "-c", look).split("\n")
     assert said == [
-        "101 /srv/nginx", "101 /srv/state", "101 /var/cache/nginx",
+        "101 /srv/nginx", "101 /srv/state", "101 /srv/tls", "101 /var/cache/nginx",
         "bin", "bin/front", "bin/maintenance", "html", "maintenance-allow.envsh", "nginx.conf", "snippets",
-        "templates",
+        "templates", "tls-default-server.envsh",
     ]  # fmt: skip

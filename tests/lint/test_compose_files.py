@@ -62,6 +62,34 @@ def test_compose_reads_every_combination(
     assert ("db" in merged["services"]) == (changes.get("database") != "none")
 
 
+_TLS = [{"tls": mode} for mode in ("off", "local", "files", "acme")]
+
+
+@pytest.mark.parametrize("changes", _TLS, ids=lambda changes: str(changes["tls"]))
+def test_tls_adds_a_port_to_nginx_and_nothing_else(
+    settings: Settings, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Red when local and files need different containers of nginx, or others get the certificate."""
+    (settings.root / "root.pem").touch()
+    monkeypatch.setenv("ACME_CA_FILE", "root.pem")
+    chosen = replace(settings, acme_ca_file="root.pem", **changes)
+    services = _config(chosen, prod=True)["services"]
+    assert set(services) == set(Stack(chosen, prod=True).services())
+    ports = [port["target"] for port in services["nginx"]["ports"]]
+    assert ports == ([8080] if chosen.tls == "off" else [8080, 8443])
+    certificates = {
+        (name, bool(volume.get("read_only")))
+        for name, service in services.items()
+        for volume in service.get("volumes", [])
+        if volume["source"] == "certificates"
+    }
+    expected = {("nginx", True), ("nginx-configuration", False)} if chosen.tls != "off" else set()
+    assert certificates == expected | ({("acme", False)} if chosen.tls == "acme" else set())
+    if chosen.tls in {"local", "files"}:
+        other = replace(chosen, tls="files" if chosen.tls == "local" else "local")
+        assert _config(other, prod=True)["services"]["nginx"] == services["nginx"]
+
+
 @pytest.mark.parametrize("prod", [False, True], ids=["dev", "prod"])
 def test_services_are_those_the_tasks_know(settings: Settings, prod: bool) -> None:
     """Red when Stack.services and the compose files part ways."""
@@ -86,7 +114,7 @@ def test_every_one_shot_is_waited_for(settings: Settings, prod: bool) -> None:
 @pytest.mark.parametrize("prod", [False, True], ids=["dev", "prod"])
 def test_every_service_that_stays_has_a_health_check_and_log_limits(settings: Settings, prod: bool) -> None:
     """Red when a new service is added without them."""
-    for name, service in _config(settings, prod=prod)["services"].items():
+    for name, service in _config(replace(settings, tls="acme"), prod=prod)["services"].items():
         assert service["logging"]["options"].keys() == {"max-size", "max-file"}, name
         assert service["init"] is True, name
         if service.get("restart") != "no":
@@ -160,7 +188,7 @@ def test_only_a_managed_database_gives_the_data_network_a_route(settings: Settin
 
 def test_production_is_hardened_throughout(settings: Settings) -> None:
     """Red when a service forgets one of them."""
-    for name, service in _config(settings, prod=True)["services"].items():
+    for name, service in _config(replace(settings, tls="acme"), prod=True)["services"].items():
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name

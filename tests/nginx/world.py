@@ -39,6 +39,8 @@ ENVIRONMENT = {
     "NGINX_RESOLVER": "127.0.0.11",
     "NGINX_MAINTENANCE_ALLOW": "127.0.0.1/32",
     "NGINX_HEALTH_READY_PATH": "/healthz/ready",
+    "NGINX_HTTPS_PORT": "8443",
+    "NGINX_HSTS_SECONDS": "",
 }
 
 
@@ -272,11 +274,13 @@ class World:
         The one-shot that publishes and nginx are one container here, for speed. An empty value leaves the
         variable out. Does not wait: see ``start_nginx``.
         """
-        variables = {key: value for key, value in {**ENVIRONMENT, **environment}.items() if value}
+        variables = {**ENVIRONMENT, **environment}
+        variables = {name: value for name, value in variables.items() if value or name not in environment}
         scripts = KIT / "docker" / "nginx"
         mounts = {
             scripts / "publish-configuration": "/usr/local/bin/publish-configuration:ro",
             scripts / "maintenance-allow.envsh": "/opt/nginx/maintenance-allow.envsh:ro",
+            scripts / "tls-default-server.envsh": "/opt/nginx/tls-default-server.envsh:ro",
             scripts / "maintenance": "/opt/nginx/bin/maintenance:ro",
             scripts / "front": "/opt/nginx/bin/front:ro",
             KIT / "nginx" / "nginx.conf": "/opt/nginx/nginx.conf:ro",

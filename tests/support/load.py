@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -19,7 +20,7 @@ import time
 from django.http import HttpResponse
 
 def slow(request):
-    time.sleep(2.5)
+    time.sleep(float(request.GET.get("seconds", "2.5")))
     return HttpResponse("slow")
 
 urlpatterns.insert(0, path("slow", slow))
@@ -76,6 +77,8 @@ class Load:
     """Ten visitors of ``url`` until the end of the block; what went wrong is in ``failures``."""
 
     url: str
+    verify: ssl.SSLContext | bool = True
+    """Which CA the visitors trust, as httpx takes it."""
     timeout: float = 30
     """Seconds for which a visitor waits for an answer."""
     failures: list[Failure] = field(default_factory=list)
@@ -112,7 +115,7 @@ class Load:
             thread.join(timeout=60)
 
     def _visit(self, name: str, job: Callable[[Site, int], None], number: int) -> None:
-        site = Site(self.url, self.timeout)
+        site = Site(self.url, self.timeout, verify=self.verify)
         turn = 0
         while not self._stop.is_set():
             turn += 1

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import re
+import ssl
 import time
 
 import httpx
 
 
 class Site:
-    """A visitor with cookies. ``url`` is the site's root, without the slash at the end."""
+    """A visitor with cookies. ``url`` is the site's root, without the slash at the end.
 
-    def __init__(self, url: str, timeout: float = 30) -> None:
+    ``timeout`` is in seconds; ``verify`` says which CA is trusted, as httpx takes it.
+    """
+
+    def __init__(
+        self, url: str, timeout: float = 30, *, verify: ssl.SSLContext | bool = True, http2: bool = False
+    ) -> None:
         # `trust_env` would send these requests through a proxy of the host.
-        self.client = httpx.Client(base_url=url, timeout=timeout, trust_env=False)
+        self.client = httpx.Client(base_url=url, timeout=timeout, trust_env=False, verify=verify, http2=http2)
         self.url = url
 
     def get(self, path: str = "/", **headers: str) -> httpx.Response:
