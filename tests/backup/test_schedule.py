@@ -203,7 +203,7 @@ def test_it_runs_like_everything_else(prod: World) -> None:
     assert (host["ReadonlyRootfs"], host["CapDrop"]) == (True, ["ALL"])
     assert "no-new-privileges:true" in host["SecurityOpt"]
     assert host["Memory"] and host["NanoCpus"] and host["PidsLimit"]
-    assert host["RestartPolicy"]["Name"] == "unless-stopped"
+    assert host["RestartPolicy"]["Name"] == "always"
     assert set(found["NetworkSettings"]["Networks"]) == {f"{prod.project}_data", f"{prod.project}_store"}
     assert set(prod.container("db")["NetworkSettings"]["Networks"]) == {f"{prod.project}_data"}
 
