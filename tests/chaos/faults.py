@@ -52,7 +52,7 @@ FAULTS = {
     ),
     "master-stopped": Fault(
         "gunicorn's master process is stopped, and its workers end",
-        ("502", "504"), 150, 180, "the health check ends a silent server",
+        ("502", "504"), 180, 240, "the health check ends a silent server",
     ),
     "replica-killed": Fault(
         "one container of `web` is killed",
@@ -72,7 +72,7 @@ FAULTS = {
     ),
     "nginx-master-stopped": Fault(
         "nginx's master process is stopped, and its workers end",
-        ("connection", "silence"), 150, 180, "the health check ends a silent server",
+        ("connection", "silence"), 180, 240, "the health check ends a silent server",
     ),
     "database-killed": Fault(
         "the database's container is killed",

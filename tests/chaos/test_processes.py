@@ -39,7 +39,7 @@ def _await_restart(own: World, service: str, *before: int) -> None:
         now = {init_pid(own, service, number + 1) for number in range(len(before))}
         return not now & {0, *before}
 
-    eventually(restarted, "the containers to be restarted", timeout=150)
+    eventually(restarted, "the containers to be restarted", timeout=220)
 
 
 def _kill_containers(own: World, service: str, count: int = 1) -> None:
