@@ -15,7 +15,7 @@ from slipway.errors import SlipwayError
 from slipway.output import note
 from slipway.session import Session
 
-__all__ = ["SERVICES", "ask", "folder", "prepare", "require_database"]
+__all__ = ["SERVICES", "ask", "folder", "follow", "prepare", "require_database"]
 
 SERVICES = ("backup", "restore-media", "verify")
 """The services of compose/backup.yaml."""
@@ -41,6 +41,17 @@ def prepare(session: Session) -> None:
         note("building the image that backups are made with")
         # Quietly: what Compose says of a build would stand in the task's answer.
         lifecycle.run_build(session, stack, ["backup"], progress="quiet")
+
+
+def follow(session: Session) -> None:
+    """Give the service that makes backups by a schedule, where it runs, the programs of the present database.
+
+    Those of an older version refuse a newer server. Raises what ``prepare`` raises.
+    """
+    stack = session.stack
+    if stack.scheduled and engine.running(stack.project, "backup"):
+        prepare(session)
+        session.runner.run(stack.command("up", "--detach", "--no-deps", "--no-build", "backup"))
 
 
 def require_database(session: Session) -> None:

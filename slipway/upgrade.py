@@ -9,13 +9,14 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from invoke.exceptions import Exit
 
 from slipway import (
+    backupservice,
     bases,
     database,
     dbmajor,
@@ -38,7 +39,7 @@ from slipway.errors import SlipwayError
 from slipway.output import human_size, note
 from slipway.run import Runner, Terminated, terminated_as_interrupted
 from slipway.session import Session
-from slipway.settings import change
+from slipway.settings import change, load
 from slipway.upgradeguard import guarded
 from slipway.upgradeundo import Journal
 
@@ -78,6 +79,7 @@ def upgrade(session: Session, to: str, image: str, *, yes: bool) -> None:
         closes = "the site is closed while it goes on" if session.stack.prod else "the site fails meanwhile"
         lifecycle.require_consent(f"PostgreSQL {plan.written} to {major}: {closes}. Go on?", yes)
         _Upgrade(watched, plan).run()
+        backupservice.follow(replace(session, stack=Stack(load(session.settings.root), session.stack.prod)))
 
 
 def discard_old(session: Session, *, yes: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -176,8 +177,13 @@ def test_makemigrations_writes_into_the_project_and_migrate_applies_it(dev: Worl
         assert tables == "0"
         written.unlink()
     finally:
+        restored = datetime.now(UTC).isoformat()
         models.write_text(source)
-    eventually(lambda: dev.health("web") == "healthy", "web to be healthy again")
+    # Or the next test meets the restart that runserver makes when it sees this.
+    # A terminal: what it says on stderr is here too.
+    since = ["logs", "--since", restored, f"{dev.project}-web-1"]
+    eventually(lambda: "Watching for file changes" in docker(*since), "runserver to restart")
+    eventually(lambda: Site(dev.url).get("/").status_code == 200, "web to answer again")
 
 
 def test_createsuperuser_and_sign_in(dev: World, site: Site) -> None:
