@@ -1,11 +1,12 @@
 """What backups there are."""
 
+import contextlib
 import json
 
 import encryption
 from archive import Reader
 from failure import BackupError
-from places import BACKUPS, archives, dumps, time_of
+from places import BACKUPS, DUMP, archives, dumps, time_of
 
 VERIFIED = BACKUPS / "verified.jsonl"
 
@@ -13,7 +14,11 @@ VERIFIED = BACKUPS / "verified.jsonl"
 def entries():
     """Return a dict for every archive and every dump of a deploy, newest first."""
     verified = _verified()
-    found = [_archive(match, verified) for match in archives()] + [_dump(match) for match in dumps()]
+    found = []
+    for match in (*archives(), *dumps()):
+        # The schedule may prune one at this moment.
+        with contextlib.suppress(FileNotFoundError):
+            found.append(_dump(match) if match.re is DUMP else _archive(match, verified))
     return sorted(found, key=lambda entry: (entry["time"], entry["name"]), reverse=True)
 
 

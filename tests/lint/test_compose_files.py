@@ -187,12 +187,16 @@ def test_only_a_managed_database_gives_the_data_network_a_route(settings: Settin
 
 
 def test_production_is_hardened_throughout(settings: Settings) -> None:
-    """Red when a service forgets one of them."""
-    for name, service in _config(replace(settings, tls="acme"), prod=True)["services"].items():
+    """With every service that a setting adds. Red when one forgets one of them."""
+    chosen = replace(settings, tls="acme", **_KEPT)
+    for name, service in _config(chosen, prod=True)["services"].items():
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
-        assert service["deploy"]["resources"]["limits"].keys() == {"cpus", "memory", "pids"}, name
+        limits = service["deploy"]["resources"]["limits"]
+        assert limits.keys() == {"cpus", "memory", "pids"}, name
+        assert service["memswap_limit"] == limits["memory"], f"{name}: swap counts too"
+        assert all("size=" in options for options in service.get("tmpfs", ())), name
         assert service.get("restart") in {"always", "no"}, name
         assert bool(service.get("ports")) == (name == "nginx"), name
 
@@ -212,7 +216,10 @@ def test_the_containers_of_backups_may_do_no_more_than_they_must(
         service = services[name]
         assert service["read_only"] is True and service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
-        assert service["deploy"]["resources"]["limits"].keys() == {"cpus", "memory", "pids"}, name
+        limits = service["deploy"]["resources"]["limits"]
+        assert limits.keys() == {"cpus", "memory", "pids"}, name
+        assert service["memswap_limit"] == limits["memory"], f"{name}: swap counts too"
+        assert all("size=" in options for options in service.get("tmpfs", ())), name
         assert service["user"].split(":")[0] != "0" or (not prod and name == "restore-media"), name
         reaches_the_database = name == "backup" and database == "postgres"
         assert service.get("network_mode") == (None if reaches_the_database else "none"), name
