@@ -114,7 +114,7 @@ def _begin_anew(session: Session, *, wait: bool) -> bool:
     if not web:
         return True
     grace = session.settings.stop_grace_period.rstrip("s")
-    session.runner.run(["docker", "restart", "--time", grace, *(container.id for container in web)])
+    session.runner.run(["docker", "restart", "-t", grace, *(container.id for container in web)])
     try:
         if wait:
             replicas.wait_ready(session, web)
