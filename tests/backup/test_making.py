@@ -87,7 +87,7 @@ def test_who_may_do_what(prod: World, kept: Kept) -> None:
     assert host["SecurityOpt"] == ["no-new-privileges:true"]
     assert list(maker["NetworkSettings"]["Networks"]) == [f"{prod.project}_data"]
     assert {mount["Destination"]: mount["RW"] for mount in maker["Mounts"] if mount["Type"] != "tmpfs"} == {
-        "/backups": True, MEDIA_ROOT: False, "/run/secrets/postgres_password": False,
+        "/backups": True, MEDIA_ROOT: False, "/srv/nginx": False, "/run/secrets/postgres_password": False,
     }  # fmt: skip
 
 

@@ -51,6 +51,7 @@ GRANTS: dict[str, dict[str, str]] = {
         "group 10001": "media that only their group may read",
         "network data": "the database",
         "reads /app/media": "goes into the archive",
+        "reads /srv/nginx": "which release serves",
         "writes /backups": "the archives",
         "tmpfs /tmp noexec 64m": "gpg's and Python's temporary files",
         "tmpfs /var/lib/postgresql/data noexec 1m": "in place of the volume that its image declares",

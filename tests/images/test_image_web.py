@@ -249,6 +249,6 @@ def test_the_fronts_configuration_is_published_by_the_nginx_user(world: World) -
     said = docker("run", "--rm", "--entrypoint", "sh", image, "-c", look).split("\n")
     assert said == [
         "101 /srv/nginx", "101 /srv/state", "101 /srv/tls", "101 /var/cache/nginx",
-        "bin", "bin/front", "bin/maintenance", "html", "maintenance-allow.envsh", "nginx.conf", "snippets",
-        "templates", "tls-default-server.envsh",
+        "bin", "bin/end-if-silent", "bin/front", "bin/maintenance", "bin/probe", "html",
+        "maintenance-allow.envsh", "nginx.conf", "snippets", "templates", "tls-default-server.envsh",
     ]  # fmt: skip
