@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ __all__ = ["SERVICES", "ask", "folder", "follow", "prepare", "require_database"]
 
 SERVICES = ("backup", "restore-media", "verify")
 """The services of compose/backup.yaml."""
+
+# In which an interrupted container removes what it has begun.
+_STOP_SECONDS = "20"
 
 
 def prepare(session: Session) -> None:
@@ -70,7 +74,15 @@ def ask(session: Session, service: str, command: Sequence[str], *, stdin: Path |
 
     With ``stdin`` it reads that file. Raises ``Exit`` when it ended with an error, which it has explained.
     """
-    done = session.runner.run(session.stack.one_off(service, command), check=False, stdin=stdin, answer=True)
+    runner, stack = session.runner, session.stack
+    name = "" if runner.dry else f"{stack.project}-{service}-run-{secrets.token_hex(6)}"
+    try:
+        argv = stack.one_off(service, command, name=name)
+        done = runner.run(argv, check=False, stdin=stdin, answer=True)
+    except BaseException:
+        # Compose, when it is interrupted, ends before its container does, which is still at work then.
+        runner.capture(["docker", "stop", "-t", _STOP_SECONDS, name])
+        raise
     if done.returncode:
         raise Exit(code=1)
-    return json.loads(done.stdout.splitlines()[-1]) if not session.runner.dry else None
+    return json.loads(done.stdout.splitlines()[-1]) if not runner.dry else None

@@ -205,12 +205,13 @@ class Stack:
         # A one-off container passes the image's entrypoint by itself, and starts what it depends on.
         return self.command("run", "--rm", *flags, service, *inner)
 
-    def one_off(self, service: str, command: Sequence[str]) -> list[str]:
+    def one_off(self, service: str, command: Sequence[str], *, name: str = "") -> list[str]:
         """Run ``command`` in a new container of ``service``, without a terminal.
 
-        It starts nothing that the service depends on.
+        It starts nothing that the service depends on. Without ``name`` Compose finds one.
         """
-        return self.command("run", "--rm", "--no-deps", "-T", service, *command)
+        named = ["--name", name] if name else []
+        return self.command("run", "--rm", "--no-deps", "-T", *named, service, *command)
 
     def maintenance(self, arguments: Sequence[str], *, running: bool) -> list[str]:
         """``docker/nginx/maintenance`` with ``arguments``: in nginx if it runs, else in a one-off.
