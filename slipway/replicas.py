@@ -10,7 +10,7 @@ from slipway.compose import Stack
 from slipway.engine import ContainerState
 from slipway.session import Session
 
-__all__ = ["addresses", "besides", "of_release", "remove", "start", "wait_ready"]
+__all__ = ["addresses", "besides", "of_release", "remove", "restart", "start", "wait_ready"]
 
 _POLL_SECONDS = 0.5
 
@@ -54,6 +54,17 @@ def wait_ready(session: Session, started: Sequence[ContainerState]) -> None:
         if failed or time.monotonic() > deadline:
             raise diagnosis.failure(session, failed or [state for state in states if not state.ready])
         time.sleep(_POLL_SECONDS)
+
+
+def restart(session: Session, ids: Sequence[str]) -> None:
+    """Begin these containers anew, because their database has been exchanged.
+
+    A connection pool whose sessions have been ended waits longer and longer before it tries again, and
+    requests fail meanwhile. What the processes remember is of the former database, too.
+    """
+    if ids:
+        grace = session.settings.stop_grace_period.rstrip("s")
+        session.runner.run(["docker", "restart", "-t", grace, *ids])
 
 
 def remove(session: Session, states: Sequence[ContainerState], *, force: bool = False) -> None:

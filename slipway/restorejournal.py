@@ -104,21 +104,14 @@ def _fits(session: Session, journal: Journal) -> bool:
 
 
 def _begin_anew(session: Session, *, wait: bool) -> bool:
-    """Restart the project's processes; returns whether they are well then, if that is waited for.
-
-    A connection pool whose sessions have been ended waits longer and longer before it tries again, and
-    requests fail meanwhile. What they remember is of the former database, too.
-    """
+    """Restart the project's processes; returns whether they are well then, if that is waited for."""
     stack = session.stack
     web = [c for c in engine.containers(stack.project) if c.service == "web" and c.state == "running"]
-    if not web:
-        return True
-    grace = session.settings.stop_grace_period.rstrip("s")
-    session.runner.run(["docker", "restart", "-t", grace, *(container.id for container in web)])
+    replicas.restart(session, [container.id for container in web])
     try:
         if wait:
             replicas.wait_ready(session, web)
-        if wait and stack.prod and engine.running(stack.project, "nginx"):
+        if wait and web and stack.prod and engine.running(stack.project, "nginx"):
             front.wait_for_peers(session, replicas.addresses(stack, web))
     except SlipwayError as unwell:
         note(str(unwell))

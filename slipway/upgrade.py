@@ -479,7 +479,8 @@ class _Upgrade:
         if int(version) != self.plan.major:
             raise SlipwayError("SLIP-107", f"PostgreSQL {version} has started", "see the log above")
         waiting: Sequence[str] = self.journal.web
-        if upgradeundo.wait_for_web(self.session, waiting, self.session.settings.wait_timeout):
+        wait = upgradeundo.restart_web if self.journal.closed else upgradeundo.wait_for_web
+        if wait(self.session, waiting, self.session.settings.wait_timeout):
             raise diagnosis.failure(
                 self.session, [c for c in engine.containers(self.stack.project) if c.id in waiting]
             )

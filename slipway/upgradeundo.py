@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from slipway import deploylock, engine, maintenance
+from slipway import deploylock, engine, front, maintenance, replicas
 from slipway.errors import SlipwayError
 from slipway.output import note
 from slipway.session import Session
@@ -24,6 +24,7 @@ __all__ = [
     "Journal",
     "is_ready",
     "read",
+    "restart_web",
     "stop",
     "stop_and_remove",
     "take_back",
@@ -121,7 +122,11 @@ def take_back(session: Session, journal: Journal) -> None:
         if journal.new_volume in engine.volumes(session.stack.project):
             runner.run(["docker", "volume", "rm", journal.new_volume])
     if journal.closed:
-        wait_for_web(session, journal.web, _WEB_SECONDS)
+        wait = restart_web if journal.touched and not journal.done else wait_for_web
+        try:
+            wait(session, journal.web, _WEB_SECONDS)
+        except SlipwayError as unwell:
+            note(unwell.problem)
         maintenance.reopen(session)
     journal.close()
 
@@ -139,6 +144,19 @@ def wait_for_web(session: Session, containers: Sequence[str], timeout: float) ->
         if not waiting or time.monotonic() > deadline:
             return waiting
         time.sleep(_POLL_SECONDS)
+
+
+def restart_web(session: Session, containers: Sequence[str], timeout: float) -> list[str]:
+    """Restart these containers of ``web`` and wait until each is ready, and nginx, which runs, reaches it.
+
+    Returns those that are not ready. Raises what ``front.wait_for_peers`` does.
+    """
+    replicas.restart(session, [c for c in containers if engine.container(c)])
+    unready = wait_for_web(session, containers, timeout)
+    web = [c for c in engine.containers(session.stack.project) if c.id in containers]
+    if web and not unready:
+        front.wait_for_peers(session, replicas.addresses(session.stack, web))
+    return unready
 
 
 def is_ready(session: Session, container: str) -> bool:
