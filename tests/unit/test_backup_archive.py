@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import re
 import subprocess
-import tarfile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -57,9 +56,11 @@ def test_metadata_come_first_and_tar_and_sha256sum_can_do_it(
     archive: ModuleType, written: bytes, tmp_path: Path
 ) -> None:
     """Red when the page's commands for doing it by hand do not work any more."""
-    with tarfile.open(fileobj=io.BytesIO(written)) as file:
-        assert file.getnames() == ["metadata.json", "SHA256SUMS", "database.dump", "media.tar.zst"]
-        file.extractall(tmp_path, filter="data")
+    # The program: Debian 12's Python has no safe way to extract.
+    argv = ["tar", "--extract", "--verbose"]
+    done_by_tar = subprocess.run(argv, input=written, cwd=tmp_path, capture_output=True, check=True)
+    names = done_by_tar.stdout.decode().split()
+    assert names == ["metadata.json", "SHA256SUMS", "database.dump", "media.tar.zst"]
     argv = ["sha256sum", "--check", "--strict", "SHA256SUMS"]
     done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0 and done.stdout.count(": OK") == 3, done.stderr
