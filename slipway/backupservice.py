@@ -10,7 +10,7 @@ from typing import Any
 
 from invoke.exceptions import Exit
 
-from slipway import engine, lifecycle
+from slipway import bases, engine, lifecycle
 from slipway.backupimage import folder, make_folder, record_recipe
 from slipway.errors import SlipwayError
 from slipway.output import note
@@ -41,7 +41,7 @@ def prepare(session: Session) -> None:
     if left := engine.finished_one_offs(stack.project, SERVICES):
         session.runner.run(["docker", "rm", *left], check=False)
     lifecycle.ensure_bases(session)
-    if engine.image_label(stack.backup_image, "slipway.recipe") != record_recipe(settings):
+    if engine.image_label(stack.backup_image, bases.LABEL) != record_recipe(settings):
         note("building the image that backups are made with")
         # Quietly: what Compose says of a build would stand in the task's answer.
         lifecycle.run_build(session, stack, ["backup"], progress="quiet")

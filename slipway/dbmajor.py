@@ -5,7 +5,7 @@ A server does not read the files of another major version; so nothing is started
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from slipway import engine, postgres, upgradeundo
 from slipway.errors import SlipwayError
@@ -20,8 +20,13 @@ _READ = "[ -e /volume/.first-start ] || cat /volume/pgdata/PG_VERSION"
 
 def of_image(reference: str) -> int | None:
     """What the image says of itself, else what its name says; ``None`` when neither tells."""
-    major = engine.image_environment(reference).get("PG_MAJOR", "")
-    return int(major) if major.isdigit() else postgres.major_in(reference)
+    return _said(engine.image_environment(reference)) or postgres.major_in(reference)
+
+
+def _said(environment: Mapping[str, str]) -> int | None:
+    """The major version in an image's or a container's environment, which PostgreSQL's images have there."""
+    major = environment.get("PG_MAJOR", "")
+    return int(major) if major.isdigit() else None
 
 
 def of_volume(session: Session, volume: str) -> int | None:
@@ -33,9 +38,9 @@ def of_volume(session: Session, volume: str) -> int | None:
     for container in engine.containers(session.stack.project):
         if container.service != "db" or container.state != "running":
             continue
-        major = engine.environment(container.id).get("PG_MAJOR", "")
-        if major.isdigit() and volume in engine.mounted_volumes(container.id):
-            return int(major)
+        major = _said(engine.environment(container.id))
+        if major and volume in engine.mounted_volumes(container.id):
+            return major
     if volume not in engine.volumes(session.stack.project):
         return None
     image = next((i for i in _readers(session) if engine.image_id(i)), None)
@@ -78,11 +83,11 @@ def check_created(session: Session, services: Iterable[str]) -> None:
     for container in engine.containers(session.stack.project):
         if container.service != "db" or container.state == "running" or (names and "db" not in names):
             continue
-        major = engine.environment(container.id).get("PG_MAJOR", "")
+        major = _said(engine.environment(container.id))
         for volume in engine.mounted_volumes(container.id):
             written = of_volume(session, volume)
-            if major.isdigit() and written is not None and written != int(major):
-                raise _mismatch(session, container.image, int(major), written)
+            if major and written is not None and written != major:
+                raise _mismatch(session, container.image, major, written)
 
 
 def check_target(settings: Settings, major: int) -> None:

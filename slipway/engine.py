@@ -246,16 +246,18 @@ def image_release(reference: str) -> str:
 def image_environment(reference: str) -> dict[str, str]:
     """The environment a local image gives its containers; empty when there is no such image."""
     try:
-        config = connect().images.get(reference).attrs["Config"]
+        return _environment(connect().images.get(reference).attrs)
     except NotFound:
         return {}
-    return dict(entry.partition("=")[::2] for entry in config.get("Env") or [])
 
 
 def environment(container: str) -> dict[str, str]:
     """The environment of a container, by its id or name."""
-    config = connect().containers.get(container).attrs["Config"]
-    return dict(entry.partition("=")[::2] for entry in config.get("Env") or [])
+    return _environment(connect().containers.get(container).attrs)
+
+
+def _environment(attributes: Mapping[str, Any]) -> dict[str, str]:
+    return dict(entry.partition("=")[::2] for entry in attributes["Config"].get("Env") or [])
 
 
 def mounted_volumes(container: str) -> set[str]:

@@ -63,8 +63,7 @@ def restart(session: Session, ids: Sequence[str]) -> None:
     requests fail meanwhile. What the processes remember is of the former database, too.
     """
     if ids:
-        grace = session.settings.stop_grace_period.rstrip("s")
-        session.runner.run(["docker", "restart", "-t", grace, *ids])
+        session.runner.run(["docker", "restart", "-t", _grace(session), *ids])
 
 
 def remove(session: Session, states: Sequence[ContainerState], *, force: bool = False) -> None:
@@ -75,9 +74,13 @@ def remove(session: Session, states: Sequence[ContainerState], *, force: bool = 
     if force:
         session.runner.run(["docker", "rm", "--force", *ids], check=False)
         return
-    grace = session.settings.stop_grace_period.rstrip("s")
-    session.runner.run(["docker", "stop", "-t", grace, *ids])
+    session.runner.run(["docker", "stop", "-t", _grace(session), *ids])
     session.runner.run(["docker", "rm", *ids])
+
+
+def _grace(session: Session) -> str:
+    """The seconds a replica has to end, as ``docker`` takes them."""
+    return session.settings.stop_grace_period.rstrip("s")
 
 
 def _all(stack: Stack) -> list[ContainerState]:
