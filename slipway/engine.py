@@ -155,7 +155,8 @@ def logs(state: ContainerState, tail: int) -> list[str]:
     Of one that has been restarted and runs again, those before that: they say why it ended.
     """
     again = state.restarts and state.state == "running"
-    until = datetime.fromisoformat(state.started) if again else None
+    # As a number: of a datetime the SDK drops the fraction, and with it what was said in that second.
+    until = datetime.fromisoformat(state.started).timestamp() if again else None
     raw: bytes = connect().containers.get(state.id).logs(tail=tail, until=until)
     return raw.decode("utf-8", "replace").splitlines()
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from slipway import engine
 from tests.support.polling import eventually
 from tests.support.site import Site
 from tests.support.world import World, base_images, docker, world
@@ -145,6 +146,30 @@ def test_no_engine_wrong_context_and_unreachable_host_are_told_apart(dev: World)
     }
     assert len(said) == 2
     _refused(dev, "ps", env={"DOCKER_HOST": "unix:///nowhere.sock"}, code="SLIP-062")
+
+
+def test_why_a_container_was_restarted_is_shown_however_soon_it_was(dev: World) -> None:
+    """Red when times are taken in whole seconds: what is said in the second of the restart would be lost.
+
+    Six times, because one that falls on two seconds hides that.
+    """
+    command = ("sh", "-c", "echo why it ended; sleep 0.2; exit 1")
+    for attempt in range(6):
+        name = f"{dev.name}-restarted-{attempt}"
+        docker(
+            "run", "--detach", "--restart", "always", "--name", name,
+            "--label", f"com.docker.compose.project={name}", base_images()["PYTHON_IMAGE"], *command,
+        )  # fmt: skip
+        try:
+            again = eventually(lambda name=name: _restarted(name), "it runs again", timeout=20, interval=0.01)
+            assert "why it ended" in engine.logs(again, 10)
+        finally:
+            docker("rm", "--force", name)
+
+
+def _restarted(project: str) -> engine.ContainerState | None:
+    states = engine.containers(project)
+    return next((state for state in states if state.restarts and state.state == "running"), None)
 
 
 @pytest.mark.parametrize("after", ["the volume exists", "initdb has begun", "the database answers"])
