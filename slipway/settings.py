@@ -36,6 +36,7 @@ _REFERENCE = values.matching(r"[a-z0-9][A-Za-z0-9._/:@-]*", "an image reference"
 _PATH = values.matching(r"[^\0\n'\"$]+", "a path without quotes or $")
 _INSIDE = values.matching(r"\.|[A-Za-z0-9_.@+-]+(/[A-Za-z0-9_.@+-]+)*", "a relative path")
 _VOLUME_SUFFIX = values.matching(r"(-[1-9][0-9]*)?", "a dash and a major version")
+_SERVED_PATH = values.matching(r"/([A-Za-z0-9_.~-]+/)+", "a path that begins and ends with /")
 _URL_PATH = values.matching(r"/[^\s'\"$;{}]*", "a path that starts with /")
 
 
@@ -70,6 +71,19 @@ class Settings:
     )  # fmt: skip
     project_root: str = _setting("PROJECT_ROOT", "example", _PATH)
     dependency_dir: str = _setting("DEPENDENCY_DIR", ".", _INSIDE)
+    dependency_manager: str | None = _setting(
+        "DEPENDENCY_MANAGER", "",
+        values.optional(values.choice("uv", "poetry", "pipenv", "requirements", "project")), "uv",
+    )  # fmt: skip
+    requirements_files: tuple[str, ...] = _setting(
+        "REQUIREMENTS_FILES", "", values.words, "requirements/production.txt"
+    )
+    dependency_groups: tuple[str, ...] = _setting("DEPENDENCY_GROUPS", "", values.words, "production")
+    dependency_extras: tuple[str, ...] = _setting("DEPENDENCY_EXTRAS", "", values.words, "postgres")
+    extra_pip_packages: tuple[str, ...] = _setting(
+        "EXTRA_PIP_PACKAGES", "", values.words, "whitenoise==6.11.0"
+    )
+    pythonpath_dirs: tuple[str, ...] = _setting("PYTHONPATH_DIRS", "", values.words, "src")
     manage_dir: str = _setting("MANAGE_DIR", ".", _INSIDE)
     settings_module: str = _setting(
         "DJANGO_SETTINGS_MODULE", "config.settings",
@@ -86,15 +100,45 @@ class Settings:
     secrets_dir: str = _setting("SECRETS_DIR", "secrets", _PATH)
     overlays: tuple[str, ...] = _setting("COMPOSE_OVERLAYS", "", values.words, "compose/mine.yaml")
 
+    python_version: str = _setting(
+        "PYTHON_VERSION", "3.13", values.choice("3.10", "3.11", "3.12", "3.13", "3.14")
+    )
     python_image: str = _setting("PYTHON_IMAGE", "python:3.13-slim-trixie", _REFERENCE)
     postgres_image: str = _setting("POSTGRES_IMAGE", "postgres:17-trixie", _REFERENCE)
     nginx_image: str = _setting("NGINX_IMAGE", "nginx:1.30-trixie", _REFERENCE)
     build_packages: tuple[str, ...] = _setting("BUILD_PACKAGES", "", values.words, "gcc libc6-dev libpq-dev")
     runtime_packages: tuple[str, ...] = _setting("RUNTIME_PACKAGES", "", values.words, "libpq5")
     collectstatic: str = _setting("COLLECTSTATIC", "build", values.choice("build", "start", "skip"))
+    after_collectstatic: str = _setting("AFTER_COLLECTSTATIC", "", values.text, "python manage.py compress")
+    assets_command: str = _setting("ASSETS_COMMAND", "", values.text, "npm ci && npm run build")
+    assets_dir: str = _setting("ASSETS_DIR", ".", _INSIDE, "frontend")
+    node_image: str = _setting("NODE_IMAGE", "node:24-trixie-slim", _REFERENCE)
+    static_url: str = _setting("STATIC_URL", "/static/", _SERVED_PATH)
+    media_url: str = _setting("MEDIA_URL", "/media/", _SERVED_PATH)
     media_root: str = _setting(
         "MEDIA_ROOT", "/app/media", values.matching(r"(/[A-Za-z0-9_.-]+)+", "an absolute path")
     )
+
+    settings_overlay: tuple[str, ...] = _setting(
+        "SETTINGS_OVERLAY", "", values.words, "ALLOWED_HOSTS DEBUG STATIC_ROOT"
+    )
+    data_paths: tuple[str, ...] = _setting("DATA_PATHS", "", values.words, "db.sqlite3")
+
+    # --- Services beside web
+    extra_databases: tuple[str, ...] = _setting("EXTRA_DATABASES", "", values.words, "reports")
+    redis: str = _setting("REDIS", "off", values.choice("on", "off"))
+    redis_image: str = _setting("REDIS_IMAGE", "valkey/valkey:9-trixie", _REFERENCE)
+    redis_memory: str = _setting("REDIS_MEMORY", "128m", values.size)
+    redis_cpus: float = _setting("REDIS_CPUS", "0.5", values.cpus)
+    redis_pids: int = _setting("REDIS_PIDS", "64", values.integer(16, 4_194_304))
+    celery_app: str | None = _setting(
+        "CELERY_APP", "", values.optional(values.matching(r"[A-Za-z_][\w.:]*", "a module name")), "config"
+    )
+    celery_options: str = _setting("CELERY_OPTIONS", "--loglevel=INFO --concurrency=2", values.text)
+    celery_beat: str = _setting("CELERY_BEAT", "off", values.choice("on", "off"))
+    process_memory: str = _setting("PROCESS_MEMORY", "512m", values.size)
+    process_cpus: float = _setting("PROCESS_CPUS", "1.0", values.cpus)
+    process_pids: int = _setting("PROCESS_PIDS", "512", values.integer(32, 4_194_304))
 
     database: str = _setting("DATABASE", "postgres", values.choice("postgres", "none"))
     db_name: str = _setting("DB_NAME", "app", values.matching(r"[a-z_][a-z0-9_]*", "a database name"))
@@ -156,7 +200,16 @@ class Settings:
     acme_ca_file: str | None = _setting("ACME_CA_FILE", "", values.optional(_PATH), "secrets/tls/acme-ca.pem")
 
     log_format: str = _setting("LOG_FORMAT", "json", values.choice("json", "text"))
+    # --- Health
     ready_path: str = _setting("HEALTH_READY_PATH", "/healthz/ready", _URL_PATH)
+    live_path: str = _setting("HEALTH_LIVE_PATH", "/healthz/live", _URL_PATH)
+    health_host: str = _setting(
+        "HEALTH_HOST", "", values.matching(r"[A-Za-z0-9.:_-]*", "a host name"), "example.org"
+    )
+    health_codes: tuple[str, ...] = _setting("HEALTH_CODES", "200-399", values.words, "200 301 404")
+    health_forwarded_proto: str | None = _setting(
+        "HEALTH_FORWARDED_PROTO", "", values.optional(values.choice("http", "https")), "https"
+    )
 
     test_command: tuple[str, ...] = _setting("TEST_COMMAND", "python manage.py test", values.words)
     web_replicas: int = _setting("WEB_REPLICAS", "1", values.count)
