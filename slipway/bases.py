@@ -95,6 +95,15 @@ KINDS: Mapping[str, Kind] = {
             environment={"NGINX_VERSION": "nginx"},
             upstream_only=("NGINX_VERSION",),
         ),
+        Kind(
+            name="node",
+            variable="NODE_IMAGE",
+            suites={"20": "trixie", "24": "forky"},
+            flavour=r"(-trixie|-forky)?(-slim)?",
+            example="{series}-trixie-slim",
+            environment={"NODE_VERSION": "nodejs"},
+            upstream_only=("NODE_VERSION",),
+        ),
     )
 }
 
@@ -308,7 +317,9 @@ def _versions(stand_in: StandIn, packages: str, runner: Runner) -> dict[str, str
             "--show", "--showformat=${Version}", template.format(series=stand_in.series),
         ]  # fmt: skip
         version = runner.capture(argv, check=True).stdout if not runner.dry else "0"
-        versions[variable] = version.rsplit("-", 1)[0] if variable in kind.upstream_only else version
+        # Without Debian's revision, and without what it says of a repacked source (8.1.1+dfsg1-3).
+        upstream = version.rsplit("-", 1)[0].partition("+")[0]
+        versions[variable] = upstream if variable in kind.upstream_only else version
     return versions
 
 

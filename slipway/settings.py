@@ -290,11 +290,12 @@ class Settings:
         return (self.root / relative).resolve()
 
     def images(self) -> dict[str, str]:
-        """The three base image references by variable name."""
+        """The base image references by variable name; those of what is switched on among them."""
         return {
             "PYTHON_IMAGE": self.python_image,
             "POSTGRES_IMAGE": self.postgres_image,
             "NGINX_IMAGE": self.nginx_image,
+            **({"NODE_IMAGE": self.node_image} if self.assets_command else {}),
         }
 
 
