@@ -69,8 +69,8 @@ KINDS: Mapping[str, Kind] = {
         Kind(
             name="python",
             variable="PYTHON_IMAGE",
-            suites={"3.13": "trixie", "3.14": "forky"},
-            flavour=r"-slim(-trixie|-forky)?",
+            suites={"3.11": "bookworm", "3.13": "trixie", "3.14": "forky"},
+            flavour=r"-slim(-bookworm|-trixie|-forky)?",
             example="{series}-slim-trixie",
             environment={"PYTHON_VERSION": "python{series}"},
             upstream_only=("PYTHON_VERSION",),
