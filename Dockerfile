@@ -220,7 +220,8 @@ FROM ${NGINX_IMAGE} AS nginx-configuration
 RUN install --directory --owner=101 --group=101 /srv/nginx /srv/state /srv/tls \
     && chown 101:101 /var/cache/nginx
 COPY --from=docker --chmod=0755 nginx/publish-configuration nginx/publish-certificate /usr/local/bin/
-COPY --from=docker --chmod=0755 nginx/maintenance-allow.envsh nginx/tls-default-server.envsh /opt/nginx/
+COPY --from=docker --chmod=0755 nginx/maintenance-allow.envsh nginx/served-paths.envsh nginx/tls-default-server.envsh \
+    /opt/nginx/
 COPY --from=docker --chmod=0755 nginx/maintenance nginx/front nginx/probe end-if-silent /opt/nginx/bin/
 COPY --from=front . /opt/nginx/
 # The project's own page in place of the kit's. A pattern, because a name would have to exist.

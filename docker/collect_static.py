@@ -3,9 +3,10 @@
     collect_static.py OUT ENV_FILE...
 
 OUT becomes a tree to lay over the image's root: the collected files under the project's own
-STATIC_ROOT, ``/opt/slipway/static-root`` naming it, and ``static.json`` with the kit's variables. The environment is the project's own (the
-ENV_FILEs, later over earlier), with every secret replaced by a random value that is thrown away.
-Runs as root, in the folder of ``manage.py``; the project's code runs as the image's user.
+STATIC_ROOT, ``/opt/slipway/static-root`` naming it, and ``static.json`` with the kit's variables.
+The environment is the project's own (the ENV_FILEs, later over earlier), with every secret replaced
+by a random value that is thrown away. Runs as root, in the folder of ``manage.py``; the project's code
+runs as the image's user.
 """
 
 from __future__ import annotations

@@ -126,7 +126,7 @@ def worker_for(target, kind):
         return "asgi"
     raise SystemExit(
         f"SLIP-059: {target} is an ASGI target and there is no worker for it\n"
-        "  fix: build the image again with this SERVER_TARGET, or add uvicorn-worker to the project's requirements"
+        "  fix: build again with this SERVER_TARGET, or add uvicorn-worker to the project's requirements"
     )
 
 

@@ -17,7 +17,7 @@ def normalized(name: str) -> str:
 
 
 def missing(text: str, installed: set[str]) -> str:
-    """Return ``text`` without the entries of ``installed`` (normalized names); an entry's hashes go with it."""
+    """Return ``text`` without the entries of ``installed`` (normalized names); hashes go with them."""
     entries = re.split(r"(?m)^(?=[A-Za-z0-9])", text)
     return "".join(e for e in entries if normalized(re.split(r"[=<>~! \[;]", e)[0]) not in installed)
 

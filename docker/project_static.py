@@ -69,15 +69,16 @@ class Project:
     def settings(self) -> dict[str, Any]:
         """Return STATIC_ROOT, STATIC_URL, MEDIA_ROOT and MEDIA_URL, as collectstatic would see them.
 
-        Roots are absolute; COLLECTS tells whether the app that collects is there. Raises StaticError when the settings do not import.
+        Roots are absolute; COLLECTS tells whether the app that collects is there. Raises StaticError when the
+        settings do not import.
         """
         result = self.python(str(Path(__file__).with_name("report_settings.py")), *COLLECT)
         said = [line for line in result.stdout.splitlines() if line.startswith(SETTINGS_MARK)]
         if not said:
             require_success(result, "manage.py " + " ".join(COLLECT))
             raise StaticError(
-                "SLIP-057: manage.py does not call Django's execute_from_command_line, so its settings cannot be"
-                " asked; fix: COLLECTSTATIC=skip"
+                "SLIP-057: manage.py does not call Django's execute_from_command_line, so its settings"
+                " cannot be asked; fix: COLLECTSTATIC=skip"
             )
         settings: dict[str, Any] = json.loads(said[-1].removeprefix(SETTINGS_MARK))
         return settings
@@ -134,7 +135,8 @@ def static_root(settings: Mapping[str, Any]) -> Path:
     if not value:
         raise StaticError(
             "SLIP-057: the project sets no STATIC_ROOT, so there is no place to collect into; fix: "
-            'set it, e.g. STATIC_ROOT = BASE_DIR / "staticfiles"; or SETTINGS_OVERLAY=STATIC_ROOT; or COLLECTSTATIC=skip'
+            'set it, e.g. STATIC_ROOT = BASE_DIR / "staticfiles";'
+            " or SETTINGS_OVERLAY=STATIC_ROOT; or COLLECTSTATIC=skip"
         )
     root = Path(value)
     if root in (Path.cwd(), *Path.cwd().parents):

@@ -2,7 +2,7 @@
 
     report_settings.py COMMAND [ARGUMENT...]
 
-Runs the manage.py of the working directory up to where Django would take over, so that whatever that file does
+Runs the manage.py of the working directory up to where Django would take over: whatever that file does
 first has been done, and the settings see the arguments of the command that is to follow (``sys.argv``).
 Runs with the project's own Python, 3.10 or later.
 """

@@ -22,7 +22,7 @@ def url_path(url: str | None) -> str:
 def differences(project: Mapping[str, str | None], kit: Mapping[str, str]) -> list[str]:
     """Return a warning for each of STATIC_URL, MEDIA_URL and MEDIA_ROOT that differs.
 
-    ``project`` holds what the settings say, ``kit`` the variables. What a project does not use is not compared.
+    ``project`` holds what the settings say, ``kit`` the variables. What is not used is not compared.
     """
     found = []
     for name, used, effect in (

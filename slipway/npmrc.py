@@ -12,8 +12,8 @@ from pathlib import Path
 
 __all__ = ["npm_config", "parse"]
 
-# Registries, for everything or a scope, and what goes with one's address: credentials. Paths (cafile) do not: the
-# build gets this machine's certificates by itself.
+# Registries, for everything or a scope, and what belongs to one's address: credentials. No paths (cafile): the build
+# gets this machine's certificates by itself.
 _KEPT = re.compile(r"registry|strict-ssl|@[\w.~-]+:registry|//[^\s=]+:[A-Za-z_-]+")
 _SYSTEM_FILES = (Path("/etc/npmrc"), Path("/usr/etc/npmrc"), Path("/usr/local/etc/npmrc"))
 
@@ -44,7 +44,8 @@ def parse(texts: Iterable[str], environment: Mapping[str, str]) -> str:
 def npm_config() -> str:
     """Return what of this machine's and user's npm configuration a build can use."""
     home = Path(os.environ.get("HOME") or "/")
-    named = os.environ.get("NPM_CONFIG_USERCONFIG") or os.environ.get("npm_config_userconfig")
+    # npm reads its variables in either case.
+    named = next((value for name, value in os.environ.items() if name.lower() == "npm_config_userconfig"), "")
     files = [*_SYSTEM_FILES, Path(named) if named else home / ".npmrc"]
     return parse((_read(file) for file in files), os.environ)
 
