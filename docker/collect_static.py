@@ -113,8 +113,10 @@ def place_for(root: Path, hidden: Iterable[Path]) -> Path:
 def collect(out: Path, project: Project, kit: Mapping[str, str]) -> None:
     """Collect into ``out``. Raises StaticError when the project's commands fail."""
     settings = project.settings()
-    for warning in differences(settings, kit):
-        print(f"warning: {warning}", file=sys.stderr)
+    warnings = "".join(f"warning: {difference}\n" for difference in differences(settings, kit))
+    print(warnings, end="", file=sys.stderr)
+    # Said again at every release, where somebody reads it.
+    (out / "opt/slipway/static-warnings").write_text(warnings, encoding="utf-8")
     if not settings["STATIC_ROOT"] and not settings["COLLECTS"]:
         print("django.contrib.staticfiles is not installed: nothing collected")
         return
