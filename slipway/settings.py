@@ -127,7 +127,7 @@ class Settings:
     # --- Services beside web
     extra_databases: tuple[str, ...] = _setting("EXTRA_DATABASES", "", values.words, "reports")
     redis: str = _setting("REDIS", "off", values.choice("on", "off"))
-    redis_image: str = _setting("REDIS_IMAGE", "valkey/valkey:9-trixie", _REFERENCE)
+    redis_image: str = _setting("REDIS_IMAGE", "valkey/valkey:8.1-trixie", _REFERENCE)
     redis_memory: str = _setting("REDIS_MEMORY", "128m", values.size)
     redis_cpus: float = _setting("REDIS_CPUS", "0.5", values.cpus)
     redis_pids: int = _setting("REDIS_PIDS", "64", values.integer(16, 4_194_304))
@@ -294,11 +294,12 @@ class Settings:
         return (self.root / relative).resolve()
 
     def images(self) -> dict[str, str]:
-        """The three base image references by variable name."""
+        """The base image references by variable name; those of what is switched on among them."""
         return {
             "PYTHON_IMAGE": self.python_image,
             "POSTGRES_IMAGE": self.postgres_image,
             "NGINX_IMAGE": self.nginx_image,
+            **({"REDIS_IMAGE": self.redis_image} if self.redis == "on" else {}),
         }
 
 
