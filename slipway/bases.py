@@ -112,6 +112,15 @@ KINDS: Mapping[str, Kind] = {
             environment={"VALKEY_VERSION": "valkey-server"},
             upstream_only=("VALKEY_VERSION",),
         ),
+        Kind(
+            name="node",
+            variable="NODE_IMAGE",
+            suites={"20": "trixie", "24": "forky"},
+            flavour=r"(-trixie|-forky)?(-slim)?",
+            example="{series}-trixie-slim",
+            environment={"NODE_VERSION": "nodejs"},
+            upstream_only=("NODE_VERSION",),
+        ),
     )
 }
 

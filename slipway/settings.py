@@ -300,6 +300,7 @@ class Settings:
             "POSTGRES_IMAGE": self.postgres_image,
             "NGINX_IMAGE": self.nginx_image,
             **({"REDIS_IMAGE": self.redis_image} if self.redis == "on" else {}),
+            **({"NODE_IMAGE": self.node_image} if self.assets_command else {}),
         }
 
 
