@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from subprocess import CompletedProcess
+from threading import Lock
 
 from entrypoint import APP
 from missing_variables import Found, explain, find_all, missing, read_for
 from project_static import StaticError, manage
-from written_paths import endless_logs, grant, open_folders, snapshot, written
+from written_paths import endless_logs, grant, open_folders, refused, snapshot, written
 
 # The second imports what the first does not: the URLs, and with them the views.
 COMMANDS = (("diffsettings", "--all"), ("check",))
@@ -27,6 +28,7 @@ class FirstImport:
         self._uid = uid
         self._granted: dict[str, bool] = {}
         self._before: dict[str, bool] = {}
+        self._granting = Lock()
 
     def run(self) -> CompletedProcess[str]:
         """Import everything; return the result of ``diffsettings``, which may be a failure."""
@@ -60,12 +62,16 @@ class FirstImport:
         self, command: tuple[str, ...], environment: Mapping[str, str] | None = None
     ) -> CompletedProcess[str]:
         """Run a command of ``manage.py``; again, as long as it is refused a file that can be given to it."""
+        before = None
         for _ in range(_MOST_REFUSALS):
             result = manage(*command, environment=environment or self._environment, uid=self._uid)
-            refused = grant(said(result), self._uid)
-            if refused is None:
+            path = refused(said(result))
+            # Twice the same: it is something else that it lacks.
+            if path in {None, before}:
                 break
-            self._granted[refused] = Path(refused).is_dir()
+            before = path
+            with self._granting:
+                self._granted |= grant(path, self._uid)
         return result
 
     def _what_failed(self, environment: Mapping[str, str]) -> str | None:
