@@ -49,6 +49,16 @@ class Stack:
         """The compose file that mounts the secrets folder, which ``init.record`` writes."""
         return f".slipway/secrets-{'prod' if self.prod else 'dev'}.yaml"
 
+    @property
+    def project_file(self) -> str:
+        """The compose file with what SETTINGS_OVERLAY and DATA_PATHS add, which ``init.record`` writes."""
+        return f".slipway/project-{'prod' if self.prod else 'dev'}.yaml"
+
+    @property
+    def keeps_data(self) -> bool:
+        """Whether the project's services have the volume ``data``; development has the person's folder."""
+        return self.prod and bool(self.settings.data_paths)
+
     def files(self) -> list[str]:
         """The compose files of this stack, relative to the kit's folder, in merge order."""
         settings, mode = self.settings, "prod" if self.prod else "dev"
@@ -62,6 +72,7 @@ class Stack:
         chosen += ["compose/backup-s3.yaml"] if settings.backup_s3_bucket else []
         chosen += ["compose/backup-schedule.yaml"] if self.scheduled else []
         chosen += self._tls_files() if self.prod else []
+        chosen += [self.project_file] if self.keeps_data or settings.settings_overlay else []
         return [*chosen, self.secrets_file, *settings.overlays]
 
     def _tls_files(self) -> list[str]:

@@ -7,7 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
-from slipway import envfile, mirrors, postgres, secretfiles
+from slipway import envfile, mirrors, postgres, projectfile, secretfiles
 from slipway.compose import Stack
 from slipway.errors import SlipwayError
 from slipway.output import note
@@ -79,6 +79,7 @@ def record(settings: Settings) -> None:
             folder, "${SECRETS_DIR:-secrets}", stack.project_services(), owners=("backup",)
         )
         write_if_changed(settings.root / stack.secrets_file, text)
+        write_if_changed(settings.root / stack.project_file, projectfile.text(stack))
     if settings.backup_s3_bucket:
         _record_store_ca(settings)
     digest = hashlib.sha256()

@@ -122,10 +122,16 @@ class Settings:
         "MEDIA_ROOT", "/app/media", values.matching(r"(/[A-Za-z0-9_.-]+)+", "an absolute path")
     )
 
+    # As docker/settings_overlay has them.
     settings_overlay: tuple[str, ...] = _setting(
-        "SETTINGS_OVERLAY", "", values.words, "ALLOWED_HOSTS DEBUG STATIC_ROOT"
-    )
-    data_paths: tuple[str, ...] = _setting("DATA_PATHS", "", values.words, "db.sqlite3")
+        "SETTINGS_OVERLAY", "",
+        values.choices(
+            "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "DATABASES", "DEBUG", "MEDIA_ROOT", "MEDIA_URL",
+            "SECRET_KEY", "SECURE_PROXY_SSL_HEADER", "STATIC_ROOT", "STATIC_URL",
+        ),
+        "ALLOWED_HOSTS DEBUG STATIC_ROOT",
+    )  # fmt: skip
+    data_paths: tuple[str, ...] = _setting("DATA_PATHS", "", values.written_paths, "db.sqlite3")
 
     # --- Services beside web
     extra_databases: tuple[str, ...] = _setting("EXTRA_DATABASES", "", values.words, "reports")
