@@ -7,7 +7,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from slipway import database, deploylock, engine, front, lifecycle, maintenance, restorejournal
+from slipway import (
+    database,
+    deploylock,
+    engine,
+    extracontainers,
+    front,
+    lifecycle,
+    maintenance,
+    restorejournal,
+)
 from slipway.backup import write
 from slipway.backupservice import ask, folder, prepare, require_database
 from slipway.errors import SlipwayError
@@ -107,6 +116,7 @@ def _exchange(session: Session, source: _Source) -> None:
         migrations=source.migrations,
         media=source.media is not None,
         closed=serves and not maintenance.is_closed(session),
+        processes=tuple(c.id for c in extracontainers.containers(stack, running=True)),
     )
     restorejournal.begin(session, journal)
     with ExitStack() as at_end:
@@ -121,6 +131,8 @@ def _exchange(session: Session, source: _Source) -> None:
             # Whoever was let in before is answered first: what they store belongs into the backup.
             front.rest(session)
             front.drain(session)
+        # And so is what is worked on beside web, which would go on writing into what is replaced.
+        extracontainers.stop(session)
         write(session, "before-restore")
         if source.dump:
             database.restore(session, source.dump)

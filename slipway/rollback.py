@@ -135,6 +135,8 @@ def _restoring(work: Switchover, backup: str, yes: bool) -> list[Step]:
         # Whoever was let in before is answered first: what they store belongs into the dump.
         front.rest(session)
         front.drain(session)
+        # And so is what is worked on beside web.
+        work.beside.begin()
 
     def restore() -> None:
         safety = session.settings.root / work.backup

@@ -13,7 +13,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 __all__ = [
-    "address", "choice", "count", "cpus", "duration", "integer", "is_address", "matching", "network",
+    "address", "choice", "count", "cpus", "duration", "each", "integer", "is_address", "matching", "network",
     "networks", "optional", "optional_count", "optional_port", "port", "schedule", "seconds", "size",
     "text", "words",
 ]  # fmt: skip
@@ -107,6 +107,11 @@ def cpus(value: str) -> float:
     return float(value)
 
 
+def each(convert: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
+    """Space-separated words that ``convert`` takes."""
+    return lambda value: tuple(convert(word) for word in words(value))
+
+
 def network(value: str) -> str:
     """An IP network in CIDR notation."""
     try:
@@ -115,9 +120,7 @@ def network(value: str) -> str:
         raise ValueError(f"not a network in CIDR notation ({bad})") from None
 
 
-def networks(value: str) -> tuple[str, ...]:
-    """Space-separated IP networks in CIDR notation."""
-    return tuple(network(word) for word in words(value))
+networks = each(network)
 
 
 def address(value: str) -> str:
