@@ -76,8 +76,8 @@ KINDS: Mapping[str, Kind] = {
         Kind(
             name="python",
             variable="PYTHON_IMAGE",
-            suites={"3.13": "trixie", "3.14": "forky"},
-            flavour=r"-slim(-trixie|-forky)?",
+            suites={"3.11": "bookworm", "3.13": "trixie", "3.14": "forky"},
+            flavour=r"-slim(-bookworm|-trixie|-forky)?",
             example="{series}-slim-trixie",
             environment={"PYTHON_VERSION": "python{series}"},
             upstream_only=("PYTHON_VERSION",),
@@ -111,6 +111,15 @@ KINDS: Mapping[str, Kind] = {
             example="{series}-trixie",
             environment={"VALKEY_VERSION": "valkey-server"},
             upstream_only=("VALKEY_VERSION",),
+        ),
+        Kind(
+            name="node",
+            variable="NODE_IMAGE",
+            suites={"20": "trixie", "24": "forky"},
+            flavour=r"(-trixie|-forky)?(-slim)?",
+            example="{series}-trixie-slim",
+            environment={"NODE_VERSION": "nodejs"},
+            upstream_only=("NODE_VERSION",),
         ),
     )
 }

@@ -38,7 +38,10 @@ _INSIDE = values.matching(r"\.|[A-Za-z0-9_.@+-]+(/[A-Za-z0-9_.@+-]+)*", "a relat
 # Longer ones PostgreSQL cuts off.
 _DATABASE_NAME = values.matching(r"[a-z_][a-z0-9_]{0,62}", "a database name")
 _VOLUME_SUFFIX = values.matching(r"(-[1-9][0-9]*)?", "a dash and a major version")
-_SERVED_PATH = values.matching(r"/([A-Za-z0-9_.~-]+/)+", "a path that begins and ends with /")
+_SERVED_URL = values.matching(
+    r"(https?:)?//[A-Za-z0-9._:/~-]+|/?([A-Za-z0-9_.~-]+/)*",
+    "a path such as /static/, or another host's address",
+)
 _URL_PATH = values.matching(r"/[^\s'\"$;{}]*", "a path that starts with /")
 
 
@@ -117,8 +120,8 @@ class Settings:
     assets_command: str = _setting("ASSETS_COMMAND", "", values.text, "npm ci && npm run build")
     assets_dir: str = _setting("ASSETS_DIR", ".", _INSIDE, "frontend")
     node_image: str = _setting("NODE_IMAGE", "node:24-trixie-slim", _REFERENCE)
-    static_url: str = _setting("STATIC_URL", "/static/", _SERVED_PATH)
-    media_url: str = _setting("MEDIA_URL", "/media/", _SERVED_PATH)
+    static_url: str = _setting("STATIC_URL", "/static/", _SERVED_URL)
+    media_url: str = _setting("MEDIA_URL", "/media/", _SERVED_URL)
     media_root: str = _setting(
         "MEDIA_ROOT", "/app/media", values.matching(r"(/[A-Za-z0-9_.-]+)+", "an absolute path")
     )
@@ -215,7 +218,7 @@ class Settings:
     health_host: str = _setting(
         "HEALTH_HOST", "", values.matching(r"[A-Za-z0-9.:_-]*", "a host name"), "example.org"
     )
-    health_codes: tuple[str, ...] = _setting("HEALTH_CODES", "200-399", values.words, "200 301 404")
+    health_codes: tuple[str, ...] = _setting("HEALTH_CODES", "200-399", values.status_codes, "200-399 404")
     health_forwarded_proto: str | None = _setting(
         "HEALTH_FORWARDED_PROTO", "", values.optional(values.choice("http", "https")), "https"
     )
@@ -304,6 +307,10 @@ class Settings:
         """Whether ``.env`` is where the variable's value comes from."""
         return self.origins[name].startswith(f"{self.env_file}:")
 
+    def is_set_by_hand(self, name: str) -> bool:
+        """Whether a person gave the variable its value, in ``.env`` or in the environment."""
+        return self.is_in_env_file(name) or self.origins[name] == "environment"
+
     def path(self, relative: str) -> Path:
         """A path from the settings, absolute; relative ones count from the kit's folder."""
         return (self.root / relative).resolve()
@@ -315,6 +322,7 @@ class Settings:
             "POSTGRES_IMAGE": self.postgres_image,
             "NGINX_IMAGE": self.nginx_image,
             **({"REDIS_IMAGE": self.redis_image} if self.redis == "on" else {}),
+            **({"NODE_IMAGE": self.node_image} if self.assets_command else {}),
         }
 
 
@@ -348,6 +356,8 @@ def load(root: Path, *, required: bool = True, environ: Mapping[str, str] | None
         text, origin = _pick(variable, environ, own, machine)
         if variable.name == "PROJECT_NAME" and not text:
             text, origin = _name_from(root), "the folder's name"
+        if variable.name == "PYTHON_IMAGE" and origin.startswith(("machine.env:", "default")):
+            text, origin = _image_of(chosen["python_version"], variable, text, origin)
         if variable.name in {"HOST_UID", "HOST_GID"} and origin == "default":
             text = str(os.getuid() if variable.name == "HOST_UID" else os.getgid())
         try:
@@ -363,6 +373,7 @@ def load(root: Path, *, required: bool = True, environ: Mapping[str, str] | None
     settings = Settings(root=root, env_file=env_file.name, origins=origins, named_processes=named, **chosen)
     _check_folders(settings)
     _check_times(settings)
+    _check_served_urls(settings)
     _check_processes(settings)
     _check_databases(settings)
     return settings
@@ -428,13 +439,25 @@ def _pick(
     own: Mapping[str, envfile.Entry],
     machine: Mapping[str, envfile.Entry],
 ) -> tuple[str, str]:
-    if environ.get(variable.name):
+    if environ.get(variable.name) and not _is_an_images_own(variable.name, environ[variable.name]):
         return environ[variable.name], "environment"
     for entries in (own, machine):
         entry = entries.get(variable.name)
         if entry and entry.value:
             return entry.value, entry.where
     return variable.default, "default"
+
+
+def _is_an_images_own(name: str, value: str) -> bool:
+    """Whether this is what the official Python image says of itself to everything that runs in it."""
+    return name == "PYTHON_VERSION" and value.count(".") > 1
+
+
+def _image_of(version: str, variable: Variable, reference: str, origin: str) -> tuple[str, str]:
+    """The image of PYTHON_VERSION, which a stand-in recorded for another version is not."""
+    if re.search(rf"(^|/)python:{re.escape(version)}-", reference):
+        return reference, origin
+    return re.sub(r":\d+\.\d+", f":{version}", variable.default), "PYTHON_VERSION"
 
 
 def _name_from(root: Path) -> str:
@@ -451,6 +474,16 @@ def _warn_unknown(entries: Mapping[str, envfile.Entry]) -> None:
         print(
             f"warning: SLIP-005: {entry.where}: {entry.name} is not a variable of the kit; {hint}",
             file=sys.stderr,
+        )
+
+
+def _check_served_urls(settings: Settings) -> None:
+    static, media = (url.strip("/") for url in (settings.static_url, settings.media_url))
+    if static == media != "":
+        raise SlipwayError(
+            "SLIP-133",
+            f"STATIC_URL and MEDIA_URL are both {settings.static_url}: nginx serves one folder at one address",
+            "give each the value that the project's settings have",
         )
 
 

@@ -23,6 +23,7 @@ NO_NETWORK = Pull(Outcome.UNREACHABLE, "no such host")
     [
         ("PYTHON_IMAGE", "python:3.13-slim-trixie", "slipway/python:3.13-slim-trixie", "trixie"),
         ("PYTHON_IMAGE", "python:3.14-slim", "slipway/python:3.14-slim", "forky"),
+        ("PYTHON_IMAGE", "python:3.11-slim-trixie", "slipway/python:3.11-slim-trixie", "bookworm"),
         ("PYTHON_IMAGE", "mirror.example/library/python:3.13-slim", "slipway/python:3.13-slim", "trixie"),
         ("POSTGRES_IMAGE", "postgres:17", "slipway/postgres:17", "trixie"),
         ("POSTGRES_IMAGE", "library/postgres:18-trixie", "slipway/postgres:18-trixie", "forky"),

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from slipway import init
 from slipway.errors import SlipwayError
-from slipway.settings import Settings, load, record_machine, variables
+from slipway.settings import Settings, load, record_machine, recorded, variables
 
 ROOT = Path(__file__).resolve().parents[2]
 _NOT_SETTINGS = {"APP_ENV_DIGEST", "BACKUP_RECIPE", "BACKUP_USER", "COMPOSE_PROJECT_NAME", "KIT_ROOT"}
@@ -19,7 +20,7 @@ def _compose_defaults() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for path in sorted((ROOT / "compose").glob("*.yaml")):
         text = re.sub(r"(?m)^\s*#.*$", "", path.read_text())
-        for name, default in re.findall(r"\$\{([A-Z][A-Z0-9_]*)(?::-([^}\n]*))?", text):
+        for name, default in re.findall(r"\$\{([A-Z][A-Z0-9_]*)(?::-([^$}\n]*))?", text):
             # A name without a default stands where another line has given one, or refuses to be empty.
             if name in variables() and "${" + name + "}" in text and not default:
                 continue
@@ -160,3 +161,25 @@ def test_docker_is_no_package_so_the_sdk_is_not_shadowed() -> None:
 
     assert not (ROOT / "docker" / "__init__.py").exists()
     assert hasattr(docker, "from_env")
+
+
+def test_the_python_image_follows_the_version(checkout: Path) -> None:
+    """Red when a stand-in recorded for another version wins, or PYTHON_IMAGE set by hand does not."""
+    assert load(checkout, environ={"PYTHON_VERSION": "3.11"}).python_image == "python:3.11-slim-trixie"
+    record_machine(checkout, {"PYTHON_IMAGE": "slipway/python:3.13-slim-trixie"})
+    assert load(checkout, environ={}).python_image == "slipway/python:3.13-slim-trixie"
+    (checkout / ".env").write_text("PYTHON_VERSION=3.14\n")
+    assert load(checkout, environ={}).python_image == "python:3.14-slim-trixie"
+    own = {"PYTHON_IMAGE": "acme/python:3.12"}
+    assert load(checkout, environ=own).python_image == "acme/python:3.12"
+    # What the official Python image says of itself to everything that runs in it, these tasks included.
+    assert load(checkout, environ={"PYTHON_VERSION": "3.12.7"}).python_version == "3.14"
+
+
+def test_compose_is_told_of_the_python_image(checkout: Path) -> None:
+    """Red when Compose builds on the default, or on what was recorded for another version."""
+    record_machine(checkout, {"PYTHON_IMAGE": "slipway/python:3.13-slim-trixie"})
+    init.record(load(checkout, environ={"PYTHON_VERSION": "3.11"}))
+    assert recorded(checkout)["PYTHON_IMAGE"] == "python:3.11-slim-trixie"
+    init.record(load(checkout, environ={}))
+    assert "PYTHON_IMAGE" not in recorded(checkout)
