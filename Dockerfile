@@ -32,10 +32,12 @@ RUN --mount=type=bind,from=docker,source=install-packages,target=/kit/install-pa
     --mount=type=cache,target=/var/lib/apt,sharing=locked \
     /kit/install-packages ${RUNTIME_PACKAGES}
 
-# /srv/static and /srv/data belong to the user of the image so that a fresh named volume mounted there does too.
+# /srv/static and /srv/data belong to the user of the image so that a fresh named volume mounted there does too. So
+# does /srv/beat, into which development writes as another user.
 RUN groupadd --gid 10001 app \
     && useradd --uid 10001 --gid 10001 --home-dir /tmp --no-create-home --shell /bin/bash app \
-    && install --directory --owner=10001 --group=10001 /srv/static /srv/data
+    && install --directory --owner=10001 --group=10001 /srv/static /srv/data \
+    && install --directory --owner=10001 --group=10001 --mode=1777 /srv/beat
 
 # HOME is /tmp because development runs as a uid without a passwd entry, and production on a
 # read-only root where /tmp alone is writable.

@@ -14,7 +14,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 __all__ = [
-    "address", "choice", "choices", "count", "cpus", "duration", "integer", "is_address", "matching",
+    "address", "choice", "choices", "count", "cpus", "duration", "each", "integer", "is_address", "matching",
     "network", "networks", "optional", "optional_count", "optional_port", "port", "schedule", "seconds",
     "size", "status_codes", "text", "words", "written_paths",
 ]  # fmt: skip
@@ -144,6 +144,11 @@ def cpus(value: str) -> float:
     return float(value)
 
 
+def each(convert: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
+    """Space-separated words that ``convert`` takes."""
+    return lambda value: tuple(convert(word) for word in words(value))
+
+
 def network(value: str) -> str:
     """An IP network in CIDR notation."""
     try:
@@ -152,9 +157,7 @@ def network(value: str) -> str:
         raise ValueError(f"not a network in CIDR notation ({bad})") from None
 
 
-def networks(value: str) -> tuple[str, ...]:
-    """Space-separated IP networks in CIDR notation."""
-    return tuple(network(word) for word in words(value))
+networks = each(network)
 
 
 def address(value: str) -> str:
