@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from slipway.kit import place
 from slipway.settings import MACHINE_FILE, Settings
 
 __all__ = ["ENTRYPOINT", "Stack"]
@@ -49,6 +50,11 @@ class Stack:
         """The compose file that mounts the secrets folder, which ``init.record`` writes."""
         return f".slipway/secrets-{'prod' if self.prod else 'dev'}.yaml"
 
+    @property
+    def hidden_file(self) -> str:
+        """The compose file of development that hides what the kit keeps in the project's folder."""
+        return ".slipway/hidden-dev.yaml"
+
     def files(self) -> list[str]:
         """The compose files of this stack, relative to the kit's folder, in merge order."""
         settings, mode = self.settings, "prod" if self.prod else "dev"
@@ -62,6 +68,7 @@ class Stack:
         chosen += ["compose/backup-s3.yaml"] if settings.backup_s3_bucket else []
         chosen += ["compose/backup-schedule.yaml"] if self.scheduled else []
         chosen += self._tls_files() if self.prod else []
+        chosen += [self.hidden_file] if not self.prod and place.hides(settings) else []
         return [*chosen, self.secrets_file, *settings.overlays]
 
     def _tls_files(self) -> list[str]:
