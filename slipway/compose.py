@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from slipway.kit import place
 from slipway.settings import MACHINE_FILE, Settings
 
 __all__ = ["ENTRYPOINT", "Stack"]
@@ -64,6 +65,11 @@ class Stack:
         """The compose file with the processes beside web, which ``init.record`` writes."""
         return f".slipway/processes-{'prod' if self.prod else 'dev'}.yaml"
 
+    @property
+    def hidden_file(self) -> str:
+        """The compose file of development that hides what the kit keeps in the project's folder."""
+        return ".slipway/hidden-dev.yaml"
+
     def files(self) -> list[str]:
         """The compose files of this stack, relative to the kit's folder, in merge order."""
         settings, mode = self.settings, "prod" if self.prod else "dev"
@@ -84,6 +90,7 @@ class Stack:
         chosen += [self.processes_file] if self.processes else []
         chosen += ["compose/beat.yaml"] if "beat" in self.processes and settings.celery_app else []
         chosen += [self.project_file] if self.keeps_data or settings.settings_overlay else []
+        chosen += [self.hidden_file] if not self.prod and place.hides(settings) else []
         return [*chosen, self.secrets_file, *settings.overlays]
 
     def _tls_files(self) -> list[str]:
