@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess
 from threading import Lock
 
 from entrypoint import APP
 from missing_variables import Found, explain, find_all, missing, read_for
-from project_static import StaticError, manage
+from project_static import Project, StaticError
 from written_paths import endless_logs, grant, open_folders, refused, snapshot, written
 
 # The second imports what the first does not: the URLs, and with them the views.
@@ -21,11 +22,12 @@ _EMPTY_KEY = re.compile(r"^(?:### )?SECRET_KEY = (?:None|''|\"\")(?:\s+###)?$", 
 
 
 class FirstImport:
-    """Runs ``manage.py diffsettings`` and ``check`` as ``uid``, with the project's folders open to it."""
+    """Runs ``manage.py diffsettings`` and ``check`` of ``project``, with its folders open to its user."""
 
-    def __init__(self, environment: Mapping[str, str], uid: int) -> None:
-        self._environment = environment
-        self._uid = uid
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._environment = project.environment or {}
+        self._uid = project.uid or 0
         self._granted: dict[str, bool] = {}
         self._before: dict[str, bool] = {}
         self._granting = Lock()
@@ -36,6 +38,8 @@ class FirstImport:
         self._before = snapshot(Path(APP))
         with ThreadPoolExecutor() as pool:
             self._settings, self._check = pool.map(self._manage, COMMANDS)
+        # Now, because what is collected or built later is no work of an import.
+        self._after = snapshot(Path(APP))
         return self._settings
 
     def require_variables(self) -> None:
@@ -51,7 +55,7 @@ class FirstImport:
 
     def written(self, kept: Iterator[str] | list[str]) -> dict[str, str]:
         """Return what ``written_paths.written`` does, of the project and of what was refused elsewhere."""
-        after = snapshot(Path(APP))
+        after = self._after
         for path, folder in self._granted.items():
             # A file of the project that it writes to counts as new, whatever is in it.
             self._before.pop(path, None)
@@ -62,9 +66,10 @@ class FirstImport:
         self, command: tuple[str, ...], environment: Mapping[str, str] | None = None
     ) -> CompletedProcess[str]:
         """Run a command of ``manage.py``; again, as long as it is refused a file that can be given to it."""
+        project = replace(self._project, environment=environment) if environment else self._project
         before = None
         for _ in range(_MOST_REFUSALS):
-            result = manage(*command, environment=environment or self._environment, uid=self._uid)
+            result = project.python("manage.py", *command)
             path = refused(said(result))
             # Twice the same: it is something else that it lacks.
             if path in {None, before}:

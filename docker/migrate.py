@@ -11,6 +11,8 @@ line of the output: {"applied": ["app.name", ...]}, or {"reversal": [{"name", "v
 The migration lock is held from before the plan is made until the command has ended, so whoever waited
 for it finds nothing left to do. Read from the environment:
     MIGRATE_LOCK_TIMEOUT    how long to wait for the lock (default 300s)
+    MIGRATE_DATABASES       aliases to migrate one after the other, where no arguments are given
+                            (default: Django's default alone)
 
 The project's own manage.py runs in this very process: a lock in a parent process would be free when the
 parent is killed, while the child went on migrating. The project's settings say which database.
@@ -20,6 +22,7 @@ import functools
 import json
 import os
 import runpy
+import subprocess
 import sys
 import traceback
 from pathlib import Path
@@ -184,6 +187,26 @@ def tell(plan, loader):
             say(f"warning: not safe while old code runs: {line}")
 
 
+def tell_others():
+    """Name the databases that nobody has asked to have migrated."""
+    others = [alias for alias in connections if alias != DEFAULT_DB_ALIAS]
+    if others and not os.environ.get("MIGRATE_DATABASES"):
+        say(f"migrate: only {DEFAULT_DB_ALIAS}; DATABASES has {', '.join(others)} too: see MIGRATE_DATABASES")
+
+
+def each_database(aliases):
+    """Migrate one after the other, each in a process of its own that holds its lock; return the exit code."""
+    if not aliases:
+        return main([])
+    for alias in aliases:
+        say(f"migrate: database {alias}")
+        code = subprocess.run([sys.executable, __file__, "--database", alias], check=False).returncode
+        if code:
+            # A negative one is the signal that ended it.
+            return code if code > 0 else INTERRUPTED
+    return 0
+
+
 def main(arguments):
     """Run the migrate command with ``arguments``; return its exit code."""
     # What `python manage.py` has there; ours would hide modules of the project.
@@ -209,6 +232,8 @@ def main(arguments):
             "fix: let manage.py call execute_from_command_line itself"
         )
         return 1
+    if not arguments and not code:
+        tell_others()
     return code
 
 
@@ -255,4 +280,5 @@ def run_manage(run):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    given = sys.argv[1:]
+    sys.exit(main(given) if given else each_database(os.environ.get("MIGRATE_DATABASES", "").split()))

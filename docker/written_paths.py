@@ -44,7 +44,7 @@ def open_folders(root: Path, uid: int) -> None:
 
 
 def refused(output: str) -> str | None:
-    """Return the path that ``output``, of a program that failed, says it was refused; None when it says none."""
+    """Return the path that ``output``, of a failed program, says it was refused; None when it says none."""
     paths = [match["path"] for match in REFUSED.finditer(output)]
     return paths[-1] if paths and not paths[-1].startswith(NOT_OURS) else None
 
@@ -64,9 +64,12 @@ def grant(path: str, uid: int) -> dict[str, bool]:
             os.chown(file, uid, uid)
         return {path: False}
     made = [folder for folder in file.parents if not folder.exists()]
-    for folder in reversed(made):
-        folder.mkdir()
-        os.chown(folder, uid, uid)
+    try:
+        for folder in reversed(made):
+            folder.mkdir()
+            os.chown(folder, uid, uid)
+    except OSError:
+        return {}  # below a file, or in a file system of the machine: no place for a folder
     return {str(made[-1]): True} if made else {}
 
 

@@ -63,7 +63,7 @@ def read(path: Path) -> dict[str, Entry]:
 
 def quote(value: str) -> str:
     """Write ``value`` so that both readers return it unchanged. A single quote cannot be written."""
-    if re.fullmatch(r"[A-Za-z0-9_./:@%+,=\[\]-]*", value):
+    if re.fullmatch(r"[A-Za-z0-9_./:@%+,=\[\]{}-]*", value):
         return value
     return f"'{value}'"
 

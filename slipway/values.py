@@ -14,9 +14,9 @@ from typing import TypeVar
 T = TypeVar("T")
 
 __all__ = [
-    "address", "choice", "choices", "count", "cpus", "duration", "integer", "is_address", "matching",
+    "address", "choice", "choices", "count", "cpus", "duration", "each", "integer", "is_address", "matching",
     "network", "networks", "optional", "optional_count", "optional_port", "port", "schedule", "seconds",
-    "size", "text", "words", "written_paths",
+    "size", "status_codes", "text", "words", "written_paths",
 ]  # fmt: skip
 
 
@@ -116,6 +116,16 @@ def schedule(value: str) -> str:
     return value
 
 
+def status_codes(value: str) -> tuple[str, ...]:
+    """HTTP status codes and ranges of them, separated by spaces: ``200-399 404``."""
+    ranges = words(value)
+    for word in ranges:
+        first, _, last = word.partition("-")
+        if not re.fullmatch(r"[1-5][0-9]{2}(-[1-5][0-9]{2})?", word) or (last and first > last):
+            raise ValueError("not status codes such as 200-399 404")
+    return ranges
+
+
 optional_port = optional(port)
 optional_count = optional(count)
 size = matching(r"[1-9][0-9]*[kmgKMG]", "a size with a unit, k, m or g")
@@ -134,6 +144,11 @@ def cpus(value: str) -> float:
     return float(value)
 
 
+def each(convert: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
+    """Space-separated words that ``convert`` takes."""
+    return lambda value: tuple(convert(word) for word in words(value))
+
+
 def network(value: str) -> str:
     """An IP network in CIDR notation."""
     try:
@@ -142,9 +157,7 @@ def network(value: str) -> str:
         raise ValueError(f"not a network in CIDR notation ({bad})") from None
 
 
-def networks(value: str) -> tuple[str, ...]:
-    """Space-separated IP networks in CIDR notation."""
-    return tuple(network(word) for word in words(value))
+networks = each(network)
 
 
 def address(value: str) -> str:

@@ -1,9 +1,10 @@
-"""A project with habits, unchanged: variables it requires, files it writes at import, settings fixed in its file."""
+"""A project with habits, unchanged: variables it requires, files it writes at import, fixed settings."""
 
 from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -95,7 +96,8 @@ def test_what_is_written_lasts_or_goes_as_it_should(
         "import django, logging; django.setup(); logging.getLogger('habits').warning('x')"
     ))  # fmt: skip
     served = docker("exec", container, "python", "-c", (
-        "import urllib.request as u; r = u.Request('http://127.0.0.1:8000/healthz/live', headers={'Host': 'example.org'});"
+        "import urllib.request as u; address = 'http://127.0.0.1:8000/healthz/live';"
+        "r = u.Request(address, headers={'Host': 'example.org'});"
         "print(u.urlopen(r).read().decode())"
     ))  # fmt: skip
     assert json.loads(served) == {"debug": False, "hosts": ["example.org"], "batch": 5}
@@ -146,7 +148,5 @@ def test_a_project_that_undoes_the_overlay_is_refused(world: World, tmp_path: Pa
 
 
 def _errors(container: str) -> str:
-    """What it wrote to standard error, which ``docker logs`` of the kit's helper leaves out."""
-    import subprocess  # noqa: PLC0415
-
+    """What it wrote to standard error, which the helper ``docker`` leaves out."""
     return subprocess.run(["docker", "logs", container], capture_output=True, text=True, check=True).stderr
