@@ -24,6 +24,7 @@ import os
 import runpy
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 from django.core.management import ManagementUtility
@@ -31,6 +32,7 @@ from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.backends.signals import connection_created
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
+from explain_failure import explain_failure
 from migrate_back import BackError, back_plan, name_of, reversals
 from migrate_lock import LockError, MigrationLock, end_with_client, lock_timeout
 from migrate_warnings import plan_warnings
@@ -41,8 +43,9 @@ QUESTIONS = ("--applied", "--reversal")
 
 
 def say(line):
-    """Print one line of ours; to stderr, so that the output stays that of manage.py."""
-    print(line, file=sys.stderr, flush=True)
+    """Print lines of ours, if there are any; to stderr, so that the output stays that of manage.py."""
+    if line:
+        print(line, file=sys.stderr, flush=True)
 
 
 def instead(fetch_command, of):
@@ -266,6 +269,13 @@ def run_manage(run):
         if isinstance(end.code, str):
             say(end.code)
         return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except (LockError, BackError):
+        raise
+    except Exception:
+        said = traceback.format_exc().rstrip()
+        say(said)
+        say(explain_failure(said))
+        return 1
     return 0
 
 

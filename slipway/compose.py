@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from slipway.kit import place
 from slipway.settings import MACHINE_FILE, Settings
 
 __all__ = ["ENTRYPOINT", "Stack"]
@@ -50,9 +51,24 @@ class Stack:
         return f".slipway/secrets-{'prod' if self.prod else 'dev'}.yaml"
 
     @property
+    def project_file(self) -> str:
+        """The compose file with what SETTINGS_OVERLAY and DATA_PATHS add, which ``init.record`` writes."""
+        return f".slipway/project-{'prod' if self.prod else 'dev'}.yaml"
+
+    @property
+    def keeps_data(self) -> bool:
+        """Whether the project's services have the volume ``data``; development has the person's folder."""
+        return self.prod and bool(self.settings.data_paths)
+
+    @property
     def processes_file(self) -> str:
         """The compose file with the processes beside web, which ``init.record`` writes."""
         return f".slipway/processes-{'prod' if self.prod else 'dev'}.yaml"
+
+    @property
+    def hidden_file(self) -> str:
+        """The compose file of development that hides what the kit keeps in the project's folder."""
+        return ".slipway/hidden-dev.yaml"
 
     def files(self) -> list[str]:
         """The compose files of this stack, relative to the kit's folder, in merge order."""
@@ -73,6 +89,8 @@ class Stack:
         chosen += self._tls_files() if self.prod else []
         chosen += [self.processes_file] if self.processes else []
         chosen += ["compose/beat.yaml"] if "beat" in self.processes and settings.celery_app else []
+        chosen += [self.project_file] if self.keeps_data or settings.settings_overlay else []
+        chosen += [self.hidden_file] if not self.prod and place.hides(settings) else []
         return [*chosen, self.secrets_file, *settings.overlays]
 
     def _tls_files(self) -> list[str]:

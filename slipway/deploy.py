@@ -18,6 +18,7 @@ from slipway import (
     tls,
 )
 from slipway.errors import SlipwayError
+from slipway.kit import place
 from slipway.output import note
 from slipway.releases import Release
 from slipway.session import Session
@@ -37,7 +38,7 @@ def deploy(session: Session, *, release: str = "", image: str = "") -> None:
     """
     settings = session.settings
     _check_name(release)
-    facts = revision.describe(settings.path(settings.project_root), session.runner)
+    facts = revision.describe(settings.path(settings.project_root), session.runner, place.own_paths(settings))
     if session.runner.dry:
         _plan(session, release or facts["RELEASE"], image)
         return

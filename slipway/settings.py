@@ -126,10 +126,16 @@ class Settings:
         "MEDIA_ROOT", "/app/media", values.matching(r"(/[A-Za-z0-9_.-]+)+", "an absolute path")
     )
 
+    # As docker/settings_overlay has them.
     settings_overlay: tuple[str, ...] = _setting(
-        "SETTINGS_OVERLAY", "", values.words, "ALLOWED_HOSTS DEBUG STATIC_ROOT"
-    )
-    data_paths: tuple[str, ...] = _setting("DATA_PATHS", "", values.words, "db.sqlite3")
+        "SETTINGS_OVERLAY", "",
+        values.choices(
+            "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "DATABASES", "DEBUG", "MEDIA_ROOT", "MEDIA_URL",
+            "SECRET_KEY", "SECURE_PROXY_SSL_HEADER", "STATIC_ROOT", "STATIC_URL",
+        ),
+        "ALLOWED_HOSTS DEBUG STATIC_ROOT",
+    )  # fmt: skip
+    data_paths: tuple[str, ...] = _setting("DATA_PATHS", "", values.written_paths, "db.sqlite3")
 
     # --- Services beside web
     extra_databases: tuple[str, ...] = _setting("EXTRA_DATABASES", "", values.each(_DATABASE_NAME), "reports")
@@ -332,13 +338,20 @@ def variables() -> dict[str, Variable]:
     return {variable.name: variable for variable in found if variable}
 
 
-def load(root: Path, *, required: bool = True, environ: Mapping[str, str] | None = None) -> Settings:
+def load(
+    root: Path,
+    *,
+    required: bool = True,
+    environ: Mapping[str, str] | None = None,
+    check_folders: bool = True,
+) -> Settings:
     """Read and check the settings of the checkout at ``root``.
 
     Precedence: ``environ`` (default: the process's), ``.env``, ``.slipway/machine.env``, default; an empty
     value counts as not set, as in Compose's ``${NAME:-default}``. Without ``required`` a missing
-    ``.env`` means all defaults. Raises ``SlipwayError`` SLIP-001 to SLIP-006, naming the variable, the
-    file and line, what is wrong and a right value. An unknown variable in ``.env`` is a warning.
+    ``.env`` means all defaults; without ``check_folders`` the project may be missing. Raises
+    ``SlipwayError`` SLIP-001 to SLIP-006, naming the variable, the file and line, what is wrong and a right
+    value. An unknown variable in ``.env`` is a warning.
     """
     environ = os.environ if environ is None else environ
     env_file = settings_file(root)
@@ -371,7 +384,8 @@ def load(root: Path, *, required: bool = True, environ: Mapping[str, str] | None
         origins[variable.name] = origin
     named = extraprocesses.read(own, variables())
     settings = Settings(root=root, env_file=env_file.name, origins=origins, named_processes=named, **chosen)
-    _check_folders(settings)
+    if check_folders:
+        _check_folders(settings)
     _check_times(settings)
     _check_served_urls(settings)
     _check_processes(settings)
