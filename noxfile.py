@@ -124,6 +124,13 @@ def backup(session: nox.Session, part: str) -> None:
 
 
 @nox.session(default=False)
+def services(session: nox.Session) -> None:
+    """Redis, Celery, other processes and a second database: run, deployed, restored, upgraded."""
+    install(session)
+    pytest(session, "services")
+
+
+@nox.session(default=False)
 def chaos(session: nox.Session) -> None:
     """What breaks under load heals without a hand, within what docs/reliability.md allows. As root."""
     install(session)
