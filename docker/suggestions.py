@@ -39,10 +39,10 @@ _NAMES = {
     "{hosts}": ("ALLOWED_HOSTS", "ALLOWED_HOST", "HOSTS"),
     "{host}": ("DOMAIN", "DOMAIN_NAME", "HOST", "HOSTNAME", "SERVER_NAME"),
     "{origin}": (
-        "CSRF_TRUSTED_ORIGINS", "TRUSTED_ORIGINS", "CORS_ALLOWED_ORIGINS", "CORS_ORIGIN_WHITELIST", "SITE_URL",
-        "BASE_URL", "FRONTEND_URL", "BACKEND_URL", "SERVER_URL", "APP_URL", "PUBLIC_URL", "URL",
+        "CSRF_TRUSTED_ORIGINS", "TRUSTED_ORIGINS", "CORS_ALLOWED_ORIGINS", "CORS_ORIGIN_WHITELIST",
+        "SITE_URL", "BASE_URL", "FRONTEND_URL", "BACKEND_URL", "SERVER_URL", "APP_URL", "PUBLIC_URL", "URL",
     ),
-    "False": ("DEBUG", "EMAIL_USE_TLS", "EMAIL_USE_SSL", "SECURE_SSL_REDIRECT", "USE_S3", "USE_AWS", "DEVELOPMENT"),
+    "False": ("DEBUG", "EMAIL_USE_TLS", "EMAIL_USE_SSL", "SECURE_SSL_REDIRECT", "USE_S3", "USE_AWS"),
     "production": ("ENV", "ENVIRONMENT", "STAGE", "ENV_NAME", "SENTRY_ENVIRONMENT"),
     "redis://redis:6379/0": (
         "REDIS_URL", "REDIS_URI", "REDIS_TLS_URL", "CELERY_BROKER_URL", "CELERY_BROKER", "BROKER_URL",
@@ -76,10 +76,10 @@ def suggest(
     hosts: tuple[str, ...] = ("localhost", "127.0.0.1"),
     origin: str = "http://localhost:8080",
 ) -> str | None:
-    """Return a value for the variable ``name`` as ``app.env`` would have it, or None where only a person can know.
+    """Return a value for the variable ``name`` as app.env would have it; None where only a person knows.
 
-    ``db_name`` and ``db_user`` are the stack's database, ``hosts`` the names of the site, ``origin`` its address.
-    An empty text means that empty will do. ``{{secret:NAME}}`` in it stands for a generated secret.
+    ``db_name`` and ``db_user`` are the stack's database, ``hosts`` the names of the site, ``origin`` its
+    address. An empty text means that empty will do. ``{{secret:NAME}}`` in it stands for a generated secret.
     """
     upper = name.upper()
     short = re.sub(r"^(DJANGO|APP|SITE|DJ|WEB)_(?=\w)", "", upper)

@@ -1,4 +1,4 @@
-"""The table of docker/suggestions.py, which is not importable from here: an image has it without this package."""
+"""The table of docker/suggestions.py, which an image has without this package."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ _TABLE = runpy.run_path(str(Path(__file__).resolve().parent.parent / "docker" / 
 
 
 def suggest(name: str, **known: Any) -> str | None:
-    """What ``docker/suggestions.py`` says: a value for the variable ``name``, or None where only a person can know."""
+    """What docker/suggestions.py says: a value for the variable ``name``; None where only a person knows."""
     value: str | None = _TABLE["suggest"](name, **known)
     return value

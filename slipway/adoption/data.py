@@ -14,7 +14,7 @@ from slipway.adoption.reading import Reading, text_of
 from slipway.adoption.variables import try_values
 from slipway.suggestions import suggest
 
-__all__ = ["databases", "files", "redis", "workers"]
+__all__ = ["databases", "redis", "workers"]
 
 _DRIVERS = (
     "psycopg",
@@ -261,7 +261,19 @@ def _keep_sqlite(project: Project, entry: dict[str, Any]) -> None:
     name = text_of(entry.get("NAME"))
     if not name or name == ":memory:" or "slipway" in name:
         return
-    keep(project, name, "the SQLite database")
+    folder = PurePosixPath(name).parent
+    # A folder of its own, which other settings point into as well, is what the project takes for its data.
+    others = [text for text in _texts(list(project.settings.values.values())) if text.startswith(f"{folder}/")]
+    together = len(set(others)) > 1 and str(folder) not in {".", "/", "/app"} and not _holds_code(project, str(folder))
+    keep(project, f"{folder}/" if together else name, "the SQLite database")
+
+
+def _holds_code(project: Project, place: str) -> bool:
+    path = PurePosixPath("/app") / project.layout.inside(project.layout.manage) / place
+    if not path.is_relative_to("/app"):
+        return False
+    folder = project.layout.root / path.relative_to("/app")
+    return folder.is_dir() and next(folder.rglob("*.py"), None) is not None
 
 
 def keep(project: Project, place: str, what: str) -> None:
@@ -276,6 +288,7 @@ def keep(project: Project, place: str, what: str) -> None:
         ("/tmp", "/dev", "/proc")
     ):  # noqa: S108
         return
+    inside = f"{inside}/" if place.endswith("/") else inside
     project.data.append(inside)
     found = project.findings.found
     before = next((f.why for f in found if f.variable == "DATA_PATHS"), "")
@@ -293,31 +306,6 @@ def _normal(path: PurePosixPath) -> Iterator[str]:
         else:
             parts.append(part)
     yield from parts
-
-
-def files(project: Project) -> None:
-    """Log files and folders the settings write to: the image's file system is read-only."""
-    settings = project.settings
-    logging = settings.get("LOGGING")
-    handlers = logging.get("handlers") if isinstance(logging, dict) else None
-    for handler in handlers.values() if isinstance(handlers, dict) else ():
-        name = text_of(handler.get("filename")) if isinstance(handler, dict) else None
-        if name:
-            path = PurePosixPath(name)
-            folder = path.parent
-            keep(project, str(path) if str(folder) in {"/app", "."} else f"{folder}/", "log files")
-    for place, path_, line in settings.writes:
-        target = PurePosixPath(place)
-        if target.is_relative_to("/app") and str(target) not in {
-            "/app",
-            str(settings.get("STATIC_ROOT")),
-            str(settings.get("MEDIA_ROOT")),
-        }:
-            keep(
-                project,
-                place if target.suffix else f"{place}/",
-                f"written at {project.layout.at(path_, line)}",
-            )
 
 
 # -- redis -------------------------------------------------------------------------------------------
@@ -392,8 +380,8 @@ def _leads_to_redis(project: Project, name: str, using: list[str]) -> bool:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
+    if isinstance(value, str | PurePosixPath):
+        yield str(value)
     elif isinstance(value, dict):
         for entry in value.values():
             yield from _texts(entry)

@@ -79,15 +79,16 @@ class EnvReader:
             return Prefixed(self, str(args[0]) if args else "")
         if method and method not in _KINDS:
             return UNKNOWN
-        names = ("name", "default", "cast") if self.library == "decouple" else ("name", "cast", "default")
-        if self.library == "environs" or (method and self.library == "environ"):
+        names = ("name", "cast", "default")
+        if self.library != "environ" or method:
             names = ("name", "default", "cast")
         given = dict(zip(names, args, strict=False)) | kwargs
         name = given.get("name", given.get("var", given.get("option", _DEFAULT_NAMES.get(method, MISSING))))
         if not isinstance(name, str):
             return UNKNOWN
-        cast = given.get("cast", given.get("subcast"))
-        default = given.get("default", MISSING)
+        cast = given.get("cast", given.get("subcast", given.get("parser")))
+        # Of a reader nobody knows it cannot be said that it demands anything.
+        default = given.get("default", UNKNOWN if self.library == "unknown" else MISSING)
         kind = _KINDS.get(method, "") or _kind_of(cast)
         if name in self.scheme and not method:
             of_scheme = self.scheme[name]
@@ -101,7 +102,7 @@ class EnvReader:
             self.library, "ImproperlyConfigured"
         )
         text = run.read(name, default, kind or "str", line, problem)
-        if not isinstance(text, str) or (text is default and self.library != "decouple" and kind != "db"):
+        if not isinstance(text, str) or (text is default and self.library in {"environ", "environs"} and kind != "db"):
             return text
         if method in {"list", "tuple", "set"}:
             cast = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import operator
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -196,6 +197,14 @@ class Evaluator:
         if default is MISSING:
             raise Raised(problem, {name})
         return default
+
+    def absent(self) -> set[str]:
+        """The variables of this statement that are not set and have no default: what a None comes from."""
+        return {
+            name
+            for name in self.touched
+            if name not in self.environ and (known := self.reads.get(name)) and known.default in (None, MISSING)
+        }
 
     # -- statements --------------------------------------------------------------------------------
 
@@ -594,7 +603,9 @@ class Evaluator:
         return self.attribute(self.value(node.value), node.attr)
 
     def attribute(self, owner: Any, name: str) -> Any:
-        """``owner.name``."""
+        """``owner.name``. Raises ``Raised`` for one of None, as Python does."""
+        if owner is None:
+            raise Raised("AttributeError", self.absent())
         if isinstance(owner, External):
             dotted = f"{owner.dotted}.{name}"
             if dotted in library.CONSTANTS:
@@ -625,6 +636,8 @@ class Evaluator:
 
     def _of_call(self, node: ast.Call) -> Any:
         function = self.value(node.func)
+        if isinstance(function, Unknown) and _reads_environment(node):
+            function = EnvReader("unknown")
         args: list[Any] = []
         for argument in node.args:
             if isinstance(argument, ast.Starred):
@@ -698,6 +711,8 @@ class Evaluator:
 
     def _of_binop(self, node: ast.BinOp) -> Any:
         left, right = self.value(node.left), self.value(node.right)
+        if None in (left, right) and isinstance(left, str | None) and isinstance(right, str | None):
+            raise Raised("TypeError", self.absent())
         return _combine(type(node.op), left, right)
 
     def _of_boolop(self, node: ast.BoolOp) -> Any:
@@ -721,13 +736,15 @@ class Evaluator:
         left = self.value(node.left)
         for op, comparator in zip(node.ops, node.comparators, strict=True):
             right = self.value(comparator)
-            if isinstance(right, External) and right.dotted == "os.environ" and isinstance(left, str):
+            if isinstance(right, External) and right.dotted.startswith("os.environ") and isinstance(left, str):
                 there = self.read(left, None, "str", node.lineno) is not None
                 answer: Any = there if isinstance(op, ast.In) else not there
             elif isinstance(right, Scope):
                 answer = (left in right.names) is isinstance(op, ast.In)
             elif isinstance(left, Unknown | External) or isinstance(right, Unknown | External):
                 return UNKNOWN
+            elif right is None and isinstance(op, ast.In | ast.NotIn):
+                raise Raised("TypeError", self.absent())
             else:
                 answer = _COMPARE[type(op)](left, right)
             if not answer:
@@ -880,6 +897,17 @@ def _last_name(node: ast.expr) -> str:
     if isinstance(node, ast.Attribute):
         return node.attr
     return node.id if isinstance(node, ast.Name) else ""
+
+
+def _reads_environment(node: ast.Call) -> bool:
+    """Whether a call of something unknown looks like ``config("NAME", default=...)``."""
+    first = node.args[0] if node.args else None
+    return (
+        isinstance(first, ast.Constant)
+        and isinstance(first.value, str)
+        and re.fullmatch(r"[A-Z][A-Z0-9_]+", first.value) is not None
+        and re.search(r"env|conf|getvar|secret", _last_name(node.func), re.IGNORECASE) is not None
+    )
 
 
 def _targets(statement: ast.stmt) -> list[str]:

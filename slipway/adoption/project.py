@@ -9,6 +9,7 @@ from slipway.adoption.dependencies import Dependencies
 from slipway.adoption.finding import Findings
 from slipway.adoption.layout import Layout
 from slipway.adoption.reading import Reading
+from slipway.settings import variables
 
 __all__ = ["Project"]
 
@@ -56,6 +57,11 @@ class Project:
     def override(self, setting: str, why: str, *, sure: bool = True) -> None:
         """Have the kit's overlay decide a setting that the project's files fix."""
         if setting in self.overlay:
+            return
+        try:
+            variables()["SETTINGS_OVERLAY"].convert(setting)
+        except ValueError:
+            self.findings.warn(f"{setting}: {why}, and the kit cannot set it", self.settings.where(setting))
             return
         self.overlay.append(setting)
         found = self.findings.found

@@ -48,7 +48,6 @@ def scan(
     data.redis(found)
     variables.settle_https(found)
     data.workers(found)
-    data.files(found)
     server.choose(found)
     static.collected(found)
     static.uploads(found)
