@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from slipway.adoption import library
-from slipway.adoption.envreaders import EnvReader, Prefixed
+from slipway.adoption.envreaders import ConfigurationValue, EnvReader, Prefixed
 from slipway.adoption.objects import (
     MISSING,
     UNKNOWN,
@@ -203,7 +203,9 @@ class Evaluator:
         return {
             name
             for name in self.touched
-            if name not in self.environ and (known := self.reads.get(name)) and known.default in (None, MISSING)
+            if name not in self.environ
+            and (known := self.reads.get(name))
+            and known.default in (None, MISSING)
         }
 
     # -- statements --------------------------------------------------------------------------------
@@ -232,8 +234,17 @@ class Evaluator:
 
     def _do_assign(self, node: ast.Assign) -> None:
         value, reads = self._apart(node.value)
+        if isinstance(value, ConfigurationValue) and isinstance(node.targets[0], ast.Name):
+            value, reads = self._configured(value, node.targets[0].id, node.lineno)
         for target in node.targets:
             self._bind(target, value, reads, node.lineno)
+
+    def _configured(self, value: ConfigurationValue, name: str, line: int) -> tuple[Any, set[str]]:
+        before, self.touched = self.touched, set()
+        try:
+            return value.read(self, name, line), self.touched
+        finally:
+            self.touched = before | self.touched
 
     def _do_annassign(self, node: ast.AnnAssign) -> None:
         if node.value is not None:
@@ -302,6 +313,23 @@ class Evaluator:
                 self._guarded(node.body if test else node.orelse, reads)
         finally:
             self._control.pop()
+            self._mark_assigned([*node.body, *node.orelse], reads)
+
+    def _mark_assigned(self, statements: Sequence[ast.stmt], reads: set[str]) -> None:
+        """What is set or would be set under a condition depends on it, also where that branch is not taken."""
+        for statement in statements if reads else ():
+            for node in ast.walk(statement):
+                targets: Sequence[ast.expr] = ()
+                if isinstance(node, ast.Assign):
+                    targets = node.targets
+                elif isinstance(node, ast.AugAssign):
+                    targets = (node.target,)
+                elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+                    targets = (node.value.func,)
+                for target in targets:
+                    root = _root_name(target)
+                    if root and (root in self.scope.names or isinstance(node, ast.Assign)):
+                        self.scope.taint.setdefault(root, set()).update(reads)
 
     def _guarded(self, statements: Sequence[ast.stmt], reads: set[str]) -> None:
         try:
@@ -736,7 +764,11 @@ class Evaluator:
         left = self.value(node.left)
         for op, comparator in zip(node.ops, node.comparators, strict=True):
             right = self.value(comparator)
-            if isinstance(right, External) and right.dotted.startswith("os.environ") and isinstance(left, str):
+            if (
+                isinstance(right, External)
+                and right.dotted.startswith("os.environ")
+                and isinstance(left, str)
+            ):
                 there = self.read(left, None, "str", node.lineno) is not None
                 answer: Any = there if isinstance(op, ast.In) else not there
             elif isinstance(right, Scope):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from slipway.adoption.envreaders import Csv, EnvReader, convert, database_from_url
+from slipway.adoption.envreaders import ConfigurationValue, Csv, EnvReader, convert, database_from_url
 from slipway.adoption.objects import (
     MISSING,
     UNKNOWN,
@@ -88,6 +88,9 @@ def call(run: Evaluator, dotted: str, args: list[Any], kwargs: dict[str, Any], l
         return _os_path(run, dotted.rsplit(".", 1)[-1], args)
     if dotted.startswith("builtins."):
         return _builtin(run, dotted[9:], args, kwargs, line)
+    if dotted.startswith("configurations.values."):
+        default = kwargs.get("default", args[0] if args else None)
+        return ConfigurationValue(dotted.rsplit(".", 1)[-1], default, kwargs)
     if dotted.startswith("environs.env."):
         return EnvReader("environs").call(run, dotted.rsplit(".", 1)[-1], args, kwargs, line)
     if dotted.startswith("os.environ."):
@@ -222,7 +225,7 @@ def _os_path(run: Evaluator, name: str, args: list[Any]) -> Any:
     }:
         return (
             getattr(posixpath, name)(*places) if name != "expanduser" else places[0].replace("~", "/tmp", 1)
-        )  # noqa: S108
+        )
     return UNKNOWN
 
 
@@ -379,7 +382,7 @@ def _loads(run: Evaluator, args: list[Any], kwargs: dict[str, Any], line: int) -
     try:
         return json.loads(text)
     except ValueError:
-        raise Raised("ValueError") from None
+        raise Raised("ValueError", set(run.touched)) from None
 
 
 def _strtobool(run: Evaluator, args: list[Any], kwargs: dict[str, Any], line: int) -> Any:
@@ -401,7 +404,7 @@ def _literal(run: Evaluator, args: list[Any], kwargs: dict[str, Any], line: int)
     try:
         return ast.literal_eval(args[0])
     except (ValueError, SyntaxError):
-        raise Raised("ValueError") from None
+        raise Raised("ValueError", set(run.touched)) from None
 
 
 def _heroku(run: Evaluator, args: list[Any], kwargs: dict[str, Any], line: int) -> Any:

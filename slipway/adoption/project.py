@@ -58,6 +58,10 @@ class Project:
         """Have the kit's overlay decide a setting that the project's files fix."""
         if setting in self.overlay:
             return
+        if self.layout.configuration:
+            where = self.settings.where(setting)
+            self.findings.warn(f"{setting}: {why}; the overlay does not go with django-configurations", where)
+            return
         try:
             variables()["SETTINGS_OVERLAY"].convert(setting)
         except ValueError:
