@@ -158,10 +158,13 @@ COPY --from=assets /app /app
 FROM project${ASSETS_COMMAND:+-with-assets} AS code
 ARG DATA_PATHS=""
 # A template of Python code (cookiecutter, codegen) does not compile and must not stop the build.
+ARG MEDIA_ROOT=/app/media
+# What is committed where uploads go is the first content of their volume, and belongs to the same user.
 RUN --mount=type=bind,from=docker,source=data_paths.py,target=/kit/data_paths.py \
     --mount=type=bind,from=docker,source=entrypoint.py,target=/kit/entrypoint.py \
     python3 /kit/data_paths.py ${DATA_PATHS} || exit 1; \
-    python3 -m compileall -q /app || echo "files that do not compile are copied as they are"
+    python3 -m compileall -q /app || echo "files that do not compile are copied as they are"; \
+    if [ -d "${MEDIA_ROOT}" ]; then chown -R 10001:10001 "${MEDIA_ROOT}"; fi
 
 
 # --- Static files, collected with the project's own environment and throw-away secrets
