@@ -475,6 +475,23 @@ def networks(c: Context, json: bool = False, prod: bool = False) -> None:
     views.objects(session.begin(c, prod), "network", as_json=json)
 
 
+# -- the kit itself ----------------------------------------------------------------------------------
+
+
+@task(
+    help={
+        **ANY_STACK,
+        "from": "a clone, an unpacked archive or a URL (default: where this kit came from)",
+        "to": "a tag, branch or commit (default: what is checked out there)",
+    }
+)
+def upgrade(c: Context, from_: str = "", to: str = "", prod: bool = False) -> None:
+    """Bring the kit's files here to those of a newer kit."""
+    from slipway.kit.upgrading import upgrade as bring
+
+    bring(session.ROOT, session.runner_of(c), place=from_, revision=to)
+
+
 # -- the machine -------------------------------------------------------------------------------------
 
 
@@ -526,4 +543,5 @@ namespace = menu(
     db=Collection("db", db_backup, db_backups, db_fetch, db_restore, db_verify, db_prune, db_upgrade),
     look=(stats, inspect, config, images, volumes, networks),
     machine=(bases, machine, prune),
+    kit=(upgrade,),
 )
