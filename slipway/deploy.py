@@ -86,6 +86,8 @@ def back_up(work: Switchover) -> None:
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     target = folder / f"{stamp}-before-{work.release}.dump"
     database.dump(work.session, target)
+    for name in database.existing(work.session, settings.extra_databases):
+        database.dump(work.session, target.with_name(f"{target.name}.{name}"), name)
     work.backup = os.path.relpath(target, settings.root)
 
 
@@ -172,7 +174,10 @@ def _plan(session: Session, release: str, image: str) -> None:
     session.runner.run(stack.up_only("nginx-configuration"))
     if settings.database == "postgres":
         note("== back up")
-        database.dump(session, settings.path(settings.backup_dir) / f"TIME-before-{release}.dump")
+        target = settings.path(settings.backup_dir) / f"TIME-before-{release}.dump"
+        database.dump(session, target)
+        for name in settings.extra_databases:
+            database.dump(session, target.with_name(f"{target.name}.{name}"), name)
     note("== migrate")
     session.runner.run(stack.up_only("migrate"))
     note("== publish static files")

@@ -7,7 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
-from slipway import envfile, mirrors, postgres, secretfiles
+from slipway import envfile, extraprocesses, mirrors, postgres, projectfile, secretfiles
 from slipway.compose import Stack
 from slipway.errors import SlipwayError
 from slipway.kit import place
@@ -80,6 +80,9 @@ def record(settings: Settings) -> None:
             folder, "${SECRETS_DIR:-secrets}", stack.project_services(), owners=("backup",)
         )
         write_if_changed(settings.root / stack.secrets_file, text)
+        write_if_changed(settings.root / stack.project_file, projectfile.text(stack))
+        if stack.processes:
+            _record_processes(stack)
     if settings.backup_s3_bucket:
         _record_store_ca(settings)
     _record_place(settings)
@@ -104,6 +107,16 @@ def record(settings: Settings) -> None:
             "BACKUP_USER": "{}:{}".format(*backup_user()),
         },
     )
+
+
+def _record_processes(stack: Stack) -> None:
+    settings = stack.settings
+    template = settings.root / "compose" / f"process-{'prod' if stack.prod else 'dev'}.yaml"
+    waited_for = {"migrate": "service_completed_successfully"}
+    waited_for |= {"db": "service_healthy"} if settings.database == "postgres" else {}
+    waited_for |= {"redis": "service_healthy"} if settings.redis == "on" else {}
+    text = extraprocesses.overlay(template, settings.processes, waited_for)
+    write_if_changed(settings.root / stack.processes_file, text)
 
 
 def _record_place(settings: Settings) -> None:
