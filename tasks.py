@@ -35,6 +35,8 @@ def init(c: Context, prod: bool = False) -> None:
         **JSON,
         "path": "the project's folder, anywhere",
         "dry": "only show what would be written",
+        "copy": "copy the kit into the project, into a folder of its own, instead of leaving it beside",
+        "into": "another name for that folder than slipway",
         "manage-dir": "the folder with manage.py, counted from PATH, where there are several",
     }
 )
@@ -42,6 +44,8 @@ def adopt(
     c: Context,
     path: str,
     manage_dir: str = "",
+    copy: bool = False,
+    into: str = "",
     dry: bool = False,
     yes: bool = False,
     json: bool = False,
@@ -51,7 +55,8 @@ def adopt(
     from slipway.adoption.adopt import adopt as scan_and_write
 
     dry = dry or bool(c.config.run.dry)
-    scan_and_write(session.ROOT, path, dry=dry, yes=yes, as_json=json, manage_dir=manage_dir)
+    folder = into or ("slipway" if copy else "")
+    scan_and_write(session.ROOT, path, dry=dry, yes=yes, as_json=json, manage_dir=manage_dir, into=folder)
 
 
 @task(help={**PROD, **SERVICES, "no-cache": "build every layer anew"})
