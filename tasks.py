@@ -523,6 +523,20 @@ def upgrade(c: Context, from_: str = "", to: str = "", prod: bool = False) -> No
     bring(session.ROOT, session.runner_of(c), place=from_, revision=to)
 
 
+@task(
+    help={
+        **ANY_STACK,
+        "name": "of the project: a folder, its package and the stacks are called so",
+        "keep-example": "keep the guestbook, under that name",
+    }
+)
+def new(c: Context, name: str, keep_example: bool = False, prod: bool = False) -> None:
+    """Make this fresh clone your project."""
+    from slipway.kit import starting
+
+    starting.start(session.ROOT, name, session.runner_of(c), keep_example=keep_example)
+
+
 # -- the machine -------------------------------------------------------------------------------------
 
 
@@ -574,5 +588,5 @@ namespace = menu(
     db=Collection("db", db_backup, db_backups, db_fetch, db_restore, db_verify, db_prune, db_upgrade),
     look=(stats, inspect, config, images, volumes, networks),
     machine=(bases, machine, prune),
-    kit=(upgrade,),
+    kit=(new, upgrade),
 )
