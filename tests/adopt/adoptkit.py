@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import subprocess
+from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ class Adopted(World):
         self.made = project
         self.place = project.write(folder)
         self.before = tree(self.place)
-        self.site = Site(self.url)
+        self.site = visitor(self.url, behind_https=project.behind_https)
 
     def invoke(
         self,
@@ -53,6 +54,8 @@ class Adopted(World):
     ) -> subprocess.CompletedProcess[str]:
         """As in ``World``, under this test's name and port."""
         own = {"PROJECT_NAME": self.name, "HTTP_PORT": str(self.port)}
+        if self.made.behind_https:
+            own["TRUSTED_PROXY"] = "0.0.0.0/0"  # the tests themselves
         return super().invoke(
             *arguments, check=check, stdin=stdin, env={**own, **(env or {})}, timeout=timeout
         )
@@ -101,16 +104,23 @@ class Adopted(World):
 
     def prove_served(self) -> None:
         """The running site: page, static file, admin, migrations, and the project's files as they were."""
-        assert_lists(self.site, "Blue kettle")
+        self.assert_lists("Blue kettle")
         self.assert_static(self.stylesheet(), "font-family")
         self.assert_admin()
         self.assert_migrated()
         self.assert_untouched()
 
-    def stylesheet(self, name: str = "catalog/site") -> str:
-        """The address of a stylesheet, as the page links it."""
+    def assert_lists(self, name: str) -> None:
+        """The page, which reads the database, has ``name`` on it."""
+        answer = self.site.get(self.made.page)
+        assert answer.status_code == 200, (answer.status_code, answer.text)
+        assert name in answer.text, answer.text
+
+    def stylesheet(self, name: str = "") -> str:
+        """The address of a stylesheet, by default the project's ``css``, as a page links it."""
+        name = name or self.made.css
         mark = r"\.[0-9a-f]{12}" if self.made.hashed else ""
-        page = self.site.get("/").text
+        page = self.site.get(f"{self.made.admin}login/" if "admin/" in name else self.made.page).text
         found = re.search(rf'href="({re.escape(self.made.static_url)}{name}{mark}\.css)"', page)
         assert found, page
         return found[1]
@@ -122,7 +132,7 @@ class Adopted(World):
         assert content in answer.text
         assert self.logged(answer)["upstream_addr"] == "", path
         # and Django's own page goes on to it, so an empty address means something
-        assert self.logged(self.site.get("/"))["upstream_addr"] != ""
+        assert self.logged(self.site.get(self.made.page))["upstream_addr"] != ""
         if self.made.hashed:
             assert "immutable" in answer.headers["Cache-Control"]
 
@@ -141,15 +151,16 @@ class Adopted(World):
         assert found
         return found
 
-    def assert_admin(self, path: str = "/admin/") -> None:
+    def assert_admin(self) -> None:
         """An account made by the task signs in by the form and adds what the page then lists."""
+        path = self.made.admin
         self.invoke("createsuperuser", "--username", "root", "--email", "root@example.org",
                     env={"DJANGO_SUPERUSER_PASSWORD": PASSWORD})  # fmt: skip
         answer = self.site.submit(f"{path}login/?next={path}", {"username": "root", "password": PASSWORD})
         assert answer.headers.get("Location") == path, (answer.status_code, answer.text)
         assert "Site administration" in self.site.get(path).text
         assert self.site.submit(f"{path}catalog/item/add/", {"name": "Red samovar"}).status_code == 302
-        assert_lists(self.site, "Red samovar")
+        self.assert_lists("Red samovar")
 
     def assert_migrated(self) -> None:
         """Nothing is left to apply, and the table says what was."""
@@ -159,7 +170,9 @@ class Adopted(World):
 
     def assert_kept(self) -> None:
         """What ``assert_admin`` has added is still there, and once; the site may take a moment to be back."""
-        eventually(lambda: self.site.get("/").text.count("Red samovar<") == 1, "the row", timeout=30)
+        eventually(
+            lambda: self.site.get(self.made.page).text.count("Red samovar") == 1, "the row", timeout=30
+        )
 
     def assert_untouched(self) -> None:
         """Not a byte, a mode or a time of the project's files has changed, and git sees nothing."""
@@ -167,11 +180,16 @@ class Adopted(World):
         assert git(self.place, "status", "--porcelain", "--ignored") == ""
 
 
-def assert_lists(site: Site, name: str) -> None:
-    """The page, which reads the database, has ``name`` on it."""
-    answer = site.get("/")
-    assert answer.status_code == 200, (answer.status_code, answer.text)
-    assert f"{name}<" in answer.text, answer.text
+def visitor(url: str, *, behind_https: bool = False) -> Site:
+    """A browser; with ``behind_https`` one whose load balancer has taken TLS off."""
+    site = Site(url)
+    if behind_https:
+        site.client.headers["X-Forwarded-Proto"] = "https"
+        # What the browser sees, and where it keeps cookies that are for https alone.
+        site.url = url.replace("http:", "https:")
+        policy = DefaultCookiePolicy(secure_protocols=("http", "https"))
+        site.client.cookies.jar.set_policy(policy)
+    return site
 
 
 def tree(root: Path) -> dict[str, tuple[object, ...]]:

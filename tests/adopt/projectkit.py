@@ -26,7 +26,7 @@ class Project:
     files: Mapping[str, str]
     """Content by path; ``catalog`` comes beside them."""
     app: str = "catalog"
-    """Where the common app lies."""
+    """Where the common app lies, from the project's root."""
     lock: Callable[[Path], None] | None = None
     """Runs the project's own manager in the folder, where it commits a lock."""
     app_env: str = ""
@@ -34,6 +34,15 @@ class Project:
     hashed: bool = False
     """Whether names of static files hold a hash of their content."""
     static_url: str = "/static/"
+    page: str = "/"
+    """Lists what is in the database."""
+    admin: str = "/admin/"
+    css: str = "catalog/site"
+    """A stylesheet that a page links, without its suffix; the admin's, where the project has no pages."""
+    behind_https: bool = False
+    """Whether it wants a load balancer in front that ends TLS."""
+    encoding: str = "utf-8"
+    """Of its requirements files."""
 
     def write(self, folder: Path) -> Path:
         """Make the project in ``folder``, committed to a git repository of its own; returns its root."""
@@ -63,7 +72,8 @@ def _made(project: Project) -> Path:
     for name, content in project.files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content.lstrip("\n").replace("{INDEX}", INDEX), encoding="utf-8")
+        encoding = project.encoding if path.suffix == ".txt" else "utf-8"
+        path.write_text(content.lstrip("\n").replace("{INDEX}", INDEX), encoding=encoding)
     (root / ".gitignore").write_text("__pycache__/\n*.pyc\n.venv/\n", encoding="utf-8")
     if project.lock:
         project.lock(root)

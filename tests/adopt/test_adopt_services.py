@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from adoptkit import Adopted, assert_lists
+from adoptkit import Adopted
 from projectkit import Project
-from projects import asgi_chat, celery_redis, npm_assets, static_outside
+from projects import api_only, asgi_chat, celery_redis, npm_assets, static_outside
 
 from tests.support.polling import eventually
 from tests.support.site import png
@@ -48,7 +48,6 @@ def test_a_celery_worker_writes_what_a_request_has_asked_for(beside: Beside) -> 
     assert own.site.get("/start/From%20the%20worker/").status_code == 202
     eventually(lambda: "From the worker<" in own.site.get("/").text, "the task's row", timeout=30)
     eventually(lambda: "From beat<" in own.site.get("/").text, "the row of the schedule", timeout=30)
-    assert_lists(own.site, "Red samovar")
 
 
 def test_assets_of_npm_and_whitenoise(beside: Beside) -> None:
@@ -56,3 +55,10 @@ def test_assets_of_npm_and_whitenoise(beside: Beside) -> None:
     own = beside(npm_assets.PROJECT)
     own.prove()
     own.assert_static(own.stylesheet("built"), "color: teal")
+
+
+def test_an_api_without_pages(beside: Beside) -> None:
+    """Red when a 404 at / counts as ill, or requirements in UTF-16 are no requirements."""
+    own = beside(api_only.PROJECT)
+    own.prove()
+    assert own.site.get("/").status_code == 404

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from adoptkit import Adopted
 from projectkit import Project
-from projects import hard_coded, own_docker, required_variables, split_settings, sqlite_only
+from projects import hard_coded, own_docker, required_variables, split_settings, sqlite_only, template_made
 
 Beside = Callable[[Project], Adopted]
 
@@ -75,3 +75,11 @@ def test_sqlite_keeps_its_data(beside: Beside) -> None:
     own.invoke("up")
     own.assert_kept()
     own.assert_untouched()
+
+
+def test_what_the_widespread_template_makes(beside: Beside) -> None:
+    """Red when a probe is redirected to https for ever, or Redis, which the cache needs, is not there."""
+    own = beside(template_made.PROJECT)
+    own.prove()
+    plain = own.site.get("/", X_Forwarded_Proto="http")
+    assert plain.status_code == 301 and plain.headers["Location"].startswith("https://")
