@@ -11,7 +11,7 @@ from slipway import envfile, mirrors, postgres, secretfiles
 from slipway.compose import Stack
 from slipway.errors import SlipwayError
 from slipway.output import note
-from slipway.settings import Settings, load, record_machine, settings_file, write_if_changed
+from slipway.settings import Settings, load, record_machine, settings_file, variables, write_if_changed
 
 __all__ = ["backup_user", "check", "create_missing", "record"]
 
@@ -87,9 +87,13 @@ def record(settings: Settings) -> None:
         digest.update(path.read_bytes() if path.is_file() else b"")
     # What the image's own entrypoint wants of its volume. Where the name does not tell, dbmajor.check asks.
     major = postgres.major_in(settings.postgres_image)
+    # Compose must build on the image of PYTHON_VERSION too; its own default is that of the kit's.
+    follows = not settings.is_set_by_hand("PYTHON_IMAGE")
+    differs = settings.python_image != variables()["PYTHON_IMAGE"].default
     record_machine(
         settings.root,
         {
+            **({"PYTHON_IMAGE": settings.python_image if differs else ""} if follows else {}),
             **({"DB_VOLUME_TARGET": postgres.mount_target(major)} if major else {}),
             "APP_ENV_DIGEST": digest.hexdigest()[:16],
             "KIT_ROOT": str(settings.root),

@@ -22,6 +22,7 @@ from slipway import (
     machinereport,
     ports,
     processes,
+    pythonversion,
     revision,
     tls,
     upgradeundo,
@@ -185,11 +186,7 @@ def ensure_bases(session: Session, *, force: bool = False) -> dict[str, str]:
     settings, runner = session.settings, session.runner
     images = settings.images()
     # What a person has named in .env or the environment is never replaced behind their back.
-    pinned = [
-        n
-        for n in images
-        if settings.origins[n] == "environment" or settings.origins[n].startswith(settings.env_file)
-    ]
+    pinned = [name for name in images if settings.is_set_by_hand(name)]
     replaced = bases.ensure(images, runner, pinned)
     if not runner.dry:
         record_machine(settings.root, replaced)
@@ -283,6 +280,7 @@ def _check(session: Session) -> None:
     if not session.runner.dry:
         enginecheck.check_versions(session.runner)
         init.check(session.settings, session.stack.prod)
+        pythonversion.check(session.settings)
 
 
 def _prepare(session: Session) -> None:

@@ -127,7 +127,7 @@ class Settings:
     # --- Services beside web
     extra_databases: tuple[str, ...] = _setting("EXTRA_DATABASES", "", values.words, "reports")
     redis: str = _setting("REDIS", "off", values.choice("on", "off"))
-    redis_image: str = _setting("REDIS_IMAGE", "valkey/valkey:9-trixie", _REFERENCE)
+    redis_image: str = _setting("REDIS_IMAGE", "valkey/valkey:8.1-trixie", _REFERENCE)
     redis_memory: str = _setting("REDIS_MEMORY", "128m", values.size)
     redis_cpus: float = _setting("REDIS_CPUS", "0.5", values.cpus)
     redis_pids: int = _setting("REDIS_PIDS", "64", values.integer(16, 4_194_304))
@@ -285,16 +285,22 @@ class Settings:
         """Whether ``.env`` is where the variable's value comes from."""
         return self.origins[name].startswith(f"{self.env_file}:")
 
+    def is_set_by_hand(self, name: str) -> bool:
+        """Whether a person gave the variable its value, in ``.env`` or in the environment."""
+        return self.is_in_env_file(name) or self.origins[name] == "environment"
+
     def path(self, relative: str) -> Path:
         """A path from the settings, absolute; relative ones count from the kit's folder."""
         return (self.root / relative).resolve()
 
     def images(self) -> dict[str, str]:
-        """The three base image references by variable name."""
+        """The base image references by variable name; those of what is switched on among them."""
         return {
             "PYTHON_IMAGE": self.python_image,
             "POSTGRES_IMAGE": self.postgres_image,
             "NGINX_IMAGE": self.nginx_image,
+            **({"REDIS_IMAGE": self.redis_image} if self.redis == "on" else {}),
+            **({"NODE_IMAGE": self.node_image} if self.assets_command else {}),
         }
 
 
@@ -328,6 +334,8 @@ def load(root: Path, *, required: bool = True, environ: Mapping[str, str] | None
         text, origin = _pick(variable, environ, own, machine)
         if variable.name == "PROJECT_NAME" and not text:
             text, origin = _name_from(root), "the folder's name"
+        if variable.name == "PYTHON_IMAGE" and origin.startswith(("machine.env:", "default")):
+            text, origin = _image_of(chosen["python_version"], variable, text, origin)
         if variable.name in {"HOST_UID", "HOST_GID"} and origin == "default":
             text = str(os.getuid() if variable.name == "HOST_UID" else os.getgid())
         try:
@@ -405,13 +413,25 @@ def _pick(
     own: Mapping[str, envfile.Entry],
     machine: Mapping[str, envfile.Entry],
 ) -> tuple[str, str]:
-    if environ.get(variable.name):
+    if environ.get(variable.name) and not _is_an_images_own(variable.name, environ[variable.name]):
         return environ[variable.name], "environment"
     for entries in (own, machine):
         entry = entries.get(variable.name)
         if entry and entry.value:
             return entry.value, entry.where
     return variable.default, "default"
+
+
+def _is_an_images_own(name: str, value: str) -> bool:
+    """Whether this is what the official Python image says of itself to everything that runs in it."""
+    return name == "PYTHON_VERSION" and value.count(".") > 1
+
+
+def _image_of(version: str, variable: Variable, reference: str, origin: str) -> tuple[str, str]:
+    """The image of PYTHON_VERSION, which a stand-in recorded for another version is not."""
+    if re.search(rf"(^|/)python:{re.escape(version)}-", reference):
+        return reference, origin
+    return re.sub(r":\d+\.\d+", f":{version}", variable.default), "PYTHON_VERSION"
 
 
 def _name_from(root: Path) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from slipway import init
 from slipway.errors import SlipwayError
-from slipway.settings import load, record_machine, variables
+from slipway.settings import Settings, load, record_machine, recorded, variables
 
 ROOT = Path(__file__).resolve().parents[2]
 _NOT_SETTINGS = {"APP_ENV_DIGEST", "BACKUP_RECIPE", "BACKUP_USER", "COMPOSE_PROJECT_NAME", "KIT_ROOT"}
@@ -147,9 +149,37 @@ def test_record_machine_merges_and_leaves_an_unchanged_file_alone(checkout: Path
     assert (found.host_uid, found.python_image) == (1001, "slipway/python:3.13-slim-trixie")
 
 
+def test_an_image_is_asked_for_only_where_it_is_used(settings: Settings) -> None:
+    """Red when a project without Redis waits for its image, or one with Redis starts without."""
+    assert "REDIS_IMAGE" not in settings.images()
+    assert replace(settings, redis="on").images()["REDIS_IMAGE"] == "valkey/valkey:8.1-trixie"
+
+
 def test_docker_is_no_package_so_the_sdk_is_not_shadowed() -> None:
     """Red when docker/__init__.py appears."""
     import docker
 
     assert not (ROOT / "docker" / "__init__.py").exists()
     assert hasattr(docker, "from_env")
+
+
+def test_the_python_image_follows_the_version(checkout: Path) -> None:
+    """Red when a stand-in recorded for another version wins, or PYTHON_IMAGE set by hand does not."""
+    assert load(checkout, environ={"PYTHON_VERSION": "3.11"}).python_image == "python:3.11-slim-trixie"
+    record_machine(checkout, {"PYTHON_IMAGE": "slipway/python:3.13-slim-trixie"})
+    assert load(checkout, environ={}).python_image == "slipway/python:3.13-slim-trixie"
+    (checkout / ".env").write_text("PYTHON_VERSION=3.14\n")
+    assert load(checkout, environ={}).python_image == "python:3.14-slim-trixie"
+    own = {"PYTHON_IMAGE": "acme/python:3.12"}
+    assert load(checkout, environ=own).python_image == "acme/python:3.12"
+    # What the official Python image says of itself to everything that runs in it, these tasks included.
+    assert load(checkout, environ={"PYTHON_VERSION": "3.12.7"}).python_version == "3.14"
+
+
+def test_compose_is_told_of_the_python_image(checkout: Path) -> None:
+    """Red when Compose builds on the default, or on what was recorded for another version."""
+    record_machine(checkout, {"PYTHON_IMAGE": "slipway/python:3.13-slim-trixie"})
+    init.record(load(checkout, environ={"PYTHON_VERSION": "3.11"}))
+    assert recorded(checkout)["PYTHON_IMAGE"] == "python:3.11-slim-trixie"
+    init.record(load(checkout, environ={}))
+    assert "PYTHON_IMAGE" not in recorded(checkout)
