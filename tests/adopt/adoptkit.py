@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 import subprocess
-from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +41,7 @@ class Adopted(World):
         self.made = project
         self.place = project.write(folder)
         self.before = tree(self.place)
-        self.site = visitor(self.url, behind_https=project.behind_https)
+        self.site = Site(self.url)
 
     def invoke(
         self,
@@ -54,8 +53,6 @@ class Adopted(World):
     ) -> subprocess.CompletedProcess[str]:
         """As in ``World``, under this test's name and port."""
         own = {"PROJECT_NAME": self.name, "HTTP_PORT": str(self.port)}
-        if self.made.behind_https:
-            own["TRUSTED_PROXY"] = "0.0.0.0/0"  # the tests themselves
         return super().invoke(
             *arguments, check=check, stdin=stdin, env={**own, **(env or {})}, timeout=timeout
         )
@@ -178,18 +175,6 @@ class Adopted(World):
         """Not a byte, a mode or a time of the project's files has changed, and git sees nothing."""
         assert changes(self.before, tree(self.place)) == []
         assert git(self.place, "status", "--porcelain", "--ignored") == ""
-
-
-def visitor(url: str, *, behind_https: bool = False) -> Site:
-    """A browser; with ``behind_https`` one whose load balancer has taken TLS off."""
-    site = Site(url)
-    if behind_https:
-        site.client.headers["X-Forwarded-Proto"] = "https"
-        # What the browser sees, and where it keeps cookies that are for https alone.
-        site.url = url.replace("http:", "https:")
-        policy = DefaultCookiePolicy(secure_protocols=("http", "https"))
-        site.client.cookies.jar.set_policy(policy)
-    return site
 
 
 def tree(root: Path) -> dict[str, tuple[object, ...]]:

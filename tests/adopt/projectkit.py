@@ -39,8 +39,6 @@ class Project:
     admin: str = "/admin/"
     css: str = "catalog/site"
     """A stylesheet that a page links, without its suffix; the admin's, where the project has no pages."""
-    behind_https: bool = False
-    """Whether it wants a load balancer in front that ends TLS."""
     encoding: str = "utf-8"
     """Of its requirements files."""
 

@@ -78,8 +78,5 @@ def test_sqlite_keeps_its_data(beside: Beside) -> None:
 
 
 def test_what_the_widespread_template_makes(beside: Beside) -> None:
-    """Red when a probe is redirected to https for ever, or Redis, which the cache needs, is not there."""
-    own = beside(template_made.PROJECT)
-    own.prove()
-    plain = own.site.get("/", X_Forwarded_Proto="http")
-    assert plain.status_code == 301 and plain.headers["Location"].startswith("https://")
+    """Red when pages are redirected to an https nobody serves, or without Redis, which sessions need."""
+    beside(template_made.PROJECT).prove()

@@ -1,4 +1,4 @@
-"""As the widespread project template makes it: all of production's settings required, https demanded."""
+"""As the widespread project template makes it: production wants its variables, Redis, a worker and https."""
 
 from projectkit import Project, framework, manage_py, server_py
 
@@ -17,14 +17,7 @@ PROJECT = Project(
     name="storehouse",
     app="storehouse/catalog",
     hashed=True,
-    admin="/office-7d1/",
-    behind_https=True,
-    app_env="""
-DJANGO_ADMIN_URL=office-7d1/
-MAILGUN_API_KEY=none
-MAILGUN_DOMAIN=mg.example.org
-SENTRY_DSN=https://key@sentry.example.org/1
-""".lstrip(),
+    app_env="MAILGUN_API_KEY=none\nMAILGUN_DOMAIN=mg.example.org\n",
     files={
         **_FRAME,
         ".envs/.local/.django": "USE_DOCKER=yes\nREDIS_URL=redis://redis:6379/0\n",
