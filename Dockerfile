@@ -9,6 +9,10 @@
 
 ARG PYTHON_IMAGE=python:3.13-slim-trixie
 ARG NGINX_IMAGE=nginx:1.30-trixie
+# Node.js is wanted only where assets are built. BuildKit reads every FROM of the file, so without a command that
+# one names an image that is here anyway.
+ARG ASSETS_COMMAND=""
+ARG NODE_IMAGE=""
 # Which settings module manage.py and the server use; empty leaves it to manage.py's own default.
 ARG DJANGO_SETTINGS_MODULE=""
 
@@ -69,6 +73,14 @@ ARG DEPENDENCY_DIR=.
 RUN --mount=type=bind,from=docker,source=dependency_files.py,target=/kit/dependency_files.py \
     --mount=type=bind,target=/project \
     python3 /kit/dependency_files.py /project "${DEPENDENCY_DIR}" /manifests
+# So does the kind of server it takes, which the source of the target tells.
+ARG MANAGE_DIR=.
+ARG PYTHONPATH_DIRS=""
+ARG SERVER_TARGET=""
+RUN --mount=type=bind,from=docker,source=server_kind.py,target=/kit/server_kind.py \
+    --mount=type=bind,target=/project \
+    cd /project && python3 /kit/server_kind.py "${SERVER_TARGET}" "${MANAGE_DIR}" . ${PYTHONPATH_DIRS} \
+        >/manifests/.slipway-server-kind
 
 
 # --- Dependencies: the only stages with compilers, if BUILD_PACKAGES asks for them
@@ -116,9 +128,30 @@ LABEL org.opencontainers.image.version=${RELEASE} \
       org.opencontainers.image.revision=${REVISION}
 
 
-# --- Code with its bytecode, in one layer
-FROM base AS code
+# --- Assets: what npm and the like make, before static files are collected. Only with ASSETS_COMMAND.
+FROM ${NODE_IMAGE:-${PYTHON_IMAGE}} AS assets
 COPY . /app
+ARG ASSETS_DIR=.
+WORKDIR /app/${ASSETS_DIR}
+ARG ASSETS_COMMAND
+RUN --mount=type=bind,from=docker,source=build-assets,target=/kit/build-assets \
+    --mount=type=secret,id=npm --mount=type=secret,id=ca \
+    --mount=type=cache,target=/var/cache/assets \
+    /kit/build-assets "${ASSETS_COMMAND}" /modules
+
+FROM scratch AS modules-with-assets
+COPY --from=assets /modules/ /
+FROM scratch AS modules
+FROM modules${ASSETS_COMMAND:+-with-assets} AS node-modules
+
+
+# --- Code with its bytecode, in one layer
+FROM base AS project
+COPY . /app
+FROM base AS project-with-assets
+COPY --from=assets /app /app
+
+FROM project${ASSETS_COMMAND:+-with-assets} AS code
 # A template of Python code (cookiecutter, codegen) does not compile and must not stop the build.
 RUN python3 -m compileall -q /app || echo "files that do not compile are copied as they are"
 
@@ -133,11 +166,17 @@ ARG COLLECTSTATIC=build
 # BuildKit leaves the content of secrets out of its cache key: whoever changes app.env passes another
 # value here (a digest of the files) to have the files collected again.
 ARG APP_ENV_DIGEST=""
+ARG AFTER_COLLECTSTATIC=""
+ARG STATIC_URL=/static/
+ARG MEDIA_URL=/media/
+ARG MEDIA_ROOT=/app/media
+ARG ASSETS_DIR=.
 # No network: what is collected depends on the project alone, never on a service that happens to
 # answer. /run/secrets is a tmpfs, so the throw-away files are gone with this instruction.
 RUN --network=none \
     --mount=type=bind,from=docker,target=/kit \
     --mount=type=bind,from=tools,source=/opt/tools,target=/opt/tools \
+    --mount=type=bind,from=node-modules,target=/kit-modules \
     --mount=type=tmpfs,target=/run/secrets \
     --mount=type=tmpfs,target=/tmp \
     --mount=type=secret,id=app_env,target=/kit-env/app.env \
@@ -151,7 +190,8 @@ ARG MEDIA_ROOT=/app/media
 RUN install --directory --owner=10001 --group=10001 "${MEDIA_ROOT}"
 COPY --from=dependencies /opt/venv /opt/venv
 COPY --from=docker entrypoint.py probe.py end-if-silent migrate.py migrate_back.py migrate_lock.py migrate_warnings.py \
-    gunicorn.conf.py publish_static.py project_static.py /opt/slipway/
+    gunicorn.conf.py server_kind.py publish_static.py project_static.py report_settings.py \
+    served_paths.py /opt/slipway/
 COPY --from=code /app /app
 COPY --from=static /collected/ /
 ARG MANAGE_DIR=.
@@ -163,7 +203,8 @@ ENV SERVER_TARGET=${SERVER_TARGET} \
 USER 10001:10001
 EXPOSE 8000
 ENTRYPOINT ["/opt/venv/bin/python", "-IS", "/opt/slipway/entrypoint.py"]
-CMD ["gunicorn", "--config", "/opt/slipway/gunicorn.conf.py"]
+# The target as an argument, because gunicorn before 20.1 reads it nowhere else.
+CMD ["sh", "-c", "exec gunicorn --config /opt/slipway/gunicorn.conf.py \"$SERVER_TARGET\""]
 # Last, so that a new release of unchanged code rebuilds nothing.
 ARG RELEASE=dev
 ARG REVISION=unknown
@@ -179,7 +220,8 @@ FROM ${NGINX_IMAGE} AS nginx-configuration
 RUN install --directory --owner=101 --group=101 /srv/nginx /srv/state /srv/tls \
     && chown 101:101 /var/cache/nginx
 COPY --from=docker --chmod=0755 nginx/publish-configuration nginx/publish-certificate /usr/local/bin/
-COPY --from=docker --chmod=0755 nginx/maintenance-allow.envsh nginx/tls-default-server.envsh /opt/nginx/
+COPY --from=docker --chmod=0755 nginx/maintenance-allow.envsh nginx/served-paths.envsh nginx/tls-default-server.envsh \
+    /opt/nginx/
 COPY --from=docker --chmod=0755 nginx/maintenance nginx/front nginx/probe end-if-silent /opt/nginx/bin/
 COPY --from=front . /opt/nginx/
 # The project's own page in place of the kit's. A pattern, because a name would have to exist.

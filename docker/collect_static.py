@@ -3,30 +3,45 @@
     collect_static.py OUT ENV_FILE...
 
 OUT becomes a tree to lay over the image's root: the collected files under the project's own
-STATIC_ROOT, and ``/opt/slipway/static-root`` naming it. The environment is the project's own (the
-ENV_FILEs, later over earlier), with every secret replaced by a random value that is thrown away.
-Runs as root, in the folder of ``manage.py``; the project's code runs as the image's user.
+STATIC_ROOT, ``/opt/slipway/static-root`` naming it, and ``static.json`` with the kit's variables.
+The environment is the project's own (the ENV_FILEs, later over earlier), with every secret replaced
+by a random value that is thrown away. Runs as root, in the folder of ``manage.py``; the project's code
+runs as the image's user.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import secrets
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dotenv import dotenv_values
 from entrypoint import PLACEHOLDER
-from project_static import StaticError, manage, precompress, require_success, static_root
+from project_static import Project, StaticError, precompress, static_root
+from served_paths import differences
 
 APP_UID = 10001
 SECRETS = Path("/run/secrets")
 SECRET_FILE = re.compile(r"/run/secrets/([\w.-]+)")
 # What `invoke init` generates: settings may read these without any variable naming them.
 GENERATED = ("secret_key", "postgres_password")
+# Build arguments, which are in the environment of the instruction.
+KIT_VARIABLES = (
+    "AFTER_COLLECTSTATIC",
+    "APP_ENV_DIGEST",
+    "ASSETS_DIR",
+    "MEDIA_ROOT",
+    "MEDIA_URL",
+    "STATIC_URL",
+)
+# Where production mounts something over what the image has: the volume nginx serves, and tmpfs.
+HIDDEN = (Path("/srv/static"), Path("/tmp"), Path("/run"), Path("/dev"))  # noqa: S108
+OUT_OF_SIGHT = Path("/opt/slipway/static")
 
 
 def project_environment(files: Iterable[Path]) -> dict[str, str]:
@@ -58,6 +73,17 @@ def throw_away(names: Iterable[str], folder: Path) -> dict[str, str]:
     return values
 
 
+def environment_of(files: Iterable[Path]) -> dict[str, str]:
+    """Return the environment of the project's commands: this one's, the env files', and throw-away secrets.
+
+    Without the kit's own variables, which the project may have read under the same names.
+    """
+    project = project_environment(files)
+    values = throw_away(secret_names(project), SECRETS)
+    inherited = {name: value for name, value in os.environ.items() if name not in KIT_VARIABLES}
+    return {**inherited, **fill(project, values)}
+
+
 def fill(environment: dict[str, str], values: dict[str, str]) -> dict[str, str]:
     """Return ``environment`` with each ``{{secret:NAME}}`` replaced by its throw-away value."""
     return {
@@ -66,40 +92,64 @@ def fill(environment: dict[str, str], values: dict[str, str]) -> dict[str, str]:
     }
 
 
-def collect(out: Path, env_files: Iterable[Path]) -> None:
+def link_node_modules(modules: Path, place: Path) -> None:
+    """Show the project the packages its assets were built with: settings may name them as static files."""
+    if modules.is_dir() and place.parent.is_dir() and not place.exists():
+        place.symlink_to(modules)
+
+
+def hand_over(folder: Path) -> None:
+    """Give ``folder``, with what is committed in it, to the user that collects."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, APP_UID, APP_UID, follow_symlinks=False)
+
+
+def place_for(root: Path, hidden: Iterable[Path]) -> Path:
+    """Return where in the image what was collected in ``root`` lies: there, unless a mount will hide it."""
+    return OUT_OF_SIGHT if any(root == h or h in root.parents for h in hidden) else root
+
+
+def collect(out: Path, project: Project, kit: Mapping[str, str]) -> None:
     """Collect into ``out``. Raises StaticError when the project's commands fail."""
-    project = project_environment(env_files)
-    values = throw_away(secret_names(project), SECRETS)
-    environment = {**os.environ, **fill(project, values)}
-
-    settings = manage("diffsettings", "--all", environment=environment, uid=APP_UID)
-    if settings.returncode:
-        require_success(settings)
-    root = static_root(settings.stdout)
-
-    root.mkdir(parents=True, exist_ok=True)
-    os.chown(root, APP_UID, APP_UID)
-    require_success(manage("collectstatic", "--noinput", environment=environment, uid=APP_UID))
+    settings = project.settings()
+    for warning in differences(settings, kit):
+        print(f"warning: {warning}", file=sys.stderr)
+    if not settings["STATIC_ROOT"] and not settings["COLLECTS"]:
+        print("django.contrib.staticfiles is not installed: nothing collected")
+        return
+    root = static_root(settings)
+    hand_over(root)
+    if not project.collect():
+        print("django.contrib.staticfiles is not installed: what STATIC_ROOT has is published as it is")
+        note(out, root)
+        return
+    project.finish(kit["AFTER_COLLECTSTATIC"])
     compressed = precompress(root)
-
-    place = out / root.relative_to("/")
-    shutil.copytree(root, place, symlinks=True)
-    note = out / "opt/slipway/static-root"
-    note.parent.mkdir(parents=True)
-    note.write_text(f"{root}\n", encoding="utf-8")
+    place = place_for(root, (*HIDDEN, Path(kit["MEDIA_ROOT"])))
+    shutil.copytree(root, out / place.relative_to("/"), symlinks=True, dirs_exist_ok=True)
+    note(out, place)
     print(f"collected into {root}, {compressed} files compressed")
+
+
+def note(out: Path, place: Path) -> None:
+    """Tell publish_static.py where the files are."""
+    (out / "opt/slipway/static-root").write_text(f"{place}\n", encoding="utf-8")
 
 
 def main(arguments: list[str]) -> int:
     """Run the usage above if COLLECTSTATIC says "build"; return the exit code."""
     out = Path(arguments[0])
-    out.mkdir()
+    kit = {name: os.environ.get(name, "") for name in KIT_VARIABLES}
+    (out / "opt/slipway").mkdir(parents=True)
+    (out / "opt/slipway/static.json").write_text(json.dumps(kit), encoding="utf-8")
     mode = os.environ["COLLECTSTATIC"]
     if mode != "build":
         print(f"COLLECTSTATIC={mode}: nothing collected in this build")
         return 0
+    link_node_modules(Path("/kit-modules/node_modules"), Path("/app", kit["ASSETS_DIR"], "node_modules"))
     try:
-        collect(out, map(Path, arguments[1:]))
+        collect(out, Project(environment_of(map(Path, arguments[1:])), APP_UID), kit)
     except StaticError as error:
         print(error, file=sys.stderr)
         return 1

@@ -4,12 +4,20 @@ import faulthandler
 import importlib.util
 import math
 import os
+import sys
 import threading
 import time
 from concurrent.futures import wait
 from pathlib import Path
 
 from gunicorn.workers import SUPPORTED_WORKERS
+
+# Beside this file, which gunicorn reads without its folder on the path.
+sys.path.insert(0, str(Path(__file__).parent))
+try:
+    from server_kind import server_kind
+finally:
+    sys.path.pop(0)
 
 CGROUP = Path("/sys/fs/cgroup")
 # Each worker holds its own copy of the project and its own connection pool: on a large host without
@@ -98,20 +106,27 @@ def server_target():
     return target
 
 
-def worker_for(target):
-    """Return the worker class for ``target``: threads for WSGI, an ASGI worker for ``*.asgi:*``.
+def import_folders():
+    """Return where Python imports the project from: gunicorn serves from the folder of manage.py."""
+    return [Path.cwd(), *(Path(entry) for entry in sys.path if entry)]
 
-    A project that brings uvicorn-worker meant it to be used; otherwise gunicorn's own is.
+
+def worker_for(target, kind):
+    """Return the worker class for ``target``: threads for WSGI, uvicorn for ASGI.
+
+    The image has uvicorn's worker (docker/install-server): the project's own, in whichever of its two places.
     """
-    if target.split(":")[0].rsplit(".", 1)[-1] != "asgi":
+    if kind == "wsgi":
         return "gthread"
     if importlib.util.find_spec("uvicorn_worker"):
         return "uvicorn_worker.UvicornWorker"
+    if importlib.util.find_spec("uvicorn") and importlib.util.find_spec("uvicorn.workers"):
+        return "uvicorn.workers.UvicornWorker"
     if "asgi" in SUPPORTED_WORKERS:
         return "asgi"
     raise SystemExit(
-        f"SLIP-059: {target} is an ASGI target and this gunicorn has no worker for it\n"
-        "  fix: add uvicorn-worker to the project's requirements, or update gunicorn to 25 or later"
+        f"SLIP-059: {target} is an ASGI target and there is no worker for it\n"
+        "  fix: build again with this SERVER_TARGET, or add uvicorn-worker to the project's requirements"
     )
 
 
@@ -169,7 +184,7 @@ def post_worker_init(worker):
 
 
 wsgi_app = server_target()
-worker_class = worker_for(wsgi_app)
+worker_class = worker_for(wsgi_app, server_kind(wsgi_app, import_folders()))
 bind = "0.0.0.0:8000"
 
 workers = whole_number("WEB_WORKERS", default_workers())

@@ -11,6 +11,7 @@ Read from the environment:
     HEALTH_LIVE_PATH        what is asked as well before a server counts as hung (default /healthz/live)
     HEALTH_HOST             the Host header, one that ALLOWED_HOSTS admits (default localhost); of
                             several names the first is sent, without the wildcard in front of it
+    HEALTH_CODES            status codes that count as healthy, and ranges of them (default 200-399)
     HEALTH_FORWARDED_PROTO  "https" where the project redirects plain HTTP (default: header not sent)
     HEALTH_TIMEOUT          seconds for a whole exchange, of which there may be two (default 4)
 
@@ -25,6 +26,7 @@ import time
 
 ADDRESS = ("127.0.0.1", 8000)
 LIVE_PATH = "/healthz/live"
+CODES = "200-399"
 END_IF_SILENT = "/opt/slipway/end-if-silent"
 
 
@@ -62,22 +64,44 @@ def exchange(request, address, timeout):
     return received.split(b"\r\n\r\n")[0].decode("latin-1")
 
 
-def judge(head):
+def admits(codes, code):
+    """Tell whether ``code`` is among ``codes``: "200-399 404"."""
+    for word in codes.split():
+        first, _, last = word.partition("-")
+        if int(first) <= code <= int(last or first):
+            return True
+    return False
+
+
+def hint(code):
+    """Return what usually lies behind an unhealthy status code, and the variable that settles it."""
+    if code == 400:
+        return ": does ALLOWED_HOSTS admit HEALTH_HOST?"
+    if code in (401, 403, 404):
+        return f"; HEALTH_READY_PATH names another path, HEALTH_CODES='{CODES} {code}' takes it as it is"
+    return ""
+
+
+def judge(head, environment, path=LIVE_PATH):
     """Return the status line of a healthy answer; raise Unhealthy with the reason otherwise.
 
-    2xx and 3xx are healthy, except the redirect to HTTPS: it comes from a middleware in front of the
-    view and would hide a failing one.
+    2xx and 3xx are healthy unless HEALTH_CODES says otherwise, except the redirect of ``path`` to HTTPS: it
+    comes from a middleware in front of the view and would hide a failing one. Unless the very code is named.
     """
     status, *headers = head.split("\r\n")
     parts = status.split(" ")
     code = int(parts[1]) if len(parts) > 1 and parts[1].isdigit() else 0
+    codes = environment.get("HEALTH_CODES") or CODES
     location = next((h.split(":", 1)[1].strip() for h in headers if h.lower().startswith("location:")), "")
-    if code in (301, 302, 307, 308) and location.startswith("https://"):
-        raise Unhealthy(f"{status}: redirected to {location}; set HEALTH_FORWARDED_PROTO=https")
-    if code == 400:
-        raise Unhealthy(f"{status}: does ALLOWED_HOSTS admit HEALTH_HOST?")
-    if not 200 <= code < 400:
-        raise Unhealthy(status)
+    if code in (301, 302, 307, 308) and location.startswith("https://") and str(code) not in codes.split():
+        if environment.get("HEALTH_FORWARDED_PROTO") != "https":
+            raise Unhealthy(f"{status}: redirected to {location}; set HEALTH_FORWARDED_PROTO=https")
+        if location.endswith(path):
+            raise Unhealthy(
+                f"{status}: redirected to {location}; does SECURE_PROXY_SSL_HEADER name X-Forwarded-Proto?"
+            )
+    if not admits(codes, code):
+        raise Unhealthy(status + hint(code))
     return status
 
 
@@ -119,7 +143,7 @@ def main(arguments, environment, address=ADDRESS, end_if_silent=END_IF_SILENT):
     timeout = float(environment.get("HEALTH_TIMEOUT") or 4)
     code, silent = 0, False
     try:
-        said = judge(exchange(compose_request(path, environment), address, timeout))
+        said = judge(exchange(compose_request(path, environment), address, timeout), environment, path)
     except Unhealthy as reason:
         code, said = 1, reason
         live = environment.get("HEALTH_LIVE_PATH") or LIVE_PATH

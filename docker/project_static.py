@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import ast
 import gzip
+import json
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from report_settings import MARK as SETTINGS_MARK
 
 # Text, and images that are text: what nginx's gzip_types names. Other formats are compressed already.
 COMPRESSIBLE = {
@@ -19,34 +22,96 @@ COMPRESSIBLE = {
 }  # fmt: skip
 # Below this the answer fits into one packet either way.
 SMALLEST_COMPRESSED = 1024
-SETTING = re.compile(r"^(?:### )?STATIC_ROOT = (?:\w+Path\()?(None|'.*?'|\".*?\")\)?(?:\s+###)?$", re.M)
+# What Django's hashing storages, and WhiteNoise's, say of a reference that leads nowhere.
+MISSING_REFERENCE = re.compile(r"The file '(?P<file>[^']+)' could not be found with <(?P<storage>[\w.]+)")
+REFERRING = re.compile(r"Post-processing '(?P<file>[^']+)' failed|file '(?P<other>[^']+)' references")
+NO_SUCH_COMMAND = "Unknown command: 'collectstatic'"
+COLLECT = ("collectstatic", "--noinput")
 
 
 class StaticError(Exception):
     """What is wrong and the fix, ready to print."""
 
 
-def manage(
-    *arguments: str, environment: Mapping[str, str] | None = None, uid: int | None = None
-) -> subprocess.CompletedProcess[str]:
-    """Run ``manage.py`` of the working directory, as ``uid`` if given; output captured, no check made."""
-    if not Path("manage.py").is_file():
-        raise StaticError(
-            f"SLIP-057: there is no manage.py in {Path.cwd()}; fix: "
-            "set MANAGE_DIR to its folder, relative to the project's root"
+@dataclass(frozen=True)
+class Project:
+    """How the project's own commands are run: in the working directory, that of manage.py.
+
+    ``environment`` is theirs instead of this process's, ``uid`` the user they run as.
+    """
+
+    environment: Mapping[str, str] | None = None
+    uid: int | None = None
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command with its output captured; no check is made."""
+        as_user: dict[str, Any] = {}
+        if self.uid is not None:
+            as_user = {"user": self.uid, "group": self.uid, "extra_groups": []}
+        return subprocess.run(
+            command,
+            env=None if self.environment is None else dict(self.environment),
+            capture_output=True,
+            text=True,
+            check=False,
+            **as_user,
         )
-    as_user: dict[str, Any] = {} if uid is None else {"user": uid, "group": uid, "extra_groups": []}
-    return subprocess.run(
-        ["python", "manage.py", *arguments],  # the project's python: first on PATH
-        env=None if environment is None else dict(environment),
-        capture_output=True,
-        text=True,
-        check=False,
-        **as_user,
+
+    def python(self, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a script with the project's Python: the first on PATH. Raises StaticError without manage.py."""
+        if not Path("manage.py").is_file():
+            raise StaticError(
+                f"SLIP-057: there is no manage.py in {Path.cwd()}; fix: "
+                "set MANAGE_DIR to its folder, relative to the project's root"
+            )
+        return self.run("python", script, *arguments)
+
+    def settings(self) -> dict[str, Any]:
+        """Return STATIC_ROOT, STATIC_URL, MEDIA_ROOT and MEDIA_URL, as collectstatic would see them.
+
+        Roots are absolute; COLLECTS tells whether the app that collects is there. Raises StaticError when the
+        settings do not import.
+        """
+        result = self.python(str(Path(__file__).with_name("report_settings.py")), *COLLECT)
+        said = [line for line in result.stdout.splitlines() if line.startswith(SETTINGS_MARK)]
+        if not said:
+            require_success(result, "manage.py " + " ".join(COLLECT))
+            raise StaticError(
+                "SLIP-057: manage.py does not call Django's execute_from_command_line, so its settings"
+                " cannot be asked; fix: COLLECTSTATIC=skip"
+            )
+        settings: dict[str, Any] = json.loads(said[-1].removeprefix(SETTINGS_MARK))
+        return settings
+
+    def collect(self) -> bool:
+        """Run collectstatic; return False in a project without it. Raises StaticError when it fails."""
+        result = self.python("manage.py", *COLLECT)
+        output = result.stdout + result.stderr
+        if result.returncode and NO_SUCH_COMMAND in output:
+            return False
+        missing = MISSING_REFERENCE.search(output)
+        if result.returncode and missing:
+            raise StaticError(_missing_reference(output, missing))
+        require_success(result, "manage.py " + " ".join(COLLECT))
+        return True
+
+    def finish(self, command: str) -> None:
+        """Run AFTER_COLLECTSTATIC, a shell command, if there is one. Raises StaticError when it fails."""
+        if command:
+            require_success(self.run("sh", "-c", command), f"AFTER_COLLECTSTATIC={command}")
+
+
+def _missing_reference(output: str, missing: re.Match[str]) -> str:
+    referring = REFERRING.search(output)
+    name = (referring["file"] or referring["other"]) if referring else "a static file"
+    return (
+        f"SLIP-134: {name} refers to {missing['file']}, which is not among the static files, and"
+        f" {missing['storage']} needs every one; fix: "
+        f"add the file or take the reference out of {name}; or use a storage that does not hash names"
     )
 
 
-def require_success(result: subprocess.CompletedProcess[str]) -> None:
+def require_success(result: subprocess.CompletedProcess[str], command: str) -> None:
     """Pass the output on; on failure raise StaticError that ends in the traceback's last line."""
     sys.stdout.write(result.stdout)
     sys.stderr.write(result.stderr)
@@ -56,7 +121,6 @@ def require_success(result: subprocess.CompletedProcess[str]) -> None:
         lines = [line for line in (result.stdout + result.stderr).splitlines() if line.strip()]
         # What Django says after an unknown command is not the reason.
         lines = [line for line in lines if not line.startswith("Type 'manage.py help'")]
-        command = " ".join(result.args[1:])
         raise StaticError(
             "SLIP-057: the settings do not import, or the command fails, with app.env and app.prod.env"
             " as its environment; fix: "
@@ -65,19 +129,16 @@ def require_success(result: subprocess.CompletedProcess[str]) -> None:
         )
 
 
-def static_root(diffsettings: str) -> Path:
-    """Return STATIC_ROOT from the output of ``manage.py diffsettings --all``, absolute.
-
-    Raises StaticError when the project sets none, or one that holds more than static files.
-    """
-    values = SETTING.findall(diffsettings)
-    value = ast.literal_eval(values[-1]) if values else None
+def static_root(settings: Mapping[str, Any]) -> Path:
+    """Return STATIC_ROOT. Raises StaticError when there is none, or it holds more than static files."""
+    value = settings["STATIC_ROOT"]
     if not value:
         raise StaticError(
             "SLIP-057: the project sets no STATIC_ROOT, so there is no place to collect into; fix: "
-            'set it, e.g. STATIC_ROOT = BASE_DIR / "staticfiles"; or COLLECTSTATIC=skip'
+            'set it, e.g. STATIC_ROOT = BASE_DIR / "staticfiles";'
+            " or SETTINGS_OVERLAY=STATIC_ROOT; or COLLECTSTATIC=skip"
         )
-    root = Path(os.path.abspath(value))  # noqa: PTH100 - resolve() would follow links the project wants
+    root = Path(value)
     if root in (Path.cwd(), *Path.cwd().parents):
         raise StaticError(
             f"SLIP-057: STATIC_ROOT is {root}, which holds the project itself; fix: "

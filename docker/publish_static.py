@@ -5,22 +5,26 @@ names of their time. A file appears whole or not at all (written beside, then re
 content did not change is left alone and keeps its modification time, so browsers' copies stay valid.
 
 With COLLECTSTATIC=start the files are collected first, into the project's STATIC_ROOT, which must
-be writable: /srv/static itself will do.
+be writable: /srv/static itself will do. With COLLECTSTATIC=skip nothing is collected or changed: what
+is committed in STATIC_ROOT is published as it is.
 """
 
 from __future__ import annotations
 
 import filecmp
+import json
 import os
 import shutil
 import sys
 from collections import Counter
 from pathlib import Path
 
-from project_static import StaticError, manage, precompress, require_success, static_root
+from project_static import Project, StaticError, precompress, static_root
+from served_paths import differences
 
 VOLUME = Path("/srv/static")
 NOTE = Path("/opt/slipway/static-root")
+VARIABLES = Path("/opt/slipway/static.json")
 UNFINISHED = ".slipway-publishing"
 
 
@@ -60,33 +64,53 @@ def _drop_stale_compressed(path: Path, target: Path) -> None:
         target.with_name(target.name + ".gz").unlink(missing_ok=True)
 
 
-def collect_now() -> Path:
-    """Run collectstatic with this container's environment; return STATIC_ROOT."""
-    settings = manage("diffsettings", "--all")
-    if settings.returncode:
-        require_success(settings)
-    root = static_root(settings.stdout)
+def collect_now(project: Project, root: Path, after: str) -> None:
+    """Run collectstatic with this container's environment, into ``root``."""
     if not os.access(root, os.W_OK):
         raise StaticError(
             f"SLIP-057: COLLECTSTATIC=start, but STATIC_ROOT ({root}) is not writable for uid {os.getuid()};"
             f" fix: set STATIC_ROOT to {VOLUME}, the volume nginx serves; or COLLECTSTATIC=build"
         )
-    require_success(manage("collectstatic", "--noinput"))
+    if not project.collect():
+        raise StaticError("SLIP-057: django.contrib.staticfiles is not installed; fix: COLLECTSTATIC=skip")
+    project.finish(after)
     precompress(root)
-    return root
+
+
+def not_collected_in_the_build(mode: str) -> Path | None:
+    """Return STATIC_ROOT, filled now with COLLECTSTATIC=start; None with ``skip`` and nothing in it."""
+    project = Project()
+    settings = project.settings()
+    kit = json.loads(VARIABLES.read_text(encoding="utf-8"))
+    for warning in differences(settings, kit):
+        print(f"warning: {warning}", file=sys.stderr)
+    if mode == "start":
+        root = static_root(settings)
+        collect_now(project, root, kit["AFTER_COLLECTSTATIC"])
+        return root
+    root = static_root(settings) if settings["STATIC_ROOT"] else None
+    return root if root and root.is_dir() and any(root.iterdir()) else None
+
+
+def source_for(mode: str) -> Path | None:
+    """Return the folder to publish for COLLECTSTATIC=``mode``; None when there is none."""
+    if mode != "build":
+        return not_collected_in_the_build(mode)
+    return Path(NOTE.read_text(encoding="utf-8").strip()) if NOTE.is_file() else None
 
 
 def main() -> int:
     """Publish as COLLECTSTATIC says; return the exit code."""
     mode = os.environ.get("COLLECTSTATIC", "build")
-    if mode == "skip":
-        print("COLLECTSTATIC=skip: nothing to publish")
-        return 0
     try:
-        source = collect_now() if mode == "start" else Path(NOTE.read_text(encoding="utf-8").strip())
+        source = source_for(mode)
     except StaticError as error:
         print(error, file=sys.stderr)
-        return 1
+        # Settings that cannot be asked are told of by what needs them; nothing was to be made here.
+        return 0 if mode == "skip" else 1
+    if source is None:
+        print(f"COLLECTSTATIC={mode}: nothing to publish")
+        return 0
     if source == VOLUME:
         print(f"collected into {VOLUME}")
         return 0

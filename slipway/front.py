@@ -156,6 +156,7 @@ def _argv(session: Session, verb: str, *arguments: str) -> list[str]:
 
 
 def _host(session: Session) -> str:
-    """A Host the project allows: the first name, without a wildcard in front; as docker/probe.py does."""
-    first = session.settings.server_names[0].removeprefix("*").removeprefix(".")
+    """A Host the project allows: HEALTH_HOST, or the first name without wildcard; as docker/probe.py."""
+    name = session.settings.health_host or session.settings.server_names[0]
+    first = name.removeprefix("*").removeprefix(".")
     return first if re.fullmatch(r"[\w.:\[\]-]+", first) else "localhost"

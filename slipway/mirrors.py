@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from slipway.npmrc import npm_config
+
 __all__ = [
     "AptSource",
     "PipSettings",
@@ -252,9 +254,9 @@ def ca_bundle() -> Path | None:
 
 
 def write_build_secrets(directory: Path) -> None:
-    """Write ``ca.pem``, ``pip.conf`` and ``apt-mirror`` into ``directory``, readable by the owner only.
+    """Write ``ca.pem``, ``pip.conf``, ``apt-mirror`` and ``npmrc`` into ``directory``, for the owner only.
 
-    A file is empty when this machine has no such setting, so that a build can name all three
+    A file is empty when this machine has no such setting, so that a build can name all of them
     always, and is rewritten only when its content changes. Raises ``OSError``.
     """
     bundle = ca_bundle()
@@ -263,6 +265,7 @@ def write_build_secrets(directory: Path) -> None:
         "ca.pem": bundle.read_text(encoding="utf-8", errors="replace") if bundle else "",
         "pip.conf": pip_settings().as_config(),
         "apt-mirror": f"{mirror}\n" if mirror else "",
+        "npmrc": npm_config(),
     }
     directory.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():

@@ -36,7 +36,10 @@ _REFERENCE = values.matching(r"[a-z0-9][A-Za-z0-9._/:@-]*", "an image reference"
 _PATH = values.matching(r"[^\0\n'\"$]+", "a path without quotes or $")
 _INSIDE = values.matching(r"\.|[A-Za-z0-9_.@+-]+(/[A-Za-z0-9_.@+-]+)*", "a relative path")
 _VOLUME_SUFFIX = values.matching(r"(-[1-9][0-9]*)?", "a dash and a major version")
-_SERVED_PATH = values.matching(r"/([A-Za-z0-9_.~-]+/)+", "a path that begins and ends with /")
+_SERVED_URL = values.matching(
+    r"(https?:)?//[A-Za-z0-9._:/~-]+|/?([A-Za-z0-9_.~-]+/)*",
+    "a path such as /static/, or another host's address",
+)
 _URL_PATH = values.matching(r"/[^\s'\"$;{}]*", "a path that starts with /")
 
 
@@ -113,8 +116,8 @@ class Settings:
     assets_command: str = _setting("ASSETS_COMMAND", "", values.text, "npm ci && npm run build")
     assets_dir: str = _setting("ASSETS_DIR", ".", _INSIDE, "frontend")
     node_image: str = _setting("NODE_IMAGE", "node:24-trixie-slim", _REFERENCE)
-    static_url: str = _setting("STATIC_URL", "/static/", _SERVED_PATH)
-    media_url: str = _setting("MEDIA_URL", "/media/", _SERVED_PATH)
+    static_url: str = _setting("STATIC_URL", "/static/", _SERVED_URL)
+    media_url: str = _setting("MEDIA_URL", "/media/", _SERVED_URL)
     media_root: str = _setting(
         "MEDIA_ROOT", "/app/media", values.matching(r"(/[A-Za-z0-9_.-]+)+", "an absolute path")
     )
@@ -206,7 +209,7 @@ class Settings:
     health_host: str = _setting(
         "HEALTH_HOST", "", values.matching(r"[A-Za-z0-9.:_-]*", "a host name"), "example.org"
     )
-    health_codes: tuple[str, ...] = _setting("HEALTH_CODES", "200-399", values.words, "200 301 404")
+    health_codes: tuple[str, ...] = _setting("HEALTH_CODES", "200-399", values.status_codes, "200-399 404")
     health_forwarded_proto: str | None = _setting(
         "HEALTH_FORWARDED_PROTO", "", values.optional(values.choice("http", "https")), "https"
     )
@@ -350,6 +353,7 @@ def load(root: Path, *, required: bool = True, environ: Mapping[str, str] | None
     settings = Settings(root=root, env_file=env_file.name, origins=origins, **chosen)
     _check_folders(settings)
     _check_times(settings)
+    _check_served_urls(settings)
     return settings
 
 
@@ -448,6 +452,16 @@ def _warn_unknown(entries: Mapping[str, envfile.Entry]) -> None:
         print(
             f"warning: SLIP-005: {entry.where}: {entry.name} is not a variable of the kit; {hint}",
             file=sys.stderr,
+        )
+
+
+def _check_served_urls(settings: Settings) -> None:
+    static, media = (url.strip("/") for url in (settings.static_url, settings.media_url))
+    if static == media != "":
+        raise SlipwayError(
+            "SLIP-133",
+            f"STATIC_URL and MEDIA_URL are both {settings.static_url}: nginx serves one folder at one address",
+            "give each the value that the project's settings have",
         )
 
 

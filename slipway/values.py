@@ -15,7 +15,7 @@ T = TypeVar("T")
 __all__ = [
     "address", "choice", "count", "cpus", "duration", "integer", "is_address", "matching", "network",
     "networks", "optional", "optional_count", "optional_port", "port", "schedule", "seconds", "size",
-    "text", "words",
+    "status_codes", "text", "words",
 ]  # fmt: skip
 
 
@@ -87,6 +87,16 @@ def schedule(value: str) -> str:
     except CroniterError as bad:
         raise ValueError(f"not a cron expression ({bad})") from None
     return value
+
+
+def status_codes(value: str) -> tuple[str, ...]:
+    """HTTP status codes and ranges of them, separated by spaces: ``200-399 404``."""
+    ranges = words(value)
+    for word in ranges:
+        first, _, last = word.partition("-")
+        if not re.fullmatch(r"[1-5][0-9]{2}(-[1-5][0-9]{2})?", word) or (last and first > last):
+            raise ValueError("not status codes such as 200-399 404")
+    return ranges
 
 
 optional_port = optional(port)

@@ -43,7 +43,7 @@ def eventually(what: str, probe: Callable[[], Any]) -> Any:
 class World:
     """Images, containers and volumes of one test session, and their end."""
 
-    secrets: Path  # ca.pem, pip.conf, apt-mirror: this machine's way to packages
+    secrets: Path  # ca.pem, pip.conf, apt-mirror, npmrc: this machine's way to packages
     name: str = field(default_factory=lambda: f"slipway-images-{uuid.uuid4().hex[:10]}")
     images: set[str] = field(default_factory=set)
 
@@ -65,6 +65,7 @@ class World:
             "ca": self.secrets / "ca.pem",
             "pip": self.secrets / "pip.conf",
             "apt": self.secrets / "apt-mirror",
+            "npm": self.secrets / "npmrc",
             **(secrets or {}),
         }
         settings = {

@@ -57,7 +57,11 @@ def test_runs_as_the_numeric_user_with_an_exec_form_command(web: str) -> None:
     settings = config(web)
     assert settings["User"] == "10001:10001"
     assert settings["Entrypoint"] == ["/opt/venv/bin/python", "-IS", "/opt/slipway/entrypoint.py"]
-    assert settings["Cmd"] == ["gunicorn", "--config", "/opt/slipway/gunicorn.conf.py"]
+    assert settings["Cmd"] == [
+        "sh",
+        "-c",
+        'exec gunicorn --config /opt/slipway/gunicorn.conf.py "$SERVER_TARGET"',
+    ]
     assert settings["WorkingDir"].rstrip("/.") == "/app"
 
 
@@ -250,5 +254,6 @@ def test_the_fronts_configuration_is_published_by_the_nginx_user(world: World) -
     assert said == [
         "101 /srv/nginx", "101 /srv/state", "101 /srv/tls", "101 /var/cache/nginx",
         "bin", "bin/end-if-silent", "bin/front", "bin/maintenance", "bin/probe", "html",
-        "maintenance-allow.envsh", "nginx.conf", "snippets", "templates", "tls-default-server.envsh",
+        "maintenance-allow.envsh", "nginx.conf", "served-paths.envsh", "snippets", "templates",
+        "tls-default-server.envsh",
     ]  # fmt: skip

@@ -39,6 +39,8 @@ ENVIRONMENT = {
     "NGINX_RESOLVER": "127.0.0.11",
     "NGINX_MAINTENANCE_ALLOW": "127.0.0.1/32",
     "NGINX_HEALTH_READY_PATH": "/healthz/ready",
+    "NGINX_STATIC_URL": "/static/",
+    "NGINX_MEDIA_URL": "/media/",
     "NGINX_HTTPS_PORT": "8443",
     "NGINX_HSTS_SECONDS": "",
 }
@@ -280,6 +282,7 @@ class World:
         mounts = {
             scripts / "publish-configuration": "/usr/local/bin/publish-configuration:ro",
             scripts / "maintenance-allow.envsh": "/opt/nginx/maintenance-allow.envsh:ro",
+            scripts / "served-paths.envsh": "/opt/nginx/served-paths.envsh:ro",
             scripts / "tls-default-server.envsh": "/opt/nginx/tls-default-server.envsh:ro",
             scripts / "maintenance": "/opt/nginx/bin/maintenance:ro",
             scripts / "front": "/opt/nginx/bin/front:ro",

@@ -16,6 +16,8 @@ def load(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
+    # As an import would: dataclasses look their module up.
+    sys.modules[path.stem] = module
     sys.path.insert(0, str(path.parent))
     try:
         spec.loader.exec_module(module)

@@ -23,7 +23,7 @@ def kit(tmp_path: Path) -> Path:
     (kit / "slipway").mkdir(parents=True)
     (kit / "requirements").mkdir()
     (kit / "requirements" / "tools.txt").touch()
-    for name in ("bootstrap", "slipway/__init__.py", "slipway/mirrors.py"):
+    for name in ("bootstrap", "slipway/__init__.py", "slipway/mirrors.py", "slipway/npmrc.py"):
         shutil.copy2(ROOT / name, kit / name)
     (kit / "slipway" / "bootstrap.py").write_text(
         "import os, sys\nprint('ready for', *sys.argv[1:])\nsys.exit(int(os.environ.get('REFUSE', 0)))\n"

@@ -102,17 +102,24 @@ def test_bad_values_end_in_one_message(configured: Any, environment: dict[str, s
     assert reason in str(caught.value)
 
 
-def test_the_worker_fits_the_target(configured: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Red when worker_for looks at the callable's name, or at "asgi" anywhere in the path."""
+def test_the_worker_fits_the_target(configured: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Red when worker_for looks at the callable's name, "asgi" anywhere in the path, or never at the source."""
+    monkeypatch.chdir(tmp_path)
     assert configured(SERVER_TARGET="config.wsgi:application")["worker_class"] == "gthread"
     assert configured(SERVER_TARGET="asgi_shop.wsgi:asgi")["worker_class"] == "gthread"
     assert configured(SERVER_TARGET="config.asgi:application")["worker_class"] == "asgi"
     with pytest.raises(SystemExit, match="uvicorn-worker"):
         configured(supported={"gthread": ""}, SERVER_TARGET="config.asgi:application")
+    for name in ("uvicorn", "uvicorn.workers"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+        sys.modules[name].__spec__ = ModuleSpec(name, None)
+    assert configured(SERVER_TARGET="asgi:app")["worker_class"] == "uvicorn.workers.UvicornWorker"
     brought = ModuleType("uvicorn_worker")
     brought.__spec__ = ModuleSpec("uvicorn_worker", None)
     monkeypatch.setitem(sys.modules, "uvicorn_worker", brought)
     assert configured(SERVER_TARGET="asgi:app")["worker_class"] == "uvicorn_worker.UvicornWorker"
+    (tmp_path / "routing.py").write_text("application = ProtocolTypeRouter({})\n")
+    assert configured(SERVER_TARGET="routing:application")["worker_class"] == "uvicorn_worker.UvicornWorker"
 
 
 def test_the_times_fit_into_each_other(configured: Any) -> None:

@@ -174,6 +174,7 @@ def test_build_secrets_are_private_and_rewritten_only_when_changed(machine, monk
     bundle.write_text("PEM\n")
     monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
     monkeypatch.setenv("PIP_INDEX_URL", "https://a.example/s")
+    monkeypatch.setenv("npm_config_registry", "https://npm.example/")
     (machine / "apt/sources.list").write_text(f"deb {MIRROR} bookworm main\n")
     directory = machine / "new/build"
     mirrors.write_build_secrets(directory)
@@ -181,6 +182,7 @@ def test_build_secrets_are_private_and_rewritten_only_when_changed(machine, monk
         "ca.pem": "PEM\n",
         "pip.conf": "[global]\nindex-url = https://a.example/s\n",
         "apt-mirror": f"{MIRROR}\n",
+        "npmrc": "registry=https://npm.example/\n",
     }
     assert {stat.S_IMODE(path.stat().st_mode) for path in directory.iterdir()} == {0o600}
     before = {path: path.stat().st_ino for path in directory.iterdir()}

@@ -82,6 +82,36 @@ def test_the_answer_decides(
     assert printed in capsys.readouterr().out
 
 
+REDIRECT = b"HTTP/1.1 301 Moved\r\nlocation: https://shop.test%s\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "environment", "code", "printed"),
+    [
+        (b"HTTP/1.1 404 Not Found\r\n\r\n", {"HEALTH_CODES": "200-399 404"}, 0, "404"),
+        (b"HTTP/1.1 404 Not Found\r\n\r\n", {}, 1, "HEALTH_CODES='200-399 404'"),
+        (b"HTTP/1.1 403 Forbidden\r\n\r\n", {"HEALTH_CODES": "401-403"}, 0, "403"),
+        (b"HTTP/1.1 200 OK\r\n\r\n", {"HEALTH_CODES": "204 301"}, 1, "200"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", {"HEALTH_CODES": "200 400"}, 0, "400"),
+        (REDIRECT % b"/healthz/live", {"HEALTH_CODES": "200 301"}, 0, "301"),
+        (REDIRECT % b"/healthz/live", {"HEALTH_FORWARDED_PROTO": "https"}, 1, "SECURE_PROXY_SSL_HEADER"),
+        (REDIRECT % b"/login/", {"HEALTH_FORWARDED_PROTO": "https"}, 0, "301"),
+    ],
+)
+def test_the_codes_are_the_projects_to_name(
+    serve: type[Answering],
+    capsys: pytest.CaptureFixture[str],
+    answer: bytes,
+    environment: dict[str, str],
+    code: int,
+    printed: str,
+) -> None:
+    """Red when HEALTH_CODES is ignored, or a redirect to https hides the view unasked."""
+    server = serve(answer)
+    assert probe.main([], environment, server.address) == code
+    assert printed in capsys.readouterr().out
+
+
 def test_nobody_listening_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     """Red when OSError is not caught: a traceback would be the health log."""
     with socket.create_server(("127.0.0.1", 0)) as taken:

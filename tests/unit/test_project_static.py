@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,33 +14,93 @@ project_static = load("project_static")
 publish_static = load("publish_static")
 
 
-@pytest.mark.parametrize(
-    ("printed", "root"),
-    [
-        ("DEBUG = False\nSTATIC_ROOT = '/srv/a'  ###\nSTATIC_URL = '/static/'\n", "/srv/a"),
-        ("STATIC_ROOT = PosixPath('/app/staticfiles')\n", "/app/staticfiles"),
-        ('### STATIC_ROOT = "/it\'s/here"\n', "/it's/here"),
-        ("loading settings: STATIC_ROOT = '/not/this'\nSTATIC_ROOT = '/this'\n", "/this"),
-        ("STATIC_ROOT = 'collected/'\n", str(Path.cwd() / "collected")),
-    ],
-)
-def test_static_root_is_read_from_diffsettings(printed: str, root: str) -> None:
-    """Red when a Path, a default mark or a relative value is not understood."""
-    assert project_static.static_root(printed) == Path(root)
-
-
-@pytest.mark.parametrize("printed", ["", "### STATIC_ROOT = None\n", "STATIC_ROOT = ''\n"])
-def test_no_static_root_is_an_error_with_the_fix(printed: str) -> None:
+def test_no_static_root_is_an_error_with_the_fix() -> None:
     """Red when None is taken for a folder's name."""
-    with pytest.raises(project_static.StaticError, match="COLLECTSTATIC=skip"):
-        project_static.static_root(printed)
+    with pytest.raises(project_static.StaticError, match="SETTINGS_OVERLAY=STATIC_ROOT"):
+        project_static.static_root({"STATIC_ROOT": None})
 
 
 def test_a_static_root_around_the_project_is_refused() -> None:
     """Red without the check: the whole project would be published."""
     for folder in (Path.cwd(), Path.cwd().parent):
         with pytest.raises(project_static.StaticError, match="holds the project itself"):
-            project_static.static_root(f"STATIC_ROOT = '{folder}'\n")
+            project_static.static_root({"STATIC_ROOT": str(folder)})
+
+
+SETTINGS = """\
+import sys
+from pathlib import Path
+assert sys.argv[1:] == ["collectstatic", "--noinput"], "settings may read the command"
+print("noise")
+INSTALLED_APPS = []
+{static_root}
+MEDIA_ROOT = Path("/srv/up")
+"""
+MANAGE = """\
+import os, sys
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop_settings")
+if __name__ == "__main__":
+    from django.core.management import execute_from_command_line
+    execute_from_command_line(sys.argv)
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "root"),
+    [
+        ("STATIC_ROOT = '/static'", "/static"),
+        ("STATIC_ROOT = Path('/app/staticfiles')", "/app/staticfiles"),
+        ("STATIC_ROOT = 'collected/'", "HERE/collected"),
+        ("STATIC_ROOT = None", None),
+    ],
+)
+def test_the_settings_are_asked_as_the_command_would(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, root: str | None
+) -> None:
+    """Red when sys.argv is another, what manage.py does first is left out, or a relative root stays one.
+
+    A stand-in for Django: the real one is in the images' tests.
+    """
+    (tmp_path / "manage.py").write_text(MANAGE)
+    (tmp_path / "shop_settings.py").write_text(SETTINGS.format(static_root=line))
+    (tmp_path / "django/core").mkdir(parents=True)
+    (tmp_path / "django/__init__.py").touch()
+    (tmp_path / "django/conf.py").write_text(
+        "import importlib, os\n"
+        "class Lazy:\n"
+        "    STATIC_URL = 's/'; MEDIA_URL = ''\n"
+        "    def __getattr__(self, name):\n"
+        "        return getattr(importlib.import_module(os.environ['DJANGO_SETTINGS_MODULE']), name)\n"
+        "settings = Lazy()\n"
+    )
+    (tmp_path / "django/core/__init__.py").touch()
+    (tmp_path / "django/core/management.py").write_text(
+        "def execute_from_command_line(argv): raise SystemExit(9)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    asked = project_static.Project(
+        {"PATH": f"{Path(sys.executable).parent}", "PYTHONPATH": str(tmp_path)}
+    ).settings()
+    assert asked == {
+        "STATIC_ROOT": root and root.replace("HERE", str(tmp_path)),
+        "STATIC_URL": "s/",
+        "MEDIA_ROOT": "/srv/up",
+        "MEDIA_URL": "",
+        "COLLECTS": False,
+    }
+
+
+def test_a_reference_that_leads_nowhere_is_named() -> None:
+    """Red when MISSING_REFERENCE does not know what Django and WhiteNoise say."""
+    said = (
+        "Post-processing 'css/site.css' failed!\n\nTraceback (most recent call last):\n"
+        "ValueError: The file 'css/no.png' could not be found with"
+        " <django.contrib.staticfiles.storage.ManifestStaticFilesStorage object at 0x7f>.\n"
+    )
+    missing = project_static.MISSING_REFERENCE.search(said)
+    assert missing
+    message = project_static._missing_reference(said, missing)
+    assert message.startswith("SLIP-134: css/site.css refers to css/no.png, which is not")
 
 
 def test_only_what_gains_from_it_is_compressed(tmp_path: Path) -> None:
