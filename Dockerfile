@@ -32,10 +32,12 @@ RUN --mount=type=bind,from=docker,source=install-packages,target=/kit/install-pa
     --mount=type=cache,target=/var/lib/apt,sharing=locked \
     /kit/install-packages ${RUNTIME_PACKAGES}
 
-# /srv/static belongs to the user of the image so that a fresh named volume mounted there does too.
+# /srv/static and /srv/data belong to the user of the image so that a fresh named volume mounted there does too. So
+# does /srv/beat, into which development writes as another user.
 RUN groupadd --gid 10001 app \
     && useradd --uid 10001 --gid 10001 --home-dir /tmp --no-create-home --shell /bin/bash app \
-    && install --directory --owner=10001 --group=10001 /srv/static
+    && install --directory --owner=10001 --group=10001 /srv/static /srv/data \
+    && install --directory --owner=10001 --group=10001 --mode=1777 /srv/beat
 
 # HOME is /tmp because development runs as a uid without a passwd entry, and production on a
 # read-only root where /tmp alone is writable.
@@ -113,7 +115,9 @@ RUN --mount=type=bind,from=docker,target=/kit \
 # --- Development: the code arrives by bind mount, so none is copied and none can be stale
 FROM runtime AS dev
 COPY --from=dev-dependencies /opt/venv /opt/venv
-COPY --from=docker entrypoint.py probe.py migrate.py migrate_back.py migrate_lock.py migrate_warnings.py /opt/slipway/
+COPY --from=docker entrypoint.py probe.py migrate.py migrate_back.py migrate_lock.py migrate_warnings.py \
+    missing_variables.py suggestions.py explain_failure.py /opt/slipway/
+COPY --from=docker settings_overlay /opt/slipway/settings_overlay
 ARG MANAGE_DIR=.
 WORKDIR /app/${MANAGE_DIR}
 # Any uid works; compose passes the host's, so that files made here belong to the person.
@@ -152,8 +156,12 @@ FROM base AS project-with-assets
 COPY --from=assets /app /app
 
 FROM project${ASSETS_COMMAND:+-with-assets} AS code
+ARG DATA_PATHS=""
 # A template of Python code (cookiecutter, codegen) does not compile and must not stop the build.
-RUN python3 -m compileall -q /app || echo "files that do not compile are copied as they are"
+RUN --mount=type=bind,from=docker,source=data_paths.py,target=/kit/data_paths.py \
+    --mount=type=bind,from=docker,source=entrypoint.py,target=/kit/entrypoint.py \
+    python3 /kit/data_paths.py ${DATA_PATHS} || exit 1; \
+    python3 -m compileall -q /app || echo "files that do not compile are copied as they are"
 
 
 # --- Static files, collected with the project's own environment and throw-away secrets
@@ -171,6 +179,10 @@ ARG STATIC_URL=/static/
 ARG MEDIA_URL=/media/
 ARG MEDIA_ROOT=/app/media
 ARG ASSETS_DIR=.
+ARG DATA_PATHS=""
+ARG SERVER_TARGET
+# What SETTINGS_OVERLAY makes settings of, as the tasks write it.
+ARG SLIPWAY_OVERLAY=""
 # No network: what is collected depends on the project alone, never on a service that happens to
 # answer. /run/secrets is a tmpfs, so the throw-away files are gone with this instruction.
 RUN --network=none \
@@ -190,8 +202,9 @@ ARG MEDIA_ROOT=/app/media
 RUN install --directory --owner=10001 --group=10001 "${MEDIA_ROOT}"
 COPY --from=dependencies /opt/venv /opt/venv
 COPY --from=docker entrypoint.py probe.py end-if-silent migrate.py migrate_back.py migrate_lock.py migrate_warnings.py \
-    gunicorn.conf.py server_kind.py publish_static.py project_static.py report_settings.py \
-    served_paths.py /opt/slipway/
+    gunicorn.conf.py server_kind.py publish_static.py project_static.py report_settings.py served_paths.py \
+    missing_variables.py suggestions.py explain_failure.py /opt/slipway/
+COPY --from=docker settings_overlay /opt/slipway/settings_overlay
 COPY --from=code /app /app
 COPY --from=static /collected/ /
 ARG MANAGE_DIR=.

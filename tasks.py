@@ -28,6 +28,32 @@ def init(c: Context, prod: bool = False) -> None:
     session.begin(c, prod, create=True)
 
 
+@task(
+    help={
+        **ANY_STACK,
+        **YES,
+        **JSON,
+        "path": "the project's folder, anywhere",
+        "dry": "only show what would be written",
+        "manage-dir": "the folder with manage.py, counted from PATH, where there are several",
+    }
+)
+def adopt(
+    c: Context,
+    path: str,
+    manage_dir: str = "",
+    dry: bool = False,
+    yes: bool = False,
+    json: bool = False,
+    prod: bool = False,
+) -> None:
+    """Describe your project to the kit: scan it, write .env and app.env."""
+    from slipway.adoption.adopt import adopt as scan_and_write
+
+    dry = dry or bool(c.config.run.dry)
+    scan_and_write(session.ROOT, path, dry=dry, yes=yes, as_json=json, manage_dir=manage_dir)
+
+
 @task(help={**PROD, **SERVICES, "no-cache": "build every layer anew"})
 def build(c: Context, services: str = "", no_cache: bool = False, prod: bool = False) -> None:
     """Build the images."""
@@ -519,7 +545,7 @@ def prune(
 
 namespace = menu(
     stack=(
-        *(init, build, up, deploy, releases, rollback, down, start, stop, restart),
+        *(adopt, init, build, up, deploy, releases, rollback, down, start, stop, restart),
         *(maintenance, certs, ps, logs, url, open_site),
     ),
     project=(shell, manage, migrate, makemigrations, collectstatic, createsuperuser, test, exec_),

@@ -20,7 +20,7 @@ def _compose_defaults() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for path in sorted((ROOT / "compose").glob("*.yaml")):
         text = re.sub(r"(?m)^\s*#.*$", "", path.read_text())
-        for name, default in re.findall(r"\$\{([A-Z0-9_]+)(?::-([^$}\n]*))?", text):
+        for name, default in re.findall(r"\$\{([A-Z][A-Z0-9_]*)(?::-([^$}\n]*))?", text):
             # A name without a default stands where another line has given one, or refuses to be empty.
             if name in variables() and "${" + name + "}" in text and not default:
                 continue
