@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 from imagekit import PROJECTS, World, copy_of_project, plant
-from mirror import INDEX, Mirror
+from mirror import Mirror
+
+from tests.support.index import INDEX
 
 PYPROJECT = """\
 [project]
