@@ -28,6 +28,37 @@ def init(c: Context, prod: bool = False) -> None:
     session.begin(c, prod, create=True)
 
 
+@task(
+    help={
+        **ANY_STACK,
+        **YES,
+        **JSON,
+        "path": "the project's folder, anywhere",
+        "dry": "only show what would be written",
+        "copy": "copy the kit into the project, into a folder of its own, instead of leaving it beside",
+        "into": "another name for that folder than slipway",
+        "manage-dir": "the folder with manage.py, counted from PATH, where there are several",
+    }
+)
+def adopt(
+    c: Context,
+    path: str,
+    manage_dir: str = "",
+    copy: bool = False,
+    into: str = "",
+    dry: bool = False,
+    yes: bool = False,
+    json: bool = False,
+    prod: bool = False,
+) -> None:
+    """Describe your project to the kit: scan it, write .env and app.env."""
+    from slipway.adoption.adopt import adopt as scan_and_write
+
+    dry = dry or bool(c.config.run.dry)
+    folder = into or ("slipway" if copy else "")
+    scan_and_write(session.ROOT, path, dry=dry, yes=yes, as_json=json, manage_dir=manage_dir, into=folder)
+
+
 @task(help={**PROD, **SERVICES, "no-cache": "build every layer anew"})
 def build(c: Context, services: str = "", no_cache: bool = False, prod: bool = False) -> None:
     """Build the images."""
@@ -475,6 +506,37 @@ def networks(c: Context, json: bool = False, prod: bool = False) -> None:
     views.objects(session.begin(c, prod), "network", as_json=json)
 
 
+# -- the kit itself ----------------------------------------------------------------------------------
+
+
+@task(
+    help={
+        **ANY_STACK,
+        "from": "a clone, an unpacked archive or a URL (default: where this kit came from)",
+        "to": "a tag, branch or commit (default: what is checked out there)",
+    }
+)
+def upgrade(c: Context, from_: str = "", to: str = "", prod: bool = False) -> None:
+    """Bring the kit's files here to those of a newer kit."""
+    from slipway.kit.upgrading import upgrade as bring
+
+    bring(session.ROOT, session.runner_of(c), place=from_, revision=to)
+
+
+@task(
+    help={
+        **ANY_STACK,
+        "name": "of the project: a folder, its package and the stacks are called so",
+        "keep-example": "keep the guestbook, under that name",
+    }
+)
+def new(c: Context, name: str, keep_example: bool = False, prod: bool = False) -> None:
+    """Make this fresh clone your project."""
+    from slipway.kit import starting
+
+    starting.start(session.ROOT, name, session.runner_of(c), keep_example=keep_example)
+
+
 # -- the machine -------------------------------------------------------------------------------------
 
 
@@ -519,11 +581,12 @@ def prune(
 
 namespace = menu(
     stack=(
-        *(init, build, up, deploy, releases, rollback, down, start, stop, restart),
+        *(adopt, init, build, up, deploy, releases, rollback, down, start, stop, restart),
         *(maintenance, certs, ps, logs, url, open_site),
     ),
     project=(shell, manage, migrate, makemigrations, collectstatic, createsuperuser, test, exec_),
     db=Collection("db", db_backup, db_backups, db_fetch, db_restore, db_verify, db_prune, db_upgrade),
     look=(stats, inspect, config, images, volumes, networks),
     machine=(bases, machine, prune),
+    kit=(new, upgrade),
 )

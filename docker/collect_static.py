@@ -3,10 +3,10 @@
     collect_static.py OUT ENV_FILE...
 
 OUT becomes a tree to lay over the image's root: the collected files under the project's own
-STATIC_ROOT, ``/opt/slipway/static-root`` naming it, and ``static.json`` with the kit's variables.
-The environment is the project's own (the ENV_FILEs, later over earlier), with every secret replaced
-by a random value that is thrown away. Runs as root, in the folder of ``manage.py``; the project's code
-runs as the image's user.
+STATIC_ROOT, ``/opt/slipway/static-root`` naming it, ``static.json`` with the kit's variables, and the
+links of written_paths.py and DATA_PATHS. The environment is the project's own (the ENV_FILEs, later over
+earlier), with every secret replaced by a random value that is thrown away. Runs as root, in the folder of
+``manage.py``; the project's code runs as the image's user.
 """
 
 from __future__ import annotations
@@ -20,9 +20,13 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from data_paths import DataPathError
 from dotenv import dotenv_values
-from entrypoint import PLACEHOLDER
-from project_static import Project, StaticError, precompress, static_root
+from entrypoint import PLACEHOLDER, EntrypointError, with_overlay
+from first_import import FirstImport
+from image_paths import ImagePaths
+from overlay_check import require_overlay
+from project_static import Project, StaticError, precompress, require_success, static_root
 from served_paths import differences
 
 APP_UID = 10001
@@ -30,7 +34,8 @@ SECRETS = Path("/run/secrets")
 SECRET_FILE = re.compile(r"/run/secrets/([\w.-]+)")
 # What `invoke init` generates: settings may read these without any variable naming them.
 GENERATED = ("secret_key", "postgres_password")
-# Build arguments, which are in the environment of the instruction.
+# Build arguments, which are in the environment of the instruction; the project may have variables of these
+# names. The first are told to publish_static.py.
 KIT_VARIABLES = (
     "AFTER_COLLECTSTATIC",
     "APP_ENV_DIGEST",
@@ -39,6 +44,7 @@ KIT_VARIABLES = (
     "MEDIA_URL",
     "STATIC_URL",
 )
+OTHER_ARGUMENTS = ("DATA_PATHS", "MANAGE_DIR", "SERVER_TARGET")
 # Where production mounts something over what the image has: the volume nginx serves, and tmpfs.
 HIDDEN = (Path("/srv/static"), Path("/tmp"), Path("/run"), Path("/dev"))  # noqa: S108
 OUT_OF_SIGHT = Path("/opt/slipway/static")
@@ -49,7 +55,12 @@ def project_environment(files: Iterable[Path]) -> dict[str, str]:
     merged: dict[str, str] = {}
     for file in files:
         if file.is_file():
-            merged |= {name: value for name, value in dotenv_values(file).items() if value is not None}
+            # As Compose reads them: what stands in single quotes is nobody's to expand.
+            merged |= {
+                name: value
+                for name, value in dotenv_values(file, interpolate=False).items()
+                if value is not None
+            }
     return merged
 
 
@@ -76,12 +87,14 @@ def throw_away(names: Iterable[str], folder: Path) -> dict[str, str]:
 def environment_of(files: Iterable[Path]) -> dict[str, str]:
     """Return the environment of the project's commands: this one's, the env files', and throw-away secrets.
 
-    Without the kit's own variables, which the project may have read under the same names.
+    Without the kit's own variables, which the project may have read under the same names; with the settings
+    overlay where there is one. Raises EntrypointError as ``with_overlay`` does.
     """
     project = project_environment(files)
     values = throw_away(secret_names(project), SECRETS)
-    inherited = {name: value for name, value in os.environ.items() if name not in KIT_VARIABLES}
-    return {**inherited, **fill(project, values)}
+    arguments = {*KIT_VARIABLES, *OTHER_ARGUMENTS}
+    inherited = {name: value for name, value in os.environ.items() if name not in arguments}
+    return with_overlay({**inherited, **fill(project, values)})
 
 
 def fill(environment: dict[str, str], values: dict[str, str]) -> dict[str, str]:
@@ -110,8 +123,17 @@ def place_for(root: Path, hidden: Iterable[Path]) -> Path:
     return OUT_OF_SIGHT if any(root == h or h in root.parents for h in hidden) else root
 
 
-def collect(out: Path, project: Project, kit: Mapping[str, str]) -> None:
-    """Collect into ``out``. Raises StaticError when the project's commands fail."""
+def require_settings(first: FirstImport, project: Project) -> None:
+    """Import the settings for the first time. Raises StaticError when that fails, naming what they lack."""
+    settings = first.run()
+    first.require_variables()
+    if settings.returncode:
+        require_success(settings, "manage.py diffsettings --all")
+    require_overlay(settings.stdout, project.environment or {})
+
+
+def collect(out: Path, project: Project, kit: Mapping[str, str]) -> list[str]:
+    """Collect into ``out``; return where to, if anywhere. Raises StaticError when a command fails."""
     settings = project.settings()
     warnings = "".join(f"warning: {difference}\n" for difference in differences(settings, kit))
     print(warnings, end="", file=sys.stderr)
@@ -119,19 +141,20 @@ def collect(out: Path, project: Project, kit: Mapping[str, str]) -> None:
     (out / "opt/slipway/static-warnings").write_text(warnings, encoding="utf-8")
     if not settings["STATIC_ROOT"] and not settings["COLLECTS"]:
         print("django.contrib.staticfiles is not installed: nothing collected")
-        return
+        return []
     root = static_root(settings)
     hand_over(root)
     if not project.collect():
         print("django.contrib.staticfiles is not installed: what STATIC_ROOT has is published as it is")
         note(out, root)
-        return
+        return [str(root)]
     project.finish(kit["AFTER_COLLECTSTATIC"])
     compressed = precompress(root)
     place = place_for(root, (*HIDDEN, Path(kit["MEDIA_ROOT"])))
     shutil.copytree(root, out / place.relative_to("/"), symlinks=True, dirs_exist_ok=True)
     note(out, place)
     print(f"collected into {root}, {compressed} files compressed")
+    return [str(root)]
 
 
 def note(out: Path, place: Path) -> None:
@@ -140,19 +163,28 @@ def note(out: Path, place: Path) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the usage above if COLLECTSTATIC says "build"; return the exit code."""
+    """Run the usage above, the collecting if COLLECTSTATIC says "build"; return the exit code."""
     out = Path(arguments[0])
     kit = {name: os.environ.get(name, "") for name in KIT_VARIABLES}
     (out / "opt/slipway").mkdir(parents=True)
     (out / "opt/slipway/static.json").write_text(json.dumps(kit), encoding="utf-8")
     mode = os.environ["COLLECTSTATIC"]
-    if mode != "build":
-        print(f"COLLECTSTATIC={mode}: nothing collected in this build")
-        return 0
-    link_node_modules(Path("/kit-modules/node_modules"), Path("/app", kit["ASSETS_DIR"], "node_modules"))
     try:
-        collect(out, Project(environment_of(map(Path, arguments[1:])), APP_UID), kit)
-    except StaticError as error:
+        paths = ImagePaths(os.environ.get("DATA_PATHS", "").split(), APP_UID)
+        project = Project(environment_of(map(Path, arguments[1:])), APP_UID)
+        first = FirstImport(project)
+        kept: list[str] = []
+        if mode == "build":
+            link_node_modules(
+                Path("/kit-modules/node_modules"), Path("/app", kit["ASSETS_DIR"], "node_modules")
+            )
+            require_settings(first, project)
+            kept = collect(out, project, kit)
+        else:
+            print(f"COLLECTSTATIC={mode}: nothing collected in this build")
+            first.run()
+        paths.place(out, first.written([*kept, kit["MEDIA_ROOT"]]))
+    except (StaticError, DataPathError, EntrypointError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

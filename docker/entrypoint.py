@@ -1,20 +1,32 @@
-"""Fill secrets into the environment, then become the command.
+"""Fill secrets into the environment, make the places the project writes to, then become the command.
 
 Every container of the project starts here: ``{{secret:NAME}}`` in the value of an environment
 variable becomes the content of ``/run/secrets/NAME``, so ``docker inspect`` shows the placeholder and
 the process gets the secret. The command replaces this process (exec): it is PID 1, or the child of
 Docker's init, and receives SIGTERM itself.
 
+In production ``/opt/slipway/paths`` lists what the build has put links in the place of, a line ``KIND TAB
+PATH`` for each: ``data-file`` and ``data-folder`` (DATA_PATHS, in the volume), ``folder`` and ``file``
+(written when the settings are imported, in ``/tmp``) and ``log`` (a log file: the container's standard
+error).
+
 Standard library only, and little of it: this runs before every ``exec`` of a task too.
 """
 # Importing pathlib would cost more than all the rest; and exec is the point of the file.
-# ruff: noqa: PTH112, PTH118, PTH123, PTH208, S606
+# ruff: noqa: PTH100, PTH103, PTH108, PTH110, PTH112, PTH118, PTH120, PTH123, PTH208, S606
 
 import os
 import re
 import sys
 
 SECRETS = "/run/secrets"
+APP = "/app"
+PATHS = "/opt/slipway/paths"
+DATA = "/srv/data"
+TEMPORARY = "/tmp/slipway"  # noqa: S108 - a tmpfs of this container alone
+# What the project has in the place of a path of DATA_PATHS.
+FIRST = "/app/.slipway/first"
+OVERLAY = "slipway_settings"
 # {{word:...}} is the kit's. Braces of any other shape are the project's own and stay as they are.
 PLACEHOLDER = re.compile(r"\{\{\s*(\w+)\s*:\s*([^{}]*?)\s*\}\}")
 SECRET_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -70,13 +82,101 @@ def resolve(environment, secrets=SECRETS):
     return resolved
 
 
+def prepare(root="", paths=PATHS):
+    """Make what the links of the build lead to, where it is not there yet; see the list above.
+
+    ``root`` is put before every path. Raises EntrypointError when the place cannot be written.
+    """
+    try:
+        with open(root + paths, encoding="utf-8") as file:
+            lines = file.read().splitlines()
+    except FileNotFoundError:
+        return
+    for line in lines:
+        kind, path = line.split("\t")
+        target = root + (DATA if kind.startswith("data-") else TEMPORARY) + path
+        try:
+            make(kind, target, first=root + FIRST + path)
+        except OSError as error:
+            raise EntrypointError(
+                f"SLIP-139: {path} leads to {target}, which cannot be made: {error.strerror}\n"
+                f"  fix: this service needs the volume data at {DATA}, a tmpfs at /tmp, and the user 10001"
+            ) from None
+
+
+def make(kind, target, first):
+    """Make ``target`` as its ``kind`` wants it, unless it is there; ``first`` has its first content."""
+    if os.path.lexists(target):
+        return
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    if kind == "log":
+        suppress_existing(os.symlink, "/dev/stderr", target)
+    elif os.path.exists(first):
+        copy_first(first, target)
+    elif kind.endswith("folder"):
+        os.makedirs(target, exist_ok=True)
+
+
+def copy_first(first, target):
+    """Copy ``first`` to ``target``, whole or not at all; another container may be doing the same."""
+    import shutil  # noqa: PLC0415 - not at every start
+
+    draft = f"{target}.{os.uname().nodename}.{os.getpid()}.slipway"
+    try:
+        if os.path.isdir(first):
+            shutil.copytree(first, draft, symlinks=True)
+            suppress_existing(os.rename, draft, target)
+        else:
+            shutil.copyfile(first, draft)
+            # Not a rename, which would replace what another one has put there and a project
+            # has changed since.
+            suppress_existing(os.link, draft, target)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+        if os.path.lexists(draft):
+            os.unlink(draft)
+
+
+def suppress_existing(change, source, target):
+    """Call ``change``, and leave alone what has come to be at ``target`` meanwhile."""
+    try:
+        change(source, target)
+    except OSError:
+        if not os.path.lexists(target):
+            raise
+
+
+def with_overlay(environment):
+    """Return ``environment`` with the settings overlay before the project's settings, where it asks for one.
+
+    Raises EntrypointError when it does not say which settings those are.
+    """
+    module = environment.get("DJANGO_SETTINGS_MODULE", "")
+    if not environment.get("SLIPWAY_OVERLAY") or module == OVERLAY:
+        return environment
+    if not module:
+        raise EntrypointError(
+            "SLIP-138: SETTINGS_OVERLAY needs to know whose settings it lies over\n"
+            "  fix: set DJANGO_SETTINGS_MODULE in .env"
+        )
+    folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "settings_overlay")
+    path = [folder, environment.get("PYTHONPATH", "")]
+    return {
+        **environment,
+        "SLIPWAY_SETTINGS_MODULE": module,
+        "DJANGO_SETTINGS_MODULE": OVERLAY,
+        "PYTHONPATH": os.pathsep.join(filter(None, path)),
+    }
+
+
 def main(command):
     """Exec ``command`` (argv) with the resolved environment; return an exit code only on failure."""
     if not command:
         print("entrypoint: no command given\n  fix: name one, e.g. python manage.py check", file=sys.stderr)
         return 1
     try:
-        environment = resolve(os.environ)
+        environment = with_overlay(resolve(os.environ))
+        prepare()
     except EntrypointError as error:
         print(error, file=sys.stderr)
         return 1

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import time
+import traceback
 from concurrent.futures import wait
 from pathlib import Path
 
@@ -181,6 +182,21 @@ def post_worker_init(worker):
     # Only threads can hang unnoticed: an event loop that does, gives no heartbeat.
     if worker.cfg.timeout and getattr(worker, "tpool", None):
         threading.Thread(target=replace_when_hung, args=(worker,), daemon=True).start()
+
+
+def worker_exit(server, worker):
+    """Called by gunicorn in a worker process that ends; where the project did not load, say what to do."""
+    error = sys.exc_info()[1]
+    # Gunicorn has logged it, and ends the worker by an exit of its own.
+    cause = error.__context__ if isinstance(error, SystemExit) else error
+    if worker.booted or not isinstance(cause, Exception):
+        return
+    # The project's python has nothing of the kit on its path.
+    sys.path.append(str(Path(__file__).parent))
+    from explain_failure import explain_failure  # noqa: PLC0415
+
+    if known := explain_failure("".join(traceback.format_exception(cause))):
+        worker.log.critical("%s", known)
 
 
 wsgi_app = server_target()

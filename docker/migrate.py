@@ -11,6 +11,8 @@ line of the output: {"applied": ["app.name", ...]}, or {"reversal": [{"name", "v
 The migration lock is held from before the plan is made until the command has ended, so whoever waited
 for it finds nothing left to do. Read from the environment:
     MIGRATE_LOCK_TIMEOUT    how long to wait for the lock (default 300s)
+    MIGRATE_DATABASES       aliases to migrate one after the other, where no arguments are given
+                            (default: Django's default alone)
 
 The project's own manage.py runs in this very process: a lock in a parent process would be free when the
 parent is killed, while the child went on migrating. The project's settings say which database.
@@ -20,7 +22,9 @@ import functools
 import json
 import os
 import runpy
+import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 from django.core.management import ManagementUtility
@@ -28,6 +32,7 @@ from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.backends.signals import connection_created
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
+from explain_failure import explain_failure
 from migrate_back import BackError, back_plan, name_of, reversals
 from migrate_lock import LockError, MigrationLock, end_with_client, lock_timeout
 from migrate_warnings import plan_warnings
@@ -38,8 +43,9 @@ QUESTIONS = ("--applied", "--reversal")
 
 
 def say(line):
-    """Print one line of ours; to stderr, so that the output stays that of manage.py."""
-    print(line, file=sys.stderr, flush=True)
+    """Print lines of ours, if there are any; to stderr, so that the output stays that of manage.py."""
+    if line:
+        print(line, file=sys.stderr, flush=True)
 
 
 def instead(fetch_command, of):
@@ -181,6 +187,26 @@ def tell(plan, loader):
             say(f"warning: not safe while old code runs: {line}")
 
 
+def tell_others():
+    """Name the databases that nobody has asked to have migrated."""
+    others = [alias for alias in connections if alias != DEFAULT_DB_ALIAS]
+    if others and not os.environ.get("MIGRATE_DATABASES"):
+        say(f"migrate: only {DEFAULT_DB_ALIAS}; DATABASES has {', '.join(others)} too: see MIGRATE_DATABASES")
+
+
+def each_database(aliases):
+    """Migrate one after the other, each in a process of its own that holds its lock; return the exit code."""
+    if not aliases:
+        return main([])
+    for alias in aliases:
+        say(f"migrate: database {alias}")
+        code = subprocess.run([sys.executable, __file__, "--database", alias], check=False).returncode
+        if code:
+            # A negative one is the signal that ended it.
+            return code if code > 0 else INTERRUPTED
+    return 0
+
+
 def main(arguments):
     """Run the migrate command with ``arguments``; return its exit code."""
     # What `python manage.py` has there; ours would hide modules of the project.
@@ -206,6 +232,8 @@ def main(arguments):
             "fix: let manage.py call execute_from_command_line itself"
         )
         return 1
+    if not arguments and not code:
+        tell_others()
     return code
 
 
@@ -241,8 +269,16 @@ def run_manage(run):
         if isinstance(end.code, str):
             say(end.code)
         return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except (LockError, BackError):
+        raise
+    except Exception:
+        said = traceback.format_exc().rstrip()
+        say(said)
+        say(explain_failure(said))
+        return 1
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    given = sys.argv[1:]
+    sys.exit(main(given) if given else each_database(os.environ.get("MIGRATE_DATABASES", "").split()))

@@ -29,6 +29,8 @@ def make(session: Session, label: str, *, as_json: bool = False) -> None:
         )
     require_database(session)
     prepare(session)
+    if session.stack.keeps_data:
+        note("the volume data (DATA_PATHS) is not in the archive: docs/environment.md")
     if restorejournal.pending(session):
         with deploylock.held(session.settings.root, "db.backup"):
             restorejournal.recover(session)

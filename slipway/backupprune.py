@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from slipway import deploylock, lifecycle, releases, restorejournal
+from slipway import database, deploylock, lifecycle, releases, restorejournal
 from slipway.backup import listed
 from slipway.backupservice import ask, folder, prepare
 from slipway.backupverify import LOCK
@@ -46,7 +46,8 @@ def prune(session: Session, *, yes: bool, as_json: bool) -> None:
             lifecycle.require_consent(f"Remove these {len(shown)}?", yes)
         # Also without a name: it removes what a killed run has left in the making.
         ask(session, "backup", ["prune", *archives])
-        for path in [*(folder(settings) / name for name in dumps), *leftovers]:
+        paths = [folder(settings) / name for name in dumps]
+        for path in [*paths, *(p for dump in paths for p in database.beside(dump).values()), *leftovers]:
             if path.is_file():
                 path.unlink()
             # "make" has been cleared above, under its lock: the schedule may be at work in there again.
@@ -69,5 +70,6 @@ def _leftovers(where: Path) -> list[Path]:
     work = where / ".work"
     return [
         *where.glob("*.dump.part"),
+        *where.glob("*.dump.*.part"),
         *(path for path in work.glob("*") if path.name in {"restore", "verify", "make"}),
     ]

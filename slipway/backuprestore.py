@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from slipway import database, deploylock, engine, front, lifecycle, maintenance, restorejournal
+from slipway import (
+    database,
+    deploylock,
+    engine,
+    extracontainers,
+    front,
+    lifecycle,
+    maintenance,
+    restorejournal,
+)
 from slipway.backup import write
 from slipway.backupservice import ask, folder, prepare, require_database
 from slipway.errors import SlipwayError
@@ -27,6 +37,8 @@ class _Source:
     made: str
     dump: Path | None
     media: Path | None
+    extra: Mapping[str, Path] = field(default_factory=dict)
+    """The dumps of EXTRA_DATABASES, by name."""
     files: int = 0
     size: int = 0
     """Number and bytes of the media files."""
@@ -76,7 +88,8 @@ def _open(session: Session, name: str, from_project: str) -> _Source:
                 "SLIP-096", f"{path.name} is a database, and this stack has none", "DATABASE=none in .env"
             )
         applied = ask(session, "backup", ["applied"])
-        return _Source(path.name, path.name.split("-")[0], path, None, migrations=tuple(applied))
+        made, extra = path.name.split("-")[0], database.beside(path)
+        return _Source(path.name, made, path, None, extra, migrations=tuple(applied))
     found = ask(session, "backup", ["unpack", path.name, "restore", from_project])
     archive, members = found["archive"], found["archive"]["members"]
     return _Source(
@@ -84,6 +97,7 @@ def _open(session: Session, name: str, from_project: str) -> _Source:
         made=f"{archive['created']}, of release {archive['release']} of {archive['project']}",
         dump=_work(session) / "database.dump" if "database.dump" in members else None,
         media=_work(session) / "media.tar.zst",
+        extra={n: _work(session) / f"database-{n}.dump" for n in archive.get("extra_databases", {})},
         files=archive["media"]["files"],
         size=archive["media"]["bytes"],
         migrations=tuple(found["migrations"]),
@@ -96,6 +110,8 @@ def _announce(session: Session, source: _Source) -> None:
         note("It is a dump of the database: media stay as they are.")
     elif source.dump is None and session.settings.database == "postgres":
         note("It holds media alone: the database stays as it is.")
+    if source.dump and (others := sorted(set(session.settings.extra_databases) - source.extra.keys())):
+        note(f"It does not hold {', '.join(others)}, which stays as it is.")
 
 
 def _exchange(session: Session, source: _Source) -> None:
@@ -107,6 +123,7 @@ def _exchange(session: Session, source: _Source) -> None:
         migrations=source.migrations,
         media=source.media is not None,
         closed=serves and not maintenance.is_closed(session),
+        processes=tuple(c.id for c in extracontainers.containers(stack, running=True)),
     )
     restorejournal.begin(session, journal)
     with ExitStack() as at_end:
@@ -121,9 +138,11 @@ def _exchange(session: Session, source: _Source) -> None:
             # Whoever was let in before is answered first: what they store belongs into the backup.
             front.rest(session)
             front.drain(session)
+        # And so is what is worked on beside web, which would go on writing into what is replaced.
+        extracontainers.stop(session)
         write(session, "before-restore")
         if source.dump:
-            database.restore(session, source.dump)
+            database.restore(session, source.dump, source.extra)
         else:
             journal = replace(journal, committed=True)
             restorejournal.begin(session, journal)

@@ -54,6 +54,13 @@ class Kind:
     """Of these variables, the ones without Debian's revision."""
     arguments: Callable[[str], dict[str, str]] = field(default=lambda series: {"SERIES": series})
     """The build arguments of a series."""
+    publisher: str = ""
+    """Whose repository it is on Docker Hub; empty: one of its official library."""
+
+    def is_named(self, name: str) -> bool:
+        """Whether ``name``, a reference without its tag, is the official image, a mirror's copy or ours."""
+        official = rf"([^/]+/)?{self.publisher}/" if self.publisher else r"(([^/]+/)?library/)?"
+        return bool(re.fullmatch(rf"({PREFIX}|{official}){self.name}", name))
 
 
 def _postgres_arguments(series: str) -> dict[str, str]:
@@ -94,6 +101,16 @@ KINDS: Mapping[str, Kind] = {
             example="{series}-trixie",
             environment={"NGINX_VERSION": "nginx"},
             upstream_only=("NGINX_VERSION",),
+        ),
+        Kind(
+            name="valkey",
+            publisher="valkey",
+            variable="REDIS_IMAGE",
+            suites={"8.1": "trixie", "9.1": "forky"},
+            flavour=r"(-trixie|-forky)?",
+            example="{series}-trixie",
+            environment={"VALKEY_VERSION": "valkey-server"},
+            upstream_only=("VALKEY_VERSION",),
         ),
         Kind(
             name="node",
@@ -142,13 +159,13 @@ def stand_in_for(variable: str, reference: str) -> StandIn:
     """Return the stand-in for an official reference, or for one that begins with ``slipway/``.
 
     Raises ``SlipwayError`` SLIP-041 when Debian has no packages for it, naming what it has, and
-    SLIP-042 when ``reference`` is not one of the three official images.
+    SLIP-042 when ``reference`` is not one of the official images.
     """
     parts = re.fullmatch(r"(.+?)(?::([^:/@]+))?(@.+)?", reference)
     assert parts is not None
     name, tag, digest = parts.groups(default="")
     for kind in KINDS.values():
-        if re.fullmatch(rf"{PREFIX}{kind.name}|(([^/]+/)?library/)?{kind.name}", name):
+        if kind.is_named(name):
             break
     else:
         raise SlipwayError(
@@ -178,7 +195,7 @@ def _offers(variable: str) -> str:
 def ensure(images: Mapping[str, str], runner: Runner, pinned: Collection[str] = ()) -> dict[str, str]:
     """Make every base image present on this machine's engine.
 
-    ``images`` maps ``PYTHON_IMAGE``, ``POSTGRES_IMAGE`` and ``NGINX_IMAGE`` to references. A present
+    ``images`` maps variables (``PYTHON_IMAGE``) to references, as ``Settings.images`` does. A present
     one is used, an absent one pulled; when its registry cannot be reached a stand-in is built. A
     reference that begins with ``slipway/`` is built when absent or when its recipe has changed.
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from slipway.kit import place
 from slipway.settings import MACHINE_FILE, Settings
 
 __all__ = ["ENTRYPOINT", "Stack"]
@@ -49,19 +50,47 @@ class Stack:
         """The compose file that mounts the secrets folder, which ``init.record`` writes."""
         return f".slipway/secrets-{'prod' if self.prod else 'dev'}.yaml"
 
+    @property
+    def project_file(self) -> str:
+        """The compose file with what SETTINGS_OVERLAY and DATA_PATHS add, which ``init.record`` writes."""
+        return f".slipway/project-{'prod' if self.prod else 'dev'}.yaml"
+
+    @property
+    def keeps_data(self) -> bool:
+        """Whether the project's services have the volume ``data``; development has the person's folder."""
+        return self.prod and bool(self.settings.data_paths)
+
+    @property
+    def processes_file(self) -> str:
+        """The compose file with the processes beside web, which ``init.record`` writes."""
+        return f".slipway/processes-{'prod' if self.prod else 'dev'}.yaml"
+
+    @property
+    def hidden_file(self) -> str:
+        """The compose file of development that hides what the kit keeps in the project's folder."""
+        return ".slipway/hidden-dev.yaml"
+
     def files(self) -> list[str]:
         """The compose files of this stack, relative to the kit's folder, in merge order."""
         settings, mode = self.settings, "prod" if self.prod else "dev"
         database = settings.database == "postgres"
         chosen = ["compose/base.yaml", "compose/backup.yaml"]
+        redis = settings.redis == "on"
         chosen += ["compose/db.yaml"] if database else []
+        chosen += ["compose/redis.yaml"] if redis else []
         chosen += [f"compose/{mode}.yaml"]
         chosen += [f"compose/{mode}-db.yaml"] if database else []
+        chosen += ["compose/extra-databases.yaml"] if database and settings.extra_databases else []
+        chosen += ["compose/prod-redis.yaml"] if redis and self.prod else []
         chosen += ["compose/no-egress.yaml"] if self.prod and settings.web_egress == "off" else []
         chosen += ["compose/db-port.yaml"] if database and not self.prod and settings.db_port else []
         chosen += ["compose/backup-s3.yaml"] if settings.backup_s3_bucket else []
         chosen += ["compose/backup-schedule.yaml"] if self.scheduled else []
         chosen += self._tls_files() if self.prod else []
+        chosen += [self.processes_file] if self.processes else []
+        chosen += ["compose/beat.yaml"] if "beat" in self.processes and settings.celery_app else []
+        chosen += [self.project_file] if self.keeps_data or settings.settings_overlay else []
+        chosen += [self.hidden_file] if not self.prod and place.hides(settings) else []
         return [*chosen, self.secrets_file, *settings.overlays]
 
     def _tls_files(self) -> list[str]:
@@ -84,12 +113,23 @@ class Stack:
     def serving(self) -> list[str]:
         """Those without which the site is not there: what is waited for."""
         database = ["db"] if self.settings.database == "postgres" else []
+        database += ["databases"] if database and self.settings.extra_databases else []
+        redis = ["redis"] if self.settings.redis == "on" else []
         front = ["nginx-configuration", "nginx"] if self.prod else []
-        return [*database, *self.project_services(), *front]
+        return [*database, *redis, *self.project_services(), *front]
 
     def project_services(self) -> list[str]:
         """Those that run the project's image: its code, its variables, its secrets."""
-        return ["migrate", "web", *(["static"] if self.prod else [])]
+        return [*self.one_shots(), "web", *self.processes]
+
+    def one_shots(self) -> list[str]:
+        """Of those, the ones that end before ``web`` starts."""
+        return ["migrate", *(["static"] if self.prod else [])]
+
+    @property
+    def processes(self) -> list[str]:
+        """Of those, the ones beside ``web``: Celery's, and each ``PROCESS_NAME`` of ``.env``."""
+        return list(self.settings.processes)
 
     def command(self, *arguments: str) -> list[str]:
         """``docker compose`` with this stack's flags, then ``arguments``."""

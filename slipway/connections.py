@@ -1,4 +1,4 @@
-"""How many database connections the web service can open at most, and whether the server accepts them.
+"""How many database connections the project's services can open at most, and whether the server accepts them.
 
 ``docs/command.md`` explains the arithmetic; ``tests/smoke/test_prod.py`` counts the real ones.
 """
@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import math
+import os
+import re
 
 from slipway.errors import SlipwayError
 from slipway.settings import Settings
 
-__all__ = ["RESERVE", "check", "needed", "per_worker", "threads", "workers"]
+__all__ = ["RESERVE", "beside", "celery_concurrency", "check", "needed", "per_worker", "threads", "workers"]
 
 RESERVE = {
     # PostgreSQL keeps them back for superusers: superuser_reserved_connections, whose default is 3.
@@ -20,7 +22,7 @@ RESERVE = {
     "the database's health check": 1,
     "people and one-off commands": 3,
 }
-"""Connections, by what uses them, that the web service must leave free."""
+"""Connections, by what uses them, that the project's services must leave free."""
 
 # Kept in step with docker/gunicorn.conf.py by a unit test.
 _MOST_DEFAULT_CPUS = 8
@@ -51,9 +53,25 @@ def per_worker(settings: Settings) -> int:
     return settings.db_connections_per_worker or threads(settings) + 1
 
 
+def celery_concurrency(settings: Settings) -> int:
+    """How many tasks Celery's worker does at once, by CELERY_OPTIONS; without a word one per processor."""
+    found = re.search(r"(?:^| )(?:--concurrency|--autoscale|-c)[= ]?(\d+)", settings.celery_options)
+    return int(found[1]) if found else os.cpu_count() or 1
+
+
+def beside(settings: Settings) -> int:
+    """The most connections of the processes beside web: one of each, and one for each task of the worker.
+
+    Of one process there are never two: a deploy stops the old before it starts the new.
+    """
+    tasks = celery_concurrency(settings) if settings.celery_app else 0
+    return len(settings.processes) + tasks
+
+
 def needed(settings: Settings, replicas: int) -> int:
-    """What the server must accept for ``replicas``: two releases of them, and the reserve."""
-    return _RELEASES * replicas * workers(settings) * per_worker(settings) + sum(RESERVE.values())
+    """What the server must accept for ``replicas``: two releases of them, what is beside, and the reserve."""
+    of_web = _RELEASES * replicas * workers(settings) * per_worker(settings)
+    return of_web + beside(settings) + sum(RESERVE.values())
 
 
 def check(settings: Settings, replicas: int) -> None:
@@ -71,7 +89,8 @@ def check(settings: Settings, replicas: int) -> None:
         return
     of_one = workers(settings) * per_worker(settings)
     reserve = sum(RESERVE.values())
-    fitting = max(0, limit - reserve) // (_RELEASES * of_one)
+    others = beside(settings)
+    fitting = max(0, limit - reserve - others) // (_RELEASES * of_one)
     fewer = (
         f"at most {fitting} replicas fit (WEB_REPLICAS, --scale)"
         if fitting
@@ -85,7 +104,8 @@ def check(settings: Settings, replicas: int) -> None:
         f"  x {workers(settings)} workers in each ({_source_of_workers(settings)})\n"
         f"  x {per_worker(settings)} connections of each worker ({_source_of_connections(settings)})\n"
         f"  x {_RELEASES} releases side by side during a deploy = {_RELEASES * replicas * of_one}\n"
-        f"  + {reserve} in reserve ({', '.join(f'{n} for {use}' for use, n in RESERVE.items())})\n"
+        + (f"  + {others} of {', '.join(settings.processes)}\n" if others else "")
+        + f"  + {reserve} in reserve ({', '.join(f'{n} for {use}' for use, n in RESERVE.items())})\n"
         f"  = {total}, more than DB_MAX_CONNECTIONS={limit}",
         f"{fewer}; or set DB_MAX_CONNECTIONS={total} in {settings.env_file}, {cost}; "
         "or fewer WEB_WORKERS or WEB_THREADS",

@@ -1,7 +1,8 @@
 """Dump and restore of the stack's own PostgreSQL (the service ``db``).
 
 PostgreSQL's own programs do it, in that container and over its local socket. A restore goes into a new
-database beside the serving one; in the end the two change names, in one transaction.
+database beside the serving one; in the end the two change names, in one transaction: all of them, where
+there are several (EXTRA_DATABASES).
 """
 
 # ruff: noqa: S608 - what is put into statements are our own names, and one that Settings has checked
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from slipway.errors import SlipwayError
 from slipway.output import note
 from slipway.session import Session
 
-__all__ = ["NO_LIMITS", "dump", "restore", "settled"]
+__all__ = ["NO_LIMITS", "beside", "dump", "existing", "restore", "settled"]
 
 NO_LIMITS = "PGOPTIONS=-c statement_timeout=0 -c lock_timeout=0 -c default_transaction_read_only=off"
 """For sessions of ours, whatever limits the project has set for its own."""
@@ -85,13 +87,13 @@ SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
                     WHERE classid = 'pg_class'::regclass AND objid = c.oid AND deptype = 'e')
 """)
 
-# The sessions of one database, until it has another name; by its oid, for the new one gets its name.
+# The sessions of databases, until the first has another name; by oid, for the new ones get their names.
 _END_SESSIONS = _one_line("""
 DO $$
 BEGIN
   FOR attempt IN 1..60 LOOP
     EXIT WHEN NOT EXISTS (SELECT FROM pg_database WHERE oid = {oid} AND datname = '{name}');
-    PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE datid = {oid};
+    PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE datid IN ({oids});
     PERFORM pg_stat_clear_snapshot();
     PERFORM pg_sleep(0.1);
   END LOOP;
@@ -101,20 +103,36 @@ END $$
 # ALTER DATABASE RENAME first keeps new sessions out, then waits up to 5 s for those that are there.
 # Another session has to end them meanwhile: ended before, a connection pool would be back at once.
 _SWAP = """\
-psql -X --quiet --command "$1" & \
-psql -X --quiet --set ON_ERROR_STOP=1 --single-transaction --command "$2" --command "$3"; \
+psql -X --quiet --command "$1" & shift; \
+for statement; do set -- "$@" --command "$statement"; shift; done; \
+psql -X --quiet --set ON_ERROR_STOP=1 --single-transaction "$@"; \
 code=$?; wait; exit "$code"\
 """
 
 
-def dump(session: Session, target: Path) -> None:
+def beside(dump: Path) -> dict[str, Path]:
+    """The dumps of EXTRA_DATABASES that were made together with ``dump``, by the name of the database."""
+    found = (path for path in dump.parent.glob(f"{dump.name}.*") if path.suffix != ".part")
+    return {path.name.removeprefix(f"{dump.name}."): path for path in sorted(found)}
+
+
+def existing(session: Session, names: Sequence[str]) -> list[str]:
+    """Those of ``names`` that are databases of the server; all of them in a dry run. Raises SLIP-060."""
+    if session.runner.dry or not names:
+        return list(names)
+    there = _Server(session, "slipway").ask("SELECT datname FROM pg_database")
+    return [name for name in names if name in there]
+
+
+def dump(session: Session, target: Path, name: str = "") -> None:
     """Write the database to ``target`` in pg_dump's custom format: complete, on the disk, read back.
 
-    The folder must exist; only the owner can read the file. Raises ``SlipwayError`` SLIP-060 when
-    pg_dump fails, SLIP-089 when what it wrote cannot be read. There is no ``target`` then.
+    ``name`` is one of EXTRA_DATABASES; empty: the project's own. The folder must exist; only the owner can
+    read the file. Raises ``SlipwayError`` SLIP-060 when pg_dump fails, SLIP-089 when what it wrote cannot be
+    read. There is no ``target`` then.
     """
     server = _Server(session, "slipway dump")
-    argv = server.program("pg_dump", "--format=custom", f"--dbname={server.name}")
+    argv = server.program("pg_dump", "--format=custom", f"--dbname={name or server.name}")
     session.runner.run(argv, stdout=target)
     if session.runner.dry:
         return
@@ -125,43 +143,64 @@ def dump(session: Session, target: Path) -> None:
         raise
 
 
-def restore(session: Session, source: Path) -> None:
+def restore(session: Session, source: Path, extra: Mapping[str, Path] | None = None) -> None:
     """Put what ``source`` holds, a dump in the custom format, in the place of the database.
 
-    The present one serves, untouched, until the two change names; then its sessions are ended, and it
-    is dropped. The disk must have room for both. The caller sees to it that no other restore runs.
-    Raises ``SlipwayError`` SLIP-089 when ``source`` is not a whole dump, SLIP-093 when it could not be
-    restored, SLIP-060 when the server does not answer: the database is as before.
+    ``extra`` has the dumps of other databases, by name: all change together, or none. The present ones serve,
+    untouched, until they change names with the new; then their sessions are ended, and they are dropped. The
+    disk must have room for both. The caller sees to it that no other restore runs.
+    Raises ``SlipwayError`` SLIP-089 when a source is not a whole dump, SLIP-093 when it could not be
+    restored, SLIP-060 when the server does not answer: the databases are as before.
     """
     server = _Server(session, _RESTORE)
-    mark = secrets.token_hex(4)
-    new, former = _NEW + mark, _FORMER + mark
+    parts = [_Part(server.name, source), *(_Part(name, path) for name, path in (extra or {}).items())]
     if session.runner.dry:
-        session.runner.run(server.program("pg_restore", "--exit-on-error", f"--dbname={new}"), stdin=source)
-        session.runner.run(server.psql(*server.renaming(new, former)))
+        for part in parts:
+            argv = server.program("pg_restore", "--exit-on-error", f"--dbname={part.new}")
+            session.runner.run(argv, stdin=part.source)
+        session.runner.run(server.psql(*(s for part in parts for s in part.renaming())))
         return
     server.clear()
-    found = _read(server, source)
-    created = ""
+    contents = [_read(server, part.source) for part in parts]
+    created: list[str] = []
     try:
-        created = server.create(new)
-        server.fill(new, source, found)
-        server.swap(new, former, created)
+        for part, found in zip(parts, contents, strict=True):
+            created.append(server.create(part))
+            server.fill(part, found)
+        server.swap(parts, created[0])
     except BaseException:
-        server.give_up(created)
+        server.give_up(created[0] if created else "")
         raise
-    server.drop(former)
+    for part in parts:
+        server.drop(part.former)
 
 
 def settled(session: Session) -> str:
     """Which database serves, once whatever an interrupted restore still does has been ended.
 
-    The answer is its oid, which it does not share with one that takes its name later. Raises
-    ``SlipwayError`` SLIP-060 when the server does not answer.
+    The answer is the oid of the project's own, which it does not share with one that takes its name later.
+    Raises ``SlipwayError`` SLIP-060 when the server does not answer.
     """
     server = _Server(session, _RESTORE)
     server.clear()
     return server.oid(server.name)
+
+
+class _Part:
+    """One database that is restored: its name, its dump, and what the two are called meanwhile."""
+
+    def __init__(self, name: str, source: Path) -> None:
+        self.name = name
+        self.source = source
+        mark = secrets.token_hex(4)
+        self.new, self.former = _NEW + mark, _FORMER + mark
+
+    def renaming(self) -> list[str]:
+        """The two statements that put the new one in the place of the serving one."""
+        return [
+            f'ALTER DATABASE "{self.name}" RENAME TO {self.former}',
+            f'ALTER DATABASE {self.new} RENAME TO "{self.name}"',
+        ]
 
 
 @dataclass(frozen=True)
@@ -274,44 +313,43 @@ class _Server:
         except SlipwayError as silent:
             note(f"the next restore will remove what this one leaves: {silent.problem}")
 
-    def create(self, new: str) -> str:
+    def create(self, part: _Part) -> str:
         """Create a database like the serving one, and empty; returns its oid."""
-        statements = self.ask(_CREATE.format(new=new, name=self.name))
+        statements = self.ask(_CREATE.format(new=part.new, name=part.name))
         if not statements:
-            raise _not_restored(f"there is no database {self.name} on this server")
+            raise _not_restored(f"there is no database {part.name} on this server")
         self.do(*self.psql(*statements))
-        return self.oid(new)
+        return self.oid(part.new)
 
-    def fill(self, new: str, source: Path, found: _Dump) -> None:
-        """Restore ``source`` into ``new``, and see whether all tables are there."""
+    def fill(self, part: _Part, found: _Dump) -> None:
+        """Restore the dump, and see whether all tables are there."""
+        new = part.new
         options = ["--exit-on-error", f"--dbname={new}"]
         missing = found.owners - set(self.ask("SELECT rolname FROM pg_roles"))
         if missing:
             note(f"the dump's owners {', '.join(sorted(missing))} do not exist here: all belongs to one")
             options += ["--no-owner", "--no-privileges"]
-        self.do(*self.program("pg_restore", *options), stdin=source)
+        self.do(*self.program("pg_restore", *options), stdin=part.source)
         [tables] = self.ask(_COUNT_TABLES, database=new)
         if int(tables) != found.tables:
             raise _not_restored(f"{tables} of {found.tables} tables came out of the dump")
         # Not in a dump either; without it the first queries are planned blindly.
         self.do(*self.psql("ANALYZE", database=new))
-        self.do(*self.psql(_PROPERTIES.format(new=new, name=self.name)))
+        self.do(*self.psql(_PROPERTIES.format(new=new, name=part.name)))
 
-    def renaming(self, new: str, former: str) -> list[str]:
-        """The two statements that put ``new`` in the place of the serving database."""
-        return [
-            f'ALTER DATABASE "{self.name}" RENAME TO {former}',
-            f'ALTER DATABASE {new} RENAME TO "{self.name}"',
-        ]
+    def swap(self, parts: Sequence[_Part], created: str) -> None:
+        """End the sessions of the serving databases and give their names to the new ones.
 
-    def swap(self, new: str, former: str, created: str) -> None:
-        """End the sessions of the serving database and give its name to ``new``, whose oid is given."""
-        ending = _END_SESSIONS.format(oid=self.oid(self.name), name=self.name)
-        script = self.program("sh", "-c", _SWAP, "swap", ending, *self.renaming(new, former))
+        ``created`` is the oid of the first new one.
+        """
+        oids = [self.oid(part.name) for part in parts]
+        ending = _END_SESSIONS.format(oid=oids[0], name=parts[0].name, oids=", ".join(oids))
+        renaming = [statement for part in parts for statement in part.renaming()]
+        script = self.program("sh", "-c", _SWAP, "swap", ending, *renaming)
         for _ in range(_SWAP_ATTEMPTS):
             self.runner.run(script, check=False)
             # Not the exit code: the connection to the engine may have broken after the commit.
-            if self.oid(self.name) == created:
+            if self.oid(parts[0].name) == created:
                 return
         raise _not_restored("sessions of the present database do not end; the reason is above")
 

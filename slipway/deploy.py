@@ -18,6 +18,7 @@ from slipway import (
     tls,
 )
 from slipway.errors import SlipwayError
+from slipway.kit import place
 from slipway.output import note
 from slipway.releases import Release
 from slipway.session import Session
@@ -37,7 +38,7 @@ def deploy(session: Session, *, release: str = "", image: str = "") -> None:
     """
     settings = session.settings
     _check_name(release)
-    facts = revision.describe(settings.path(settings.project_root), session.runner)
+    facts = revision.describe(settings.path(settings.project_root), session.runner, place.own_paths(settings))
     if session.runner.dry:
         _plan(session, release or facts["RELEASE"], image)
         return
@@ -85,6 +86,8 @@ def back_up(work: Switchover) -> None:
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     target = folder / f"{stamp}-before-{work.release}.dump"
     database.dump(work.session, target)
+    for name in database.existing(work.session, settings.extra_databases):
+        database.dump(work.session, target.with_name(f"{target.name}.{name}"), name)
     work.backup = os.path.relpath(target, settings.root)
 
 
@@ -171,7 +174,10 @@ def _plan(session: Session, release: str, image: str) -> None:
     session.runner.run(stack.up_only("nginx-configuration"))
     if settings.database == "postgres":
         note("== back up")
-        database.dump(session, settings.path(settings.backup_dir) / f"TIME-before-{release}.dump")
+        target = settings.path(settings.backup_dir) / f"TIME-before-{release}.dump"
+        database.dump(session, target)
+        for name in settings.extra_databases:
+            database.dump(session, target.with_name(f"{target.name}.{name}"), name)
     note("== migrate")
     session.runner.run(stack.up_only("migrate"))
     note("== publish static files")

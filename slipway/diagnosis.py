@@ -53,6 +53,13 @@ def failure(session: Session, broken: Sequence[engine.ContainerState]) -> Slipwa
     first = suspects[0]
     last_lines = [line.strip() for line in logs[first.name] if line.strip()]
     why = first.error or first.health_output or (last_lines[-1] if last_lines else "no log lines")
+    if first.beside_web and first.failed and first.exit_code == 0:
+        return SlipwayError(
+            "SLIP-064",
+            f"the service {first.service} does not stay: its command ends without an error, again and again",
+            "a process beside web has to go on; one that works now and then is for Celery's beat, the host's "
+            "cron (invoke manage), or a loop: sh -c 'while ...; do ...; sleep 60; done'",
+        )
     if first.failed:
         return SlipwayError(
             "SLIP-064",

@@ -24,6 +24,7 @@ __all__ = ["ContainerState", "Leftovers", "containers", "image_sizes", "leftover
 
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
+_PROCESS_LABEL = "slipway.process"  # as compose/process-*.yaml have it
 _CONFIG_HASH_LABEL = "com.docker.compose.config-hash"
 _ONE_OFF_LABEL = "com.docker.compose.oneoff"
 _VOLUME_LABEL = "com.docker.compose.volume"
@@ -57,6 +58,8 @@ class ContainerState:
     image_id: str = ""
     config_hash: str = ""
     """Compose's digest of the service's configuration when it created this container."""
+    beside_web: bool = False
+    """Whether it is one of the processes beside web (``extraprocesses``)."""
 
     @property
     def ready(self) -> bool:
@@ -373,4 +376,5 @@ def _state(container: Container) -> ContainerState:
         started=state.get("StartedAt", ""),
         image_id=attrs["Image"],
         config_hash=container.labels.get(_CONFIG_HASH_LABEL, ""),
+        beside_web=_PROCESS_LABEL in container.labels,
     )

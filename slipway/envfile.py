@@ -63,7 +63,7 @@ def read(path: Path) -> dict[str, Entry]:
 
 def quote(value: str) -> str:
     """Write ``value`` so that both readers return it unchanged. A single quote cannot be written."""
-    if re.fullmatch(r"[A-Za-z0-9_./:@%+,=\[\]-]*", value):
+    if re.fullmatch(r"[A-Za-z0-9_./:@%+,=\[\]{}-]*", value):
         return value
     return f"'{value}'"
 
@@ -125,7 +125,8 @@ def _entry(path: Path, binding: Binding) -> Entry:
         raise SlipwayError(
             "SLIP-004",
             f"{path.name}:{line}: Compose and python-dotenv read {binding.key} differently: {doubt}",
-            f"put the value in single quotes: {binding.key}='…'",
+            f"put the value in single quotes: {binding.key}='…'; or into a file of secrets/, and "
+            f"{binding.key}={{{{secret:FILE}}}}",
         )
     return Entry(binding.key, binding.value, path, line)
 
@@ -134,11 +135,12 @@ def _disagreement(raw: str) -> str:
     """Why the two readers could differ on the text after ``=``; empty when they cannot."""
     text = raw.strip(" \t")
     if text.startswith("'"):
-        return ""
+        return "to one a doubled backslash is one, to the other two" if "\\\\" in text else ""
     if re.match(r"[ \t]+#", raw):
         return "to one the # starts a comment, to the other it is the value"
     body = text if text.startswith('"') else re.sub(r"\s+#.*", "", text)
-    return "a $ starts a variable" if "$" in body else ""
+    # Before anything else, as in ^/api$, it is a dollar sign to both.
+    return "a $ starts a variable" if re.search(r"\$[$A-Za-z_{(]|\\\$", body) else ""
 
 
 def _bad_line(path: Path, line: int, problem: str, fix: str) -> SlipwayError:

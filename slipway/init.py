@@ -7,9 +7,10 @@ import os
 import shutil
 from pathlib import Path
 
-from slipway import envfile, mirrors, postgres, secretfiles
+from slipway import envfile, extraprocesses, mirrors, postgres, projectfile, secretfiles
 from slipway.compose import Stack
 from slipway.errors import SlipwayError
+from slipway.kit import place
 from slipway.output import note
 from slipway.settings import Settings, load, record_machine, settings_file, variables, write_if_changed
 
@@ -79,8 +80,12 @@ def record(settings: Settings) -> None:
             folder, "${SECRETS_DIR:-secrets}", stack.project_services(), owners=("backup",)
         )
         write_if_changed(settings.root / stack.secrets_file, text)
+        write_if_changed(settings.root / stack.project_file, projectfile.text(stack))
+        if stack.processes:
+            _record_processes(stack)
     if settings.backup_s3_bucket:
         _record_store_ca(settings)
+    _record_place(settings)
     digest = hashlib.sha256()
     for name in (settings.app_env, settings.app_prod_env):
         path = settings.path(name)
@@ -102,6 +107,28 @@ def record(settings: Settings) -> None:
             "BACKUP_USER": "{}:{}".format(*backup_user()),
         },
     )
+
+
+def _record_processes(stack: Stack) -> None:
+    settings = stack.settings
+    template = settings.root / "compose" / f"process-{'prod' if stack.prod else 'dev'}.yaml"
+    waited_for = {"migrate": "service_completed_successfully"}
+    waited_for |= {"db": "service_healthy"} if settings.database == "postgres" else {}
+    waited_for |= {"redis": "service_healthy"} if settings.redis == "on" else {}
+    text = extraprocesses.overlay(template, settings.processes, waited_for)
+    write_if_changed(settings.root / stack.processes_file, text)
+
+
+def _record_place(settings: Settings) -> None:
+    """Write what keeps the kit's own files out of the project's image and of the containers that mount it."""
+    root = settings.root
+    dockerfile = root / place.DOCKERFILE
+    write_if_changed(dockerfile, (root / "Dockerfile").read_text(encoding="utf-8"))
+    ignored = (root / "Dockerfile.dockerignore").read_text(encoding="utf-8")
+    write_if_changed(dockerfile.with_name("Dockerfile.dockerignore"), place.dockerignore(ignored, settings))
+    stack = Stack(settings, prod=False)
+    if place.hides(settings):
+        write_if_changed(root / stack.hidden_file, place.hidden(settings, stack.project_services()))
 
 
 def _record_store_ca(settings: Settings) -> None:

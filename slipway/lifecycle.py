@@ -31,6 +31,7 @@ from slipway import (
 from slipway.compose import Stack
 from slipway.engine import ContainerState
 from slipway.errors import SlipwayError
+from slipway.kit import place
 from slipway.output import confirm, note, rows
 from slipway.scale import resize
 from slipway.session import Session
@@ -292,7 +293,7 @@ def _prepare(session: Session) -> None:
         backupimage.record_recipe(settings)
     # Development has no releases: what serves in production must not change its name by a dev build.
     if session.stack.prod:
-        facts = revision.describe(settings.path(settings.project_root), runner)
+        facts = revision.describe(settings.path(settings.project_root), runner, place.own_paths(settings))
         # What was deployed under a name of its own keeps it as long as it is what is checked out.
         if facts["RELEASE"] == recorded(settings.root).get("SOURCE"):
             del facts["RELEASE"]

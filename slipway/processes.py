@@ -6,7 +6,7 @@ from slipway import connections
 from slipway.errors import SlipwayError
 from slipway.settings import Settings
 
-__all__ = ["check", "database", "web"]
+__all__ = ["check", "database", "web", "worker"]
 
 # The server's master and background processes, the health check, and commands of people and tasks.
 _OTHERS = 64
@@ -25,14 +25,21 @@ def database(settings: Settings) -> int:
     return settings.db_max_connections + _OTHERS
 
 
+def worker(settings: Settings) -> int:
+    """The most processes and threads of Celery's worker, each of whose tasks is a process."""
+    return connections.celery_concurrency(settings) * (1 + _THREADS_BESIDES) + _OTHERS
+
+
 def check(settings: Settings) -> None:
-    """Return when WEB_PIDS and DB_PIDS allow what the other settings ask for.
+    """Return when WEB_PIDS, DB_PIDS and PROCESS_PIDS allow what the other settings ask for.
 
     Raises ``SlipwayError`` SLIP-125: a server that cannot make another process drops requests.
     """
     wanted = [("WEB_PIDS", settings.web_pids, web(settings), "WEB_WORKERS and WEB_THREADS")]
     if settings.database == "postgres":
         wanted.append(("DB_PIDS", settings.db_pids, database(settings), "DB_MAX_CONNECTIONS"))
+    if settings.celery_app:
+        wanted.append(("PROCESS_PIDS", settings.process_pids, worker(settings), "CELERY_OPTIONS"))
     for name, limit, needed, why in wanted:
         if needed > limit:
             raise SlipwayError(

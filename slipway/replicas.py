@@ -10,7 +10,7 @@ from slipway.compose import Stack
 from slipway.engine import ContainerState
 from slipway.session import Session
 
-__all__ = ["addresses", "besides", "of_release", "remove", "restart", "start", "wait_ready"]
+__all__ = ["addresses", "besides", "grace", "of_release", "remove", "restart", "start", "wait_ready"]
 
 _POLL_SECONDS = 0.5
 
@@ -63,7 +63,7 @@ def restart(session: Session, ids: Sequence[str]) -> None:
     requests fail meanwhile. What the processes remember is of the former database, too.
     """
     if ids:
-        session.runner.run(["docker", "restart", "-t", _grace(session), *ids])
+        session.runner.run(["docker", "restart", "-t", grace(session), *ids])
 
 
 def remove(session: Session, states: Sequence[ContainerState], *, force: bool = False) -> None:
@@ -74,12 +74,12 @@ def remove(session: Session, states: Sequence[ContainerState], *, force: bool = 
     if force:
         session.runner.run(["docker", "rm", "--force", *ids], check=False)
         return
-    session.runner.run(["docker", "stop", "-t", _grace(session), *ids])
+    session.runner.run(["docker", "stop", "-t", grace(session), *ids])
     session.runner.run(["docker", "rm", *ids])
 
 
-def _grace(session: Session) -> str:
-    """The seconds a replica has to end, as ``docker`` takes them."""
+def grace(session: Session) -> str:
+    """The seconds a container of the project has to end, as ``docker`` takes them."""
     return session.settings.stop_grace_period.rstrip("s")
 
 

@@ -8,7 +8,7 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from slipway import database, engine, front, maintenance, replicas
+from slipway import database, engine, extracontainers, front, maintenance, replicas
 from slipway.backupservice import ask, folder, require_database
 from slipway.errors import SlipwayError
 from slipway.output import note
@@ -35,6 +35,8 @@ class Journal:
     """Without a database: whether the media are to be exchanged. With one, its oid says so."""
     exchanged: bool = False
     """Whether the new media are all in place."""
+    processes: tuple[str, ...] = ()
+    """The containers of the processes beside web that the restore stops, and so starts again."""
 
 
 def begin(session: Session, journal: Journal) -> None:
@@ -57,7 +59,8 @@ def recover(session: Session) -> None:
         shutil.rmtree(_work(session), ignore_errors=True)
         return
     found = json.loads(path.read_text(encoding="utf-8"))
-    journal = Journal(**{**found, "migrations": tuple(found["migrations"])})
+    lists = {name: tuple(value) for name, value in found.items() if isinstance(value, list)}
+    journal = Journal(**{**found, **lists})
     note(f"== an interrupted restore of {journal.name} is brought to its end")
     require_database(session)
     taken = settle(session, journal)
@@ -79,6 +82,11 @@ def settle(session: Session, journal: Journal) -> bool:
     fits = _fits(session, journal) if taken and journal.oid else True
     if journal.closed and fits:
         maintenance.reopen(session)
+    if fits or not session.stack.prod:
+        extracontainers.wake(session, journal.processes)
+    elif journal.processes:
+        names = ",".join(c.service for c in extracontainers.containers(session.stack))
+        note(f"{names} stay stopped until that is done; then: invoke start --services {names} --prod")
     if journal.media:
         ask(session, "restore-media", ["discard"])
     shutil.rmtree(_work(session), ignore_errors=True)

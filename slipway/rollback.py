@@ -135,11 +135,16 @@ def _restoring(work: Switchover, backup: str, yes: bool) -> list[Step]:
         # Whoever was let in before is answered first: what they store belongs into the dump.
         front.rest(session)
         front.drain(session)
+        # And so is what is worked on beside web.
+        work.beside.begin()
 
     def restore() -> None:
         safety = session.settings.root / work.backup
-        database.restore(session, dump)
-        work.undo.append(lambda: database.restore(session, safety))
+        extra = database.beside(dump)
+        if others := sorted(set(session.settings.extra_databases) - extra.keys()):
+            note(f"{backup} is from before there was {', '.join(others)}, which stays as it is")
+        database.restore(session, dump, extra)
+        work.undo.append(lambda: database.restore(session, safety, database.beside(safety)))
 
     return [("close the site", close_site), ("back up", lambda: back_up(work)), ("restore", restore)]
 

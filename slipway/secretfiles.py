@@ -19,6 +19,7 @@ _REFERENCE = re.compile(r"\{\{\s*secret:([A-Za-z0-9_.-]+)\s*\}\}")
 _MOUNTED = re.compile(r"^/run/secrets/([A-Za-z0-9_.-]+)$")
 _FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 _SECRET_NAME = re.compile(r"(^|_)(SECRET|PASSWORD|PASSWD|TOKEN|SECRET_KEY|API_KEY)$")
+_NEVER_EMPTY = {"SECRET_KEY", "DJANGO_SECRET_KEY", "POSTGRES_PASSWORD"}
 _PLACEHOLDERS = {
     "changeme", "change-me", "change_me", "changethis", "change-this", "secret", "password", "passw0rd",
     "postgres", "admin", "test", "todo", "xxx", "xxxx", "example", "placeholder", "replace-me", "replaceme",
@@ -90,7 +91,8 @@ def check(folder: Path, entries: Mapping[str, envfile.Entry]) -> None:
                     f"write it to {folder / name}, or let invoke init generate the standard ones: "
                     + ", ".join(GENERATED),
                 )
-        if _SECRET_NAME.search(entry.name):
+        # Empty, most of them mean that there is none: a mail server without a password.
+        if _SECRET_NAME.search(entry.name) and (entry.value or entry.name in _NEVER_EMPTY):
             _check_strength(entry.value, f"{entry.where}: {entry.name}")
 
 

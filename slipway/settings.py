@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from slipway import envfile, values
+from slipway import envfile, extraprocesses, values
 from slipway.errors import SlipwayError
 
 __all__ = [
@@ -35,6 +35,8 @@ MACHINE_FILE = Path(".slipway/machine.env")
 _REFERENCE = values.matching(r"[a-z0-9][A-Za-z0-9._/:@-]*", "an image reference")
 _PATH = values.matching(r"[^\0\n'\"$]+", "a path without quotes or $")
 _INSIDE = values.matching(r"\.|[A-Za-z0-9_.@+-]+(/[A-Za-z0-9_.@+-]+)*", "a relative path")
+# Longer ones PostgreSQL cuts off.
+_DATABASE_NAME = values.matching(r"[a-z_][a-z0-9_]{0,62}", "a database name")
 _VOLUME_SUFFIX = values.matching(r"(-[1-9][0-9]*)?", "a dash and a major version")
 _SERVED_URL = values.matching(
     r"(https?:)?//[A-Za-z0-9._:/~-]+|/?([A-Za-z0-9_.~-]+/)*",
@@ -67,6 +69,8 @@ class Settings:
     """The kit's own settings file: ``slipway.env`` where it exists, else ``.env``."""
     origins: Mapping[str, str]
     """Where each variable came from: ``environment``, ``.env:LINE``, ``machine.env:LINE``, ``default``."""
+    named_processes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The commands of the ``PROCESS_NAME`` lines of ``.env``, by service name."""
 
     name: str = _setting(
         "PROJECT_NAME", "",
@@ -122,15 +126,29 @@ class Settings:
         "MEDIA_ROOT", "/app/media", values.matching(r"(/[A-Za-z0-9_.-]+)+", "an absolute path")
     )
 
+    # As docker/settings_overlay has them.
     settings_overlay: tuple[str, ...] = _setting(
-        "SETTINGS_OVERLAY", "", values.words, "ALLOWED_HOSTS DEBUG STATIC_ROOT"
-    )
-    data_paths: tuple[str, ...] = _setting("DATA_PATHS", "", values.words, "db.sqlite3")
+        "SETTINGS_OVERLAY", "",
+        values.choices(
+            "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "DATABASES", "DEBUG", "MEDIA_ROOT", "MEDIA_URL",
+            "SECRET_KEY", "SECURE_PROXY_SSL_HEADER", "STATIC_ROOT", "STATIC_URL",
+            "CSRF_COOKIE_NAME", "CSRF_COOKIE_SECURE", "SECURE_SSL_REDIRECT", "SESSION_COOKIE_NAME",
+            "SESSION_COOKIE_SECURE",
+            "BROKER_URL", "CACHEOPS_REDIS", "CACHES", "CELERY_BROKER_URL", "CELERY_RESULT_BACKEND",
+            "CHANNEL_LAYERS", "Q_CLUSTER", "REDIS_HOST", "REDIS_URL", "RQ_QUEUES",
+        ),
+        "ALLOWED_HOSTS DEBUG STATIC_ROOT",
+    )  # fmt: skip
+    data_paths: tuple[str, ...] = _setting("DATA_PATHS", "", values.written_paths, "db.sqlite3")
 
     # --- Services beside web
-    extra_databases: tuple[str, ...] = _setting("EXTRA_DATABASES", "", values.words, "reports")
+    extra_databases: tuple[str, ...] = _setting("EXTRA_DATABASES", "", values.each(_DATABASE_NAME), "reports")
+    migrate_databases: tuple[str, ...] = _setting(
+        "MIGRATE_DATABASES", "",
+        values.each(values.matching(r"[A-Za-z_][A-Za-z0-9_-]*", "an alias of DATABASES")), "default reports",
+    )  # fmt: skip
     redis: str = _setting("REDIS", "off", values.choice("on", "off"))
-    redis_image: str = _setting("REDIS_IMAGE", "valkey/valkey:9-trixie", _REFERENCE)
+    redis_image: str = _setting("REDIS_IMAGE", "valkey/valkey:8.1-trixie", _REFERENCE)
     redis_memory: str = _setting("REDIS_MEMORY", "128m", values.size)
     redis_cpus: float = _setting("REDIS_CPUS", "0.5", values.cpus)
     redis_pids: int = _setting("REDIS_PIDS", "64", values.integer(16, 4_194_304))
@@ -139,12 +157,13 @@ class Settings:
     )
     celery_options: str = _setting("CELERY_OPTIONS", "--loglevel=INFO --concurrency=2", values.text)
     celery_beat: str = _setting("CELERY_BEAT", "off", values.choice("on", "off"))
+    celery_beat_options: str = _setting("CELERY_BEAT_OPTIONS", "--loglevel=INFO", values.text)
     process_memory: str = _setting("PROCESS_MEMORY", "512m", values.size)
     process_cpus: float = _setting("PROCESS_CPUS", "1.0", values.cpus)
     process_pids: int = _setting("PROCESS_PIDS", "512", values.integer(32, 4_194_304))
 
     database: str = _setting("DATABASE", "postgres", values.choice("postgres", "none"))
-    db_name: str = _setting("DB_NAME", "app", values.matching(r"[a-z_][a-z0-9_]*", "a database name"))
+    db_name: str = _setting("DB_NAME", "app", _DATABASE_NAME)
     db_user: str = _setting("DB_USER", "app", values.matching(r"[a-z_][a-z0-9_]*", "a user name"))
     db_volume_target: str = _setting(
         "DB_VOLUME_TARGET",
@@ -284,6 +303,16 @@ class Settings:
         """The name of the volume with a stack's database, as ``compose/*-db.yaml`` have it."""
         return f"{self.project(prod)}_db{self.db_volume_suffix_prod if prod else self.db_volume_suffix_dev}"
 
+    @property
+    def processes(self) -> Mapping[str, tuple[str, ...]]:
+        """The commands of the processes beside web, by service name: Celery's, then those of ``.env``."""
+        if not self.celery_app:
+            return self.named_processes
+        beat = self.celery_beat == "on"
+        options = self.celery_options, self.celery_beat_options
+        own = extraprocesses.celery(self.celery_app, options[0], beat=beat, beat_options=options[1])
+        return {**own, **self.named_processes}
+
     def is_in_env_file(self, name: str) -> bool:
         """Whether ``.env`` is where the variable's value comes from."""
         return self.origins[name].startswith(f"{self.env_file}:")
@@ -302,6 +331,7 @@ class Settings:
             "PYTHON_IMAGE": self.python_image,
             "POSTGRES_IMAGE": self.postgres_image,
             "NGINX_IMAGE": self.nginx_image,
+            **({"REDIS_IMAGE": self.redis_image} if self.redis == "on" else {}),
             **({"NODE_IMAGE": self.node_image} if self.assets_command else {}),
         }
 
@@ -312,13 +342,20 @@ def variables() -> dict[str, Variable]:
     return {variable.name: variable for variable in found if variable}
 
 
-def load(root: Path, *, required: bool = True, environ: Mapping[str, str] | None = None) -> Settings:
+def load(
+    root: Path,
+    *,
+    required: bool = True,
+    environ: Mapping[str, str] | None = None,
+    check_folders: bool = True,
+) -> Settings:
     """Read and check the settings of the checkout at ``root``.
 
     Precedence: ``environ`` (default: the process's), ``.env``, ``.slipway/machine.env``, default; an empty
     value counts as not set, as in Compose's ``${NAME:-default}``. Without ``required`` a missing
-    ``.env`` means all defaults. Raises ``SlipwayError`` SLIP-001 to SLIP-006, naming the variable, the
-    file and line, what is wrong and a right value. An unknown variable in ``.env`` is a warning.
+    ``.env`` means all defaults; without ``check_folders`` the project may be missing. Raises
+    ``SlipwayError`` SLIP-001 to SLIP-006, naming the variable, the file and line, what is wrong and a right
+    value. An unknown variable in ``.env`` is a warning.
     """
     environ = os.environ if environ is None else environ
     env_file = settings_file(root)
@@ -349,10 +386,14 @@ def load(root: Path, *, required: bool = True, environ: Mapping[str, str] | None
                 f"set it in {env_file.name} to something like {variable.name}={variable.example}",
             ) from None
         origins[variable.name] = origin
-    settings = Settings(root=root, env_file=env_file.name, origins=origins, **chosen)
-    _check_folders(settings)
+    named = extraprocesses.read(own, variables())
+    settings = Settings(root=root, env_file=env_file.name, origins=origins, named_processes=named, **chosen)
+    if check_folders:
+        _check_folders(settings)
     _check_times(settings)
     _check_served_urls(settings)
+    _check_processes(settings)
+    _check_databases(settings)
     return settings
 
 
@@ -444,7 +485,7 @@ def _name_from(root: Path) -> str:
 def _warn_unknown(entries: Mapping[str, envfile.Entry]) -> None:
     known = variables()
     for entry in entries.values():
-        if entry.name in known:
+        if entry.name in known or entry.name.startswith(extraprocesses.PREFIX):
             continue
         near = difflib.get_close_matches(entry.name, known, n=1)
         hint = f"did you mean {near[0]}?" if near else "the project's own variables belong in app.env"
@@ -471,6 +512,43 @@ def _check_times(settings: Settings) -> None:
             f"STOP_GRACE_PERIOD ({settings.stop_grace_period}) is not longer than PROXY_TIMEOUT "
             f"({settings.proxy_timeout}): a request may be cut when its container stops",
             "raise STOP_GRACE_PERIOD above PROXY_TIMEOUT, or lower PROXY_TIMEOUT",
+        )
+
+
+def _check_processes(settings: Settings) -> None:
+    if settings.celery_beat == "on" and not settings.celery_app:
+        raise SlipwayError(
+            "SLIP-141",
+            f"CELERY_BEAT ({settings.origins['CELERY_BEAT']}) is on, and CELERY_APP names no application",
+            "set CELERY_APP to the module that Celery's app is in, as celery --app takes it",
+        )
+    if settings.celery_app and (taken := {"worker", "beat"} & set(settings.named_processes)):
+        name = sorted(taken)[0]
+        raise SlipwayError(
+            "SLIP-140",
+            f"{extraprocesses.PREFIX}{name.upper()} would be a second service {name!r} beside Celery's",
+            "give it another name",
+        )
+    # So that options which cannot be split are told before anything is done.
+    dict(settings.processes)
+
+
+def _check_databases(settings: Settings) -> None:
+    if not settings.extra_databases:
+        return
+    where = f"EXTRA_DATABASES ({settings.origins['EXTRA_DATABASES']})"
+    if settings.database != "postgres":
+        raise SlipwayError(
+            "SLIP-142",
+            f"{where} asks for databases in the stack's own PostgreSQL, and DATABASE=none: there is none",
+            "create them where your database is, and take EXTRA_DATABASES out",
+        )
+    names = [settings.db_name, "postgres", "template0", "template1", *settings.extra_databases]
+    if twice := sorted({name for name in settings.extra_databases if names.count(name) > 1}):
+        raise SlipwayError(
+            "SLIP-142",
+            f"{where} names {twice[0]}, which is there already",
+            f"DB_NAME={settings.db_name} is made in any case; name the others, each once",
         )
 
 

@@ -13,6 +13,7 @@ from slipway import (
     diagnosis,
     egress,
     engine,
+    extracontainers,
     front,
     hooks,
     processes,
@@ -65,6 +66,8 @@ class Switchover:
         """What a step has done that a failure before the switch takes back, last things first."""
         self.finally_: list[Callable[[], None]] = []
         """What a step has begun that ends when the new release serves, even if something fails later."""
+        self.beside = extracontainers.Rest(session, previous)
+        """The processes beside web of the release that serves."""
         self._step = ""
         self._switched = False
         self._one_shots = False
@@ -84,9 +87,10 @@ class Switchover:
             *before,
             ("start", self._start),
             ("wait", lambda: replicas.wait_ready(self.session, self._new)),
+            *self._processes(),
             ("switch", self._switch),
             ("drain", lambda: front.drain(self.session)),
-            ("stop", lambda: replicas.remove(self.session, self._old)),
+            ("stop", self._stop_old),
             ("replace nginx", self._replace_nginx),
             *after,
         ]
@@ -125,14 +129,17 @@ class Switchover:
         dbmajor.check(self.session)
         processes.check(settings)
         egress.check(self.session)
-        if settings.database == "postgres" and (
-            why := replacement(self.session, "db", settings.postgres_image)
-        ):
-            raise SlipwayError(
-                "SLIP-092",
-                f"the database's container would be replaced: {why}",
-                "invoke up --prod replaces it, at a time when requests may fail; then deploy",
-            )
+        keepers = {"db": settings.postgres_image} if settings.database == "postgres" else {}
+        # One that is not there yet replaces nothing.
+        if settings.redis == "on" and any(c.service == "redis" for c in engine.containers(stack.project)):
+            keepers["redis"] = settings.redis_image
+        for service, image in keepers.items():
+            if why := replacement(self.session, service, image):
+                raise SlipwayError(
+                    "SLIP-092",
+                    f"the container of {service} would be replaced: {why}",
+                    "invoke up --prod replaces it, at a time when requests may fail; then deploy",
+                )
         if why := replacement(self.session, "nginx", settings.nginx_image):
             note(f"nginx's container will be replaced in the end, which cuts its connections: {why}")
 
@@ -149,6 +156,21 @@ class Switchover:
             self.session.runner.run(["docker", "rm", *one_offs], check=False)
         count = max(len(self._old), self.session.settings.web_replicas)
         self._new = replicas.start(self.session, self.stack, count)
+
+    def _processes(self) -> list[Step]:
+        """The processes beside web change before the public does.
+
+        A task that only the new release knows would be thrown away by a worker of the old one; and a new one
+        that does not stay shows while there is a way back.
+        """
+        stack = self.stack
+        if not (stack.processes or extracontainers.containers(stack)):
+            return []
+        return [("processes", lambda: self.beside.replace(stack))]
+
+    def _stop_old(self) -> None:
+        replicas.remove(self.session, self._old)
+        self.beside.forget()
 
     def _switch(self) -> None:
         front.prepare(self.session, self.release)
@@ -199,8 +221,7 @@ class Switchover:
                 front.drain(self.session)
             replicas.remove(self.session, replicas.besides(self.session.stack, self._old), force=True)
         if self._one_shots:
-            names = [name for name in self.session.stack.project_services() if name != "web"]
-            one_shots = [*names, "nginx-configuration"]
+            one_shots = [*self.session.stack.one_shots(), "nginx-configuration"]
             old = self.session.stack.for_release(self.previous)
             self.session.runner.run(old.up_only(*one_shots), check=False)
         for take_back in reversed(self.undo):
@@ -209,7 +230,8 @@ class Switchover:
             except SlipwayError as failed:
                 # What is left rests on this: a site stays closed whose database is not what its code expects.
                 note(f"{failed}\nnothing more was taken back: mend this by hand (docs/restore.md)")
-                break
+                return
+        self.beside.take_back()
 
     def _end(self) -> None:
         for act in self.finally_:
@@ -285,6 +307,9 @@ def plan(session: Session, release: str) -> None:
     session.runner.run(
         stack.command("up", "--detach", "--no-recreate", "--no-build", "--scale", "web=N", "web")
     )
+    if stack.processes:
+        note("== processes")
+        session.runner.run(stack.command("up", "--detach", "--no-build", "--no-deps", *stack.processes))
     note("== switch")
     front.prepare(session, release)
     front.switch(session, release)

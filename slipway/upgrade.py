@@ -24,6 +24,7 @@ from slipway import (
     diagnosis,
     engine,
     enginecheck,
+    extracontainers,
     front,
     lifecycle,
     machinereport,
@@ -397,9 +398,14 @@ class _Upgrade:
     def _close_site(self) -> None:
         web = [c.id for c in engine.containers(self.stack.project) if c.service == "web"]
         ready = [c for c in web if upgradeundo.is_ready(self.session, c)]
-        self.journal = self.journal.but(web=ready)
-        if not self.stack.prod or not engine.running(self.stack.project, "nginx"):
-            return
+        beside = [c.id for c in extracontainers.containers(self.stack, running=True)]
+        self.journal = self.journal.but(web=ready, processes=beside)
+        if self.stack.prod and engine.running(self.stack.project, "nginx"):
+            self._close_nginx()
+        # Before they are cut off: what a worker is doing would fail, and be lost.
+        extracontainers.stop(self.session)
+
+    def _close_nginx(self) -> None:
         if not maintenance.is_closed(self.session):
             # First, so that it is opened even if a kill comes between.
             self.journal = self.journal.but(closed=True)

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from slipway import deploylock, engine, front, maintenance, replicas
+from slipway import deploylock, engine, extracontainers, front, maintenance, replicas
 from slipway.errors import SlipwayError
 from slipway.output import note
 from slipway.session import Session
@@ -50,6 +50,8 @@ class Journal:
     new_volume: str
     web: Sequence[str] = ()
     """The containers of ``web`` that were ready."""
+    processes: Sequence[str] = ()
+    """Those of the processes beside it that were at work."""
     was_running: bool = True
     touched: bool = False
     """Whether the container of ``db`` has been changed."""
@@ -128,6 +130,7 @@ def take_back(session: Session, journal: Journal) -> None:
         except SlipwayError as unwell:
             note(unwell.problem)
         maintenance.reopen(session)
+    extracontainers.wake(session, journal.processes)
     journal.close()
 
 

@@ -6,6 +6,7 @@ The message of the ``ValueError`` completes the sentence "VARIABLE is …".
 from __future__ import annotations
 
 import ipaddress
+import posixpath
 import re
 from collections.abc import Callable
 from typing import TypeVar
@@ -13,9 +14,9 @@ from typing import TypeVar
 T = TypeVar("T")
 
 __all__ = [
-    "address", "choice", "count", "cpus", "duration", "integer", "is_address", "matching", "network",
-    "networks", "optional", "optional_count", "optional_port", "port", "schedule", "seconds", "size",
-    "status_codes", "text", "words",
+    "address", "choice", "choices", "count", "cpus", "duration", "each", "integer", "is_address", "matching",
+    "network", "networks", "optional", "optional_count", "optional_port", "port", "schedule", "seconds",
+    "size", "status_codes", "text", "words", "written_paths",
 ]  # fmt: skip
 
 
@@ -46,6 +47,32 @@ def matching(pattern: str, description: str) -> Callable[[str], str]:
 def choice(*allowed: str) -> Callable[[str], str]:
     """One of ``allowed``."""
     return matching("|".join(map(re.escape, allowed)), f"one of: {', '.join(allowed)}")
+
+
+def choices(*allowed: str) -> Callable[[str], tuple[str, ...]]:
+    """Space-separated words, each one of ``allowed``."""
+
+    def convert(value: str) -> tuple[str, ...]:
+        if unknown := [word for word in words(value) if word not in allowed]:
+            raise ValueError(f"not of these: {', '.join(allowed)} ({unknown[0]})")
+        return words(value)
+
+    return convert
+
+
+def written_paths(value: str) -> tuple[str, ...]:
+    """Space-separated paths, absolute or counted from the project, that may be replaced by links."""
+    for word in words(value):
+        path = posixpath.normpath(word)
+        if (
+            not re.fullmatch(r"[A-Za-z0-9_.@+/-]+", word)
+            or path.startswith("..")
+            or path in {".", "/", "/app"}
+        ):
+            raise ValueError(f"not files or folders below the project, or absolute ones ({word})")
+        if re.match(r"/(srv/data|tmp|run|proc|sys|dev)(/|$)", path):
+            raise ValueError(f"not places that can be kept ({word})")
+    return words(value)
 
 
 def integer(least: int, most: int) -> Callable[[str], int]:
@@ -117,6 +144,11 @@ def cpus(value: str) -> float:
     return float(value)
 
 
+def each(convert: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
+    """Space-separated words that ``convert`` takes."""
+    return lambda value: tuple(convert(word) for word in words(value))
+
+
 def network(value: str) -> str:
     """An IP network in CIDR notation."""
     try:
@@ -125,9 +157,7 @@ def network(value: str) -> str:
         raise ValueError(f"not a network in CIDR notation ({bad})") from None
 
 
-def networks(value: str) -> tuple[str, ...]:
-    """Space-separated IP networks in CIDR notation."""
-    return tuple(network(word) for word in words(value))
+networks = each(network)
 
 
 def address(value: str) -> str:

@@ -1,5 +1,8 @@
 """The archive: a plain tar file of metadata.json, SHA256SUMS, database.dump and media.tar.zst, in this order.
 
+Between the last two are the dumps of EXTRA_DATABASES, if there are any: database-NAME.dump. Then its format
+is 2, which kits that do not know them refuse; else 1.
+
 Each member is compressed by itself, so `tar --extract` and `sha256sum --check SHA256SUMS` do by hand what
 the kit does. It is read strictly: whatever differs by a byte from what the writer writes is damaged.
 """
@@ -7,17 +10,29 @@ the kit does. It is read strictly: whatever differs by a byte from what the writ
 import hashlib
 import io
 import json
+import re
 import tarfile
 
 from failure import BackupError, damaged
 
-FORMAT = 1
+FORMAT, FORMAT_WITH_EXTRA = 1, 2
 WRITER = "slipway 0.1.0"
 METADATA, DATABASE, MEDIA, SUMS = "metadata.json", "database.dump", "media.tar.zst", "SHA256SUMS"
+_EXTRA = re.compile(r"database-([a-z_][a-z0-9_]*)\.dump")
 _KEYS = {"project", "release", "created", "members", "media"}
 _BLOCK = 512
 _CHUNK = 1 << 20
 _LARGEST_TEXT = 64 << 20  # metadata of a hundred thousand tables is far smaller
+
+
+def extra_member(name):
+    """Return the name of the member with the dump of the extra database ``name``."""
+    return f"database-{name}.dump"
+
+
+def extra_databases(metadata):
+    """Return the names of the extra databases in the archive whose ``metadata`` are given."""
+    return [match[1] for name in metadata["members"] if (match := _EXTRA.fullmatch(name))]
 
 
 def digest(path):
@@ -59,11 +74,11 @@ class Reader:
             version = found["format"]
         except (ValueError, KeyError, TypeError):
             raise damaged(self._name, "its metadata cannot be read") from None
-        if version != FORMAT:
+        if version not in (FORMAT, FORMAT_WITH_EXTRA):
             raise BackupError(
                 "SLIP-097",
                 f"{self._name} has format {version}, written by {found.get('writer', 'another kit')}; "
-                f"this kit reads format {FORMAT}",
+                f"this kit reads formats {FORMAT} and {FORMAT_WITH_EXTRA}",
                 "restore it with the newer kit",
             )
         try:
@@ -78,7 +93,8 @@ class Reader:
         """Write the files into ``folder``, up to the end, checked against ``metadata``."""
         for expected, facts in metadata["members"].items():
             name, size = self._header()
-            if name != expected or name not in {DATABASE, MEDIA} or size != facts["size"]:
+            known = name in {DATABASE, MEDIA} or _EXTRA.fullmatch(name)
+            if name != expected or not known or size != facts["size"]:
                 raise damaged(self._name, f"{expected} is not what its metadata say")
             hashing = hashlib.sha256()
             with (folder / name).open("xb") as file:

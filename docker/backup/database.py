@@ -1,6 +1,7 @@
 """The database as it is at one moment: its facts, and a dump of the same snapshot.
 
-Where it is stands in PGHOST, PGUSER and PGDATABASE; without PGHOST there is none.
+Where it is stands in PGHOST, PGUSER and PGDATABASE; without PGHOST there is none. EXTRA_DATABASES names
+others on the same server, separated by spaces.
 """
 
 import json
@@ -44,6 +45,11 @@ def present():
     return bool(os.environ.get("PGHOST"))
 
 
+def extra_names():
+    """Return the names of EXTRA_DATABASES."""
+    return os.environ.get("EXTRA_DATABASES", "").split()
+
+
 def environment():
     """Return the environment for PostgreSQL's programs."""
     password = {"PGPASSWORD": _PASSWORD.read_text().rstrip("\r\n")} if _PASSWORD.exists() else {}
@@ -51,15 +57,19 @@ def environment():
 
 
 class Snapshot:
-    """One transaction that sees one moment, for as long as the block lasts; ``alone`` without migrations."""
+    """One transaction that sees one moment, for as long as the block lasts; ``alone`` without migrations.
 
-    def __init__(self, alone=False):
+    It is of PGDATABASE, or of the database called ``name``.
+    """
+
+    def __init__(self, alone=False, name=""):
         self._alone = alone
+        self._name = name
 
     def __enter__(self):
         self._psql = subprocess.Popen(
             ["psql", "-X", "--quiet", "--tuples-only", "--no-align", "--set", "ON_ERROR_STOP=1"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(), text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=self._environment(), text=True,
         )  # fmt: skip
         if self._alone:
             # Before there is a snapshot, which is to see what was migrated.
@@ -105,12 +115,17 @@ class Snapshot:
         argv = ["pg_dump", "--format=custom", f"--snapshot={name}", f"--file={path}"]
         # Somebody else's ALTER TABLE may wait for this transaction already, as migrations would.
         argv += ["--lock-wait-timeout=60s"]
-        if subprocess.run(argv, env=environment(), check=False).returncode:
+        if subprocess.run(argv, env=self._environment(), check=False).returncode:
             raise BackupError(
                 "SLIP-100",
                 "pg_dump ended with an error, which is above",
                 "mend what it says and run the same command again",
             )
+
+    def existing(self, names):
+        """Return those of ``names`` that are databases of the server."""
+        there = self.ask("SELECT jsonb_agg(datname) FROM pg_database")
+        return [name for name in names if name in there]
 
     def size(self):
         """Return the bytes of the database on its disk."""
@@ -132,6 +147,9 @@ class Snapshot:
         """Return the applied ones, as ``app.name``."""
         there_are = self.ask("SELECT to_jsonb(to_regclass('django_migrations') IS NOT NULL)")
         return self.ask(_MIGRATIONS) if there_are else []
+
+    def _environment(self):
+        return {**environment(), **({"PGDATABASE": self._name} if self._name else {})}
 
     def _say(self, text):
         try:

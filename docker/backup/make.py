@@ -1,5 +1,6 @@
 """Making an archive."""
 
+import contextlib
 import os
 import time
 from datetime import UTC, datetime
@@ -41,14 +42,7 @@ def _gather(folder):
     }
     files = {}
     if database.present():
-        with database.Snapshot(alone=True) as snapshot:
-            metadata["database_bytes"] = snapshot.size()
-            _check_space(metadata["database_bytes"])
-            say("counting rows")
-            metadata |= snapshot.facts()
-            say("dumping the database")
-            files[archive.DATABASE] = folder / archive.DATABASE
-            snapshot.dump(files[archive.DATABASE])
+        _dump(folder, metadata, files)
     else:
         _check_space(0)
     # After the database: whatever file an entry in it names is there already, if it was not removed since.
@@ -59,6 +53,31 @@ def _gather(folder):
         name: {"size": path.stat().st_size, "sha256": archive.digest(path)} for name, path in files.items()
     }
     return metadata, files
+
+
+def _dump(folder, metadata, files):
+    """Dump the databases into ``folder``, and enter what they hold into ``metadata`` and ``files``."""
+    with contextlib.ExitStack() as stack:
+        snapshot = stack.enter_context(database.Snapshot(alone=True))
+        # One that no `up` has created yet holds nothing. All are seen at about the same moment.
+        extra = {
+            name: stack.enter_context(database.Snapshot(alone=True, name=name))
+            for name in snapshot.existing(database.extra_names())
+        }
+        metadata["database_bytes"] = sum(one.size() for one in (snapshot, *extra.values()))
+        _check_space(metadata["database_bytes"])
+        say("counting rows")
+        metadata |= snapshot.facts()
+        if extra:
+            metadata["format"] = archive.FORMAT_WITH_EXTRA
+            metadata["extra_databases"] = {name: one.facts() for name, one in extra.items()}
+        say("dumping the database")
+        files[archive.DATABASE] = folder / archive.DATABASE
+        snapshot.dump(files[archive.DATABASE])
+        for name, one in extra.items():
+            say(f"dumping the database {name}")
+            files[archive.extra_member(name)] = folder / archive.extra_member(name)
+            one.dump(files[archive.extra_member(name)])
 
 
 def _check_space(database_bytes):

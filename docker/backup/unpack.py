@@ -105,6 +105,12 @@ def _refuse_foreign(name, metadata, project):
             f"{name} holds a database, and this stack has none of its own (DATABASE=none)",
             "unpack it by hand: docs/backups.md says how",
         )
+    if missing := sorted(set(archive.extra_databases(metadata)) - set(database.extra_names())):
+        raise BackupError(
+            "SLIP-143",
+            f"{name} holds databases that this stack has not: {', '.join(missing)}",
+            "name them in EXTRA_DATABASES, invoke up, and restore again",
+        )
 
 
 def _refuse_newer_server(name, metadata):

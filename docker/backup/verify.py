@@ -39,32 +39,42 @@ def verify():
     rows = []
     with full_disk_told("the archive was restored for verification"):
         if archive.DATABASE in metadata["members"]:
-            rows += _database(folder / archive.DATABASE, metadata)
+            rows += _databases(folder, metadata)
         rows += _media(folder / archive.MEDIA, metadata)
     return {"rows": rows}
 
 
-def _database(dump, metadata):
+def _databases(folder, metadata):
     say("starting a PostgreSQL of its own")
     with _server():
-        say("restoring the database")
-        argv = ["pg_restore", "--exit-on-error", "--no-owner", "--no-privileges"]
-        argv += [f"--dbname={os.environ['PGDATABASE']}", str(dump)]
-        if subprocess.run(argv, env=database.environment(), check=False).returncode:
-            raise BackupError(
-                "SLIP-102",
-                "pg_restore ended with an error, which is above",
-                "make another backup, and verify that",
-            )
-        say("counting rows")
-        with database.Snapshot() as snapshot:
-            found = snapshot.facts()
-    tables = metadata["tables"]
+        rows = _database(folder / archive.DATABASE, metadata)
+        for name in archive.extra_databases(metadata):
+            subprocess.run(["createdb", "--template=template0", name], env=database.environment(), check=True)
+            facts = metadata["extra_databases"][name]
+            rows += _database(folder / archive.extra_member(name), facts, name)
+    return rows
+
+
+def _database(dump, facts, name=""):
+    """Restore ``dump`` and compare with ``facts``; ``name`` is one of EXTRA_DATABASES; empty: ours."""
+    say(f"restoring the database {name}".rstrip())
+    argv = ["pg_restore", "--exit-on-error", "--no-owner", "--no-privileges"]
+    argv += [f"--dbname={name or os.environ['PGDATABASE']}", str(dump)]
+    if subprocess.run(argv, env=database.environment(), check=False).returncode:
+        raise BackupError(
+            "SLIP-102",
+            "pg_restore ended with an error, which is above",
+            "make another backup, and verify that",
+        )
+    say("counting rows")
+    with database.Snapshot(name=name) as snapshot:
+        found = snapshot.facts()
+    tables, of = facts["tables"], f"{name}: " if name else ""
     rows = [
-        _compared(name, tables.get(name), found["tables"].get(name))
-        for name in sorted({*tables, *found["tables"]})
+        _compared(of + table, tables.get(table), found["tables"].get(table))
+        for table in sorted({*tables, *found["tables"]})
     ]
-    return [*rows, _compared("migrations", metadata["migrations"], found["migrations"])]
+    return [*rows, _compared(f"{of}migrations", facts["migrations"], found["migrations"])]
 
 
 def _media(packed, metadata):
@@ -89,7 +99,7 @@ class _server:  # noqa: N801 - used as a function
     """A PostgreSQL of this container alone, by the image's own entrypoint, for as long as the block lasts."""
 
     def __enter__(self):
-        os.environ |= {"PGHOST": "127.0.0.1", "PGDATABASE": "slipway", "PGDATA": str(SCRATCH / "pgdata")}
+        os.environ |= {"PGHOST": "127.0.0.1", "PGDATABASE": "slipway_own", "PGDATA": str(SCRATCH / "pgdata")}
         os.environ.setdefault("PGUSER", "postgres")
         # The container has no network, and nobody else is in it.
         setup = {

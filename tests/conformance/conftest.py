@@ -1,7 +1,7 @@
 """The same probes on any family of base images.
 
-``PYTHON_IMAGE``, ``POSTGRES_IMAGE`` and ``NGINX_IMAGE`` name the family; without them it is the
-stand-ins. Most tests say in their docstring which change to an image turned them red.
+``PYTHON_IMAGE``, ``POSTGRES_IMAGE``, ``NGINX_IMAGE`` and ``REDIS_IMAGE`` name the family; without them
+it is the stand-ins. Most tests say in their docstring which change to an image turned them red.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ DEFAULTS = {
     "PYTHON_IMAGE": "slipway/python:3.13-slim-trixie",
     "POSTGRES_IMAGE": "slipway/postgres:17-trixie",
     "NGINX_IMAGE": "slipway/nginx:1.30-trixie",
+    "REDIS_IMAGE": "slipway/valkey:8.1-trixie",
 }
 
 
@@ -41,7 +42,12 @@ def nginx_image() -> str:
     return _present("NGINX_IMAGE")
 
 
-@pytest.fixture(scope="session", params=["python", "postgres", "nginx"])
+@pytest.fixture(scope="session")
+def valkey_image() -> str:
+    return _present("REDIS_IMAGE")
+
+
+@pytest.fixture(scope="session", params=["python", "postgres", "nginx", "valkey"])
 def image(request: pytest.FixtureRequest) -> str:
     value: str = request.getfixturevalue(f"{request.param}_image")
     return value

@@ -1,4 +1,4 @@
-"""What ``docker inspect`` shows, and what holds for all three images."""
+"""What ``docker inspect`` shows, and what holds for all of the images."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ import uuid
 from engine_probe import LABEL, docker, image_config, image_environment, run, shell
 
 MEGABYTE = 1_000_000
-LIMITS = {"python": 135 * MEGABYTE, "nginx": 200 * MEGABYTE, "postgres": 460 * MEGABYTE}
+LIMITS = {
+    "python": 135 * MEGABYTE,
+    "nginx": 200 * MEGABYTE,
+    "postgres": 460 * MEGABYTE,
+    "valkey": 160 * MEGABYTE,
+}
 
 
 def kind_of(image: str) -> str:

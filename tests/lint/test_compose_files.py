@@ -10,12 +10,19 @@ from typing import Any
 
 import pytest
 
-from slipway import init
+from slipway import extraprocesses, init
 from slipway.compose import Stack
 from slipway.settings import Settings, load
 from tests.support.world import copy_checkout
 
 _KEPT = {"backup_schedule": "30 3 * * *", "backup_s3_bucket": "bucket"}
+_BESIDE: dict[str, Any] = {
+    "extra_databases": ("reports",),
+    "redis": "on",
+    "celery_app": "config",
+    "celery_beat": "on",
+    "named_processes": {"mailer": ("python", "manage.py", "send", "a $b 'c'")},
+}
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +37,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 
 def _config(settings: Settings, *, prod: bool, profiles: bool = False) -> dict[str, Any]:
+    init.record(settings)
     argv = Stack(settings, prod, cwd=settings.root).config(as_json=True)
     # Services under a profile are not in a configuration that does not ask for it.
     argv[2:2] = ["--profile", "*"] if profiles else []
@@ -50,8 +58,14 @@ def _config(settings: Settings, *, prod: bool, profiles: bool = False) -> dict[s
         {"web_egress": "off"},
         _KEPT,
         {"database": "none", **_KEPT},
+        _BESIDE,
+        {"database": "none", **_BESIDE, "celery_beat": "off", "extra_databases": ()},
+        {"redis": "on"},
     ],
-    ids=["default", "no-db", "db-port", "no-egress", "backups", "backups-no-db"],
+    ids=[
+        *["default", "no-db", "db-port", "no-egress", "backups", "backups-no-db"],
+        *["beside", "beside-no-db", "redis"],
+    ],
 )
 def test_compose_reads_every_combination(
     settings: Settings, prod: bool, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
@@ -91,15 +105,64 @@ def test_tls_adds_a_port_to_nginx_and_nothing_else(
 
 
 @pytest.mark.parametrize("prod", [False, True], ids=["dev", "prod"])
-def test_services_are_those_the_tasks_know(settings: Settings, prod: bool) -> None:
+@pytest.mark.parametrize("changes", [{}, _BESIDE], ids=["default", "beside"])
+def test_services_are_those_the_tasks_know(settings: Settings, prod: bool, changes: dict[str, Any]) -> None:
     """Red when Stack.services and the compose files part ways."""
-    assert set(_config(settings, prod=prod)["services"]) == set(Stack(settings, prod).services())
+    chosen = replace(settings, **changes)
+    assert set(_config(chosen, prod=prod)["services"]) == set(Stack(chosen, prod).services())
+
+
+def test_the_names_of_services_are_taken(settings: Settings) -> None:
+    """Red when a service is added whose name a PROCESS_NAME line could take over."""
+    chosen = replace(settings, redis="on", extra_databases=("reports",), tls="acme")
+    assert set(_config(chosen, prod=True, profiles=True)["services"]) == extraprocesses.TAKEN
+
+
+@pytest.mark.parametrize("prod", [False, True], ids=["dev", "prod"])
+def test_a_process_beside_web_is_given_what_web_has(settings: Settings, prod: bool) -> None:
+    """Red when one has another image, other variables, secrets, networks or files, or does not wait.
+
+    And when Compose takes a dollar of its command for a variable.
+    """
+    chosen = replace(settings, **_BESIDE)
+    services = _config(chosen, prod=prod)["services"]
+    web = services["web"]
+    assert services["mailer"]["command"] == ["python", "manage.py", "send", "a $$b 'c'"]
+    for name in ("worker", "beat", "mailer"):
+        service = services[name]
+        assert service["image"] == web["image"] and service["pull_policy"] == "never", name
+        assert "build" not in service and not service.get("ports"), name
+        assert set(service["networks"]) == {"edge", "data"}, name
+        assert not (service["networks"]["edge"] or {}).get("aliases"), f"{name}: nginx would send it requests"
+        assert service["secrets"] == web["secrets"], name
+        assert service.get("env_file") == web.get("env_file"), name
+        assert service.get("user") == web.get("user"), name
+        volumes = [volume for volume in service["volumes"] if volume["target"] != "/srv/beat"]
+        assert volumes == web["volumes"], name
+        assert ("/srv/beat" in {volume["target"] for volume in service["volumes"]}) == (name == "beat")
+        conditions = {of: how["condition"] for of, how in service["depends_on"].items()}
+        assert conditions == {
+            "migrate": "service_completed_successfully",
+            "db": "service_healthy",
+            "redis": "service_healthy",
+        }, name
+        assert service["stop_grace_period"] == "35s", name
+        assert service["restart"] == ("always" if prod else "on-failure"), name
+
+
+def test_redis_is_reached_by_the_project_alone(settings: Settings) -> None:
+    """Red when its port is published, or it is put on a network with a route."""
+    for prod in (False, True):
+        redis = _config(replace(settings, redis="on"), prod=prod)["services"]["redis"]
+        assert set(redis["networks"]) == {"data"} and not redis.get("ports")
+        assert redis["user"] == "999:999"
+        assert [(v["source"], v["target"]) for v in redis["volumes"]] == [("redis", "/data")]
 
 
 @pytest.mark.parametrize("prod", [False, True], ids=["dev", "prod"])
 def test_every_one_shot_is_waited_for(settings: Settings, prod: bool) -> None:
     """A one-shot nobody depends on makes a waiting `up` fail with "exited (0)"; red when one appears."""
-    services = _config(settings, prod=prod)["services"]
+    services = _config(replace(settings, **_BESIDE), prod=prod)["services"]
     one_shots = {name for name, service in services.items() if service.get("restart") == "no"}
     adopted = {
         name
@@ -107,14 +170,14 @@ def test_every_one_shot_is_waited_for(settings: Settings, prod: bool) -> None:
         for name, how in service.get("depends_on", {}).items()
         if how["condition"] == "service_completed_successfully"
     }
-    wanted = {"migrate", "static", "nginx-configuration"} if prod else {"migrate"}
+    wanted = {"databases", "migrate"} | ({"static", "nginx-configuration"} if prod else set())
     assert one_shots == adopted == wanted
 
 
 @pytest.mark.parametrize("prod", [False, True], ids=["dev", "prod"])
 def test_every_service_that_stays_has_a_health_check_and_log_limits(settings: Settings, prod: bool) -> None:
     """Red when a new service is added without them."""
-    for name, service in _config(replace(settings, tls="acme"), prod=prod)["services"].items():
+    for name, service in _config(replace(settings, tls="acme", **_BESIDE), prod=prod)["services"].items():
         assert service["logging"]["options"].keys() == {"max-size", "max-file"}, name
         assert service["init"] is True, name
         if service.get("restart") != "no":
@@ -188,7 +251,7 @@ def test_only_a_managed_database_gives_the_data_network_a_route(settings: Settin
 
 def test_production_is_hardened_throughout(settings: Settings) -> None:
     """With every service that a setting adds. Red when one forgets one of them."""
-    chosen = replace(settings, tls="acme", **_KEPT)
+    chosen = replace(settings, tls="acme", **_KEPT, **_BESIDE)
     for name, service in _config(chosen, prod=True)["services"].items():
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name

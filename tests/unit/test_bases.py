@@ -29,6 +29,9 @@ NO_NETWORK = Pull(Outcome.UNREACHABLE, "no such host")
         ("POSTGRES_IMAGE", "library/postgres:18-trixie", "slipway/postgres:18-trixie", "forky"),
         ("NGINX_IMAGE", "slipway/nginx:1.30-trixie", "slipway/nginx:1.30-trixie", "forky"),
         ("NGINX_IMAGE", "mirror.example:5000/library/nginx:1.30", "slipway/nginx:1.30", "forky"),
+        ("REDIS_IMAGE", "valkey/valkey:8.1-trixie", "slipway/valkey:8.1-trixie", "trixie"),
+        ("REDIS_IMAGE", "mirror.example/valkey/valkey:9.1", "slipway/valkey:9.1", "forky"),
+        ("REDIS_IMAGE", "slipway/valkey:8.1-trixie", "slipway/valkey:8.1-trixie", "trixie"),
     ],
 )
 def test_stand_in_of_a_reference(variable, reference, name, suite):
@@ -54,7 +57,8 @@ def test_what_debian_cannot_supply_is_refused_with_what_it_can(reference):
 
 
 @pytest.mark.parametrize(
-    "reference", ["acme/python:3.13-slim", "ghcr.example/acme/python:3.13-slim", "acme/base:1"]
+    "reference",
+    ["acme/python:3.13-slim", "ghcr.example/acme/python:3.13-slim", "acme/base:1", "library/valkey:8.1"],
 )
 def test_another_image_has_no_stand_in(reference):
     """Somebody's own image is not the official one. Red when: only the last name is compared."""
@@ -145,7 +149,9 @@ class Machine:
             code = 0 if argv[-1] in self.images else 1
             out = f"1000 {self.images.get(argv[-1], '')}\n"
         elif argv[:2] == ["docker", "run"]:
-            out = {"gosu": "1.17-3+b4", "nginx": "1.30.6-1"}.get(argv[-1], "17.12-0+deb13u1")
+            out = {
+                "gosu": "1.17-3+b4", "nginx": "1.30.6-1", "valkey-server": "8.1.1+dfsg1-3+deb13u3",
+            }.get(argv[-1], "17.12-0+deb13u1")  # fmt: skip
         return subprocess.CompletedProcess(argv, code, out, "")
 
     def ran(self, *start):
@@ -293,6 +299,13 @@ def test_build_commands_of_postgres(quiet_build, tmp_path):
         f"--label=slipway.recipe={recipe}", f"--tag={name}", folder,
     ]  # fmt: skip
     assert machine.commands[-1] == ["docker", "image", "rm", f"{name}-packages"]
+
+
+def test_a_version_is_upstreams_own(quiet_build):
+    """Red when: Debian's word about a repacked source stays in it."""
+    machine = Machine()
+    bases.build(bases.stand_in_for("REDIS_IMAGE", "valkey/valkey:8.1-trixie"), machine)
+    assert "--build-arg=VALKEY_VERSION=8.1.1" in machine.ran("docker", "build")[-1]
 
 
 def test_build_hands_on_the_proxy_without_its_value(quiet_build, monkeypatch):

@@ -28,6 +28,10 @@ from slipway.settings import Settings, load
         ({"web_cpus": 2.5}, 1, 2 * 1 * 4 * 5 + 10),
         ({"web_cpus": 2.5, "web_workers": 1}, 1, 2 * 1 * 1 * 5 + 10),
         ({"web_threads": 8, "db_connections_per_worker": 3}, 7, 2 * 7 * 2 * 3 + 10),
+        ({"celery_app": "config", "celery_beat": "on"}, 1, 20 + (1 + 2) + 1 + 10),
+        ({"celery_app": "config", "celery_options": "-c 7 -E"}, 1, 20 + (1 + 7) + 10),
+        ({"celery_app": "config", "celery_options": "--autoscale=9,3"}, 1, 20 + (1 + 9) + 10),
+        ({"named_processes": {"mailer": ("x",), "rq": ("y",)}}, 1, 20 + 2 + 10),
     ],
 )
 def test_what_is_needed(settings: Settings, changes: dict[str, Any], replicas: int, needed: int) -> None:

@@ -95,7 +95,7 @@ class _Engine(Runner):
 
 def _swap(settings: Settings, engine: _Engine) -> None:
     session = Session(Stack(settings, prod=True, cwd=settings.root), engine)
-    database._Server(session, "slipway restore").swap("new", "former", "2")
+    database._Server(session, "slipway restore").swap([database._Part("app", Path("a.dump"))], "2")
 
 
 def test_what_serves_decides_whether_the_names_have_changed(settings: Settings) -> None:

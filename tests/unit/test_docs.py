@@ -254,5 +254,5 @@ def test_the_architecture_page_names_every_module() -> None:
     """Red when a module of slipway/ is added, renamed or removed without it."""
     page = (ROOT / "docs" / "architecture.md").read_text()
     named = set(re.findall(r"`(\w+\.py)`", page[: page.index("## Files a user owns")]))
-    modules = {path.name for path in (ROOT / "slipway").glob("*.py")} - {"__init__.py"}
+    modules = {path.name for path in (ROOT / "slipway").rglob("*.py")} - {"__init__.py"}
     assert named - {"tasks.py", "noxfile.py"} == modules

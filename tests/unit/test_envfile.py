@@ -31,6 +31,17 @@ def _read(tmp_path: Path, text: str) -> dict[str, str]:
         ("A=", ""),
         ("A={{secret:key}}", "{{secret:key}}"),
         ("A='two\nlines'", "two\nlines"),
+        ('A={"a": "b c", "d": [1, 2]}', '{"a": "b c", "d": [1, 2]}'),
+        ("A=it's", "it's"),
+        ('A="it\'s"', "it's"),
+        ("A=^/api$", "^/api$"),
+        ("A=$5 or $", "$5 or $"),
+        (
+            'A="-----BEGIN KEY-----\\nab+c=\\n-----END KEY-----\\n"',
+            "-----BEGIN KEY-----\nab+c=\n-----END KEY-----\n",
+        ),
+        ("A='-----BEGIN KEY-----\\nab'", "-----BEGIN KEY-----\\nab"),
+        ('A="two\nlines"', "two\nlines"),
     ],
 )
 def test_what_both_readers_agree_on_is_read(tmp_path: Path, line: str, value: str) -> None:
@@ -38,7 +49,10 @@ def test_what_both_readers_agree_on_is_read(tmp_path: Path, line: str, value: st
     assert _read(tmp_path, f"# first\n\n{line}\n") == {"A": value}
 
 
-@pytest.mark.parametrize("line", ["A=a$b", 'A="a$b"', "A=${HOME}", "A=$$", "A= # note", "A=pa$$word  "])
+@pytest.mark.parametrize(
+    "line",
+    ["A=a$b", 'A="a$b"', "A='a\\\\b'", "A=a\\$b", "A=$(x)", "A=${HOME}", "A=$$", "A= # note", "A=pa$$word  "],
+)
 def test_what_they_disagree_on_is_refused_with_its_line(tmp_path: Path, line: str) -> None:
     """Red when ``_disagreement`` returns an empty string."""
     with pytest.raises(SlipwayError) as caught:

@@ -55,7 +55,14 @@ def test_empty_and_placeholder_values_are_refused_with_their_line(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    "line", ["SECRET_KEY=b7-real-value", "SECRET_KEY_FILE=/etc/key", "PUBLIC_KEY=secret", "PASSWORD_HASHERS="]
+    "line",
+    [
+        "SECRET_KEY=b7-real-value",
+        "SECRET_KEY_FILE=/etc/key",
+        "PUBLIC_KEY=secret",
+        "PASSWORD_HASHERS=",
+        "EMAIL_HOST_PASSWORD=",
+    ],
 )
 def test_real_values_and_other_names_pass(tmp_path: Path, line: str) -> None:
     """Red when the check refuses what is no secret."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from slipway import init
 from slipway.errors import SlipwayError
-from slipway.settings import load, record_machine, recorded, variables
+from slipway.settings import Settings, load, record_machine, recorded, variables
 
 ROOT = Path(__file__).resolve().parents[2]
 _NOT_SETTINGS = {"APP_ENV_DIGEST", "BACKUP_RECIPE", "BACKUP_USER", "COMPOSE_PROJECT_NAME", "KIT_ROOT"}
@@ -19,7 +20,7 @@ def _compose_defaults() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for path in sorted((ROOT / "compose").glob("*.yaml")):
         text = re.sub(r"(?m)^\s*#.*$", "", path.read_text())
-        for name, default in re.findall(r"\$\{([A-Z0-9_]+)(?::-([^$}\n]*))?", text):
+        for name, default in re.findall(r"\$\{([A-Z][A-Z0-9_]*)(?::-([^$}\n]*))?", text):
             # A name without a default stands where another line has given one, or refuses to be empty.
             if name in variables() and "${" + name + "}" in text and not default:
                 continue
@@ -146,6 +147,12 @@ def test_record_machine_merges_and_leaves_an_unchanged_file_alone(checkout: Path
     assert path.stat().st_ino == before
     found = load(checkout, environ={})
     assert (found.host_uid, found.python_image) == (1001, "slipway/python:3.13-slim-trixie")
+
+
+def test_an_image_is_asked_for_only_where_it_is_used(settings: Settings) -> None:
+    """Red when a project without Redis waits for its image, or one with Redis starts without."""
+    assert "REDIS_IMAGE" not in settings.images()
+    assert replace(settings, redis="on").images()["REDIS_IMAGE"] == "valkey/valkey:8.1-trixie"
 
 
 def test_docker_is_no_package_so_the_sdk_is_not_shadowed() -> None:

@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NAMES = sorted(tasks.namespace.task_names)
 # Arguments a task cannot do without.
 REQUIRED = {
+    "adopt": ["example"],
     "manage": ["check"],
     "maintenance": ["on"],
     "exec": ["web", "--command", "true"],

@@ -1,0 +1,19 @@
+#!/bin/sh
+# Creates the databases that EXTRA_DATABASES names and that are not there yet; whoever connects owns them.
+set -eu
+
+PGPASSWORD=$(cat /run/secrets/postgres_password)
+export PGPASSWORD
+
+create_if_missing() {
+    psql -X --quiet --tuples-only --no-align --set ON_ERROR_STOP=1 --set name="$1" <<'SQL'
+SELECT 'databases: creating ' || :'name' WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :'name');
+SELECT format('CREATE DATABASE %I', :'name')
+ WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :'name') \gexec
+SQL
+}
+
+# Names are checked by the tasks: lower-case letters, digits and _.
+for database in $EXTRA_DATABASES; do
+    create_if_missing "$database"
+done

@@ -1,0 +1,537 @@
+"""Databases, files that must last, redis, Celery and other processes."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Any
+
+from slipway.adoption.layout import walk
+from slipway.adoption.project import Project
+from slipway.adoption.reading import Reading, text_of
+from slipway.adoption.variables import try_values
+from slipway.suggestions import suggest
+
+__all__ = ["databases", "redis", "workers"]
+
+_DRIVERS = (
+    "psycopg",
+    "psycopg2",
+    "psycopg2-binary",
+    "psycopg-binary",
+    "psycopg-c",
+    "psycopg2cffi",
+    "asyncpg",
+)
+_PASSWORD = "{{secret:postgres_password}}"  # noqa: S105 - the name of one
+
+
+def _url(project: Project) -> str:
+    name, user = project.database
+    return f"postgres://{user}:{_PASSWORD}@db:5432/{name}"
+
+
+def databases(project: Project) -> None:
+    """DATABASE, the variables that lead there, DATA_PATHS for SQLite, EXTRA_DATABASES."""
+    _prefer_postgres(project)
+    settings = project.settings
+    found = settings.get("DATABASES")
+    where = settings.where("DATABASES")
+    if not isinstance(found, dict) or not isinstance(found.get("default"), dict):
+        project.findings.say(
+            "DATABASE",
+            "postgres",
+            "the settings do not tell which database; PostgreSQL is assumed",
+            where,
+            sure=False,
+        )
+        if not isinstance(found, dict) or not found:
+            return
+        if not isinstance(found.get("default"), dict):
+            return
+    kinds = {alias: _kind(entry) for alias, entry in found.items()}
+    _decide(project, kinds, where)
+    for alias, kind in kinds.items():
+        if kind == "sqlite":
+            _keep_sqlite(project, found[alias])
+
+
+def _decide(project: Project, kinds: dict[str, str], where: str) -> None:
+    findings = project.findings
+    other = next((kind for kind in kinds.values() if kind not in {"postgres", "sqlite", "unknown"}), "")
+    if "postgres" in kinds.values():
+        findings.say("DATABASE", "postgres", "the settings' database is PostgreSQL", where)
+        _assign(project)
+        _check_postgres(project)
+    elif set(kinds.values()) <= {"sqlite"}:
+        findings.say("DATABASE", "none", "SQLite is the only database", where)
+        return
+    elif kinds.get("default") == "MySQL" and not project.layout.configuration:
+        findings.say(
+            "DATABASE", "postgres", "in the place of MySQL, which the kit does not run", where, sure=False
+        )
+        project.override("DATABASES", "PostgreSQL in the place of MySQL", sure=False)
+        findings.warn(
+            "the database is MySQL; PostgreSQL takes its place. To keep it: DATABASE=none, no DATABASES in "
+            "SETTINGS_OVERLAY, and the address of a server of your own in app.env",
+            where,
+        )
+        for entry in [e for e in findings.left if e.variable in project.settings.deciding("DATABASES")]:
+            findings.left.remove(entry)
+            project.give(entry.variable, "unused", "of MySQL; required, and not used", sure=False)
+    elif other or not project.dependencies.has(*_DRIVERS):
+        findings.say(
+            "DATABASE", "none", f"the database is {other or 'not known'}, which the kit does not run", where, sure=False
+        )  # fmt: skip
+        findings.warn("the database is none of the kit's: give the project the address of a server", where)
+        return
+    else:
+        findings.say("DATABASE", "postgres", "there is a driver for PostgreSQL", where, sure=False)
+    if not project.dependencies.has(*_DRIVERS):
+        why = "no package names a driver for PostgreSQL"
+        findings.say("EXTRA_PIP_PACKAGES", "psycopg2-binary", why, where, sure=False)
+
+
+def _kind(entry: Any) -> str:
+    engine = entry.get("ENGINE") if isinstance(entry, dict) else None
+    if not isinstance(engine, str):
+        return "unknown"
+    low = engine.lower()
+    for word, kind in (("postg", "postgres"), ("psqlextra", "postgres"), ("sqlite", "sqlite"), ("spatialite", "sqlite"),
+                       ("mysql", "MySQL"), ("maria", "MySQL"), ("oracle", "Oracle"), ("mssql", "SQL Server"), ("djongo", "MongoDB")):  # fmt: skip
+        if word in low:
+            return kind
+    return engine or "unknown"
+
+
+def _default_kind(settings: Reading) -> str:
+    found = settings.get("DATABASES")
+    return _kind(found.get("default")) if isinstance(found, dict) else "unknown"
+
+
+def _prefer_postgres(project: Project) -> None:
+    """Where a variable leads from SQLite to PostgreSQL and the driver is installed, take PostgreSQL."""
+    settings = project.settings
+    kind = _default_kind(settings)
+    if kind == "postgres" or (kind == "sqlite" and not project.dependencies.has(*_DRIVERS)):
+        return
+    names = [name for name in settings.deciding("DATABASES") if name not in project.assumed]
+    urls = [n for n in names if settings.reads[n].kind == "db" or re.search(r"(URL|URI|DSN)$", n)]
+    for name in urls:
+        if _default_kind(project.with_values(**{name: _url(project)})) == "postgres":
+            project.give(name, _url(project), "DATABASES: the stack's PostgreSQL")
+            return
+    parts = {name: _suggested(project, name) for name in names if _suggested(project, name)}
+    for _ in range(6):
+        after = project.with_values(**parts)
+        more = {
+            n: _suggested(project, n)
+            for n in after.deciding("DATABASES")
+            if _suggested(project, n) and n not in parts and n not in project.assumed
+        }
+        if not more:
+            break
+        parts |= more
+    if parts and _default_kind(project.with_values(**parts)) == "postgres":
+        for name, value in parts.items():
+            project.give(name, value, "DATABASES: the stack's PostgreSQL")
+        return
+    switches = [n for n in names if re.search(r"ENGINE|BACKEND|TYPE|USE_|DB|DATABASE|POSTGRES", n)]
+    found = try_values(
+        project, switches,
+        ("django.db.backends.postgresql", "postgresql", "postgres", "True", "1", "production"),
+        lambda s: _default_kind(s) == "postgres",
+    )  # fmt: skip
+    if found:
+        project.give(found[0], found[1], "DATABASES: leads to PostgreSQL", sure=False)
+
+
+def _suggested(project: Project, name: str) -> str:
+    return suggest(name, db_name=project.database[0], db_user=project.database[1]) or ""
+
+
+_SENTINEL = "slipwaymark"
+
+
+def _assign(project: Project) -> None:
+    """Find where each variable ends up in DATABASES, by marks, and give it what belongs there."""
+    settings = project.settings
+    names = [
+        n
+        for n in settings.deciding("DATABASES")
+        if n not in project.given and not n.startswith("DJANGO_SETTINGS")
+    ]
+    for name in names:
+        if (
+            settings.reads[name].kind == "db"
+            and name not in project.assumed
+            and _default_kind(project.with_values(**{name: _url(project)})) == "postgres"
+        ):
+            project.give(name, _url(project), "DATABASES: the stack's PostgreSQL")
+    for name in names:
+        if project.settings.reads.get(name) is None or project.settings.reads[name].kind == "db":
+            continue
+        if (
+            re.search(r"(URL|URI|DSN)$", name)
+            and _default_kind(project.with_values(**{name: _url(project)})) == "postgres"
+        ):
+            if _part(project.with_values(**{name: _url(project)}), "HOST") == "db":
+                project.give(name, _url(project), "DATABASES: the stack's PostgreSQL")
+                continue
+        place = _place_of(project, name)
+        if place:
+            _give_part(project, name, *place)
+
+
+def _part(settings: Reading, key: str) -> Any:
+    found = settings.get("DATABASES")
+    entry = found.get("default") if isinstance(found, dict) else None
+    return entry.get(key) if isinstance(entry, dict) else None
+
+
+def _place_of(project: Project, name: str) -> tuple[str, str] | None:
+    for mark in (f"{_SENTINEL}x", "54329"):
+        found = project.with_values(**{name: mark}).get("DATABASES")
+        for alias, entry in found.items() if isinstance(found, dict) else ():
+            for key, value in entry.items() if isinstance(entry, dict) else ():
+                if isinstance(value, str | int) and mark in str(value):
+                    return str(alias), str(key)
+    return None
+
+
+def _give_part(project: Project, name: str, alias: str, key: str) -> None:
+    database, user = project.database
+    why = f"DATABASES[{alias!r}][{key!r}]"
+    if key == "NAME" and alias != "default" and not re.search(r"replica|read|slave|secondary", alias, re.I):
+        database = re.sub(r"[^a-z0-9_]", "_", alias.lower())
+        already = (project.findings.value("EXTRA_DATABASES") or "").split()
+        if database not in already:
+            found = project.findings.found
+            found[:] = [f for f in found if f.variable != "EXTRA_DATABASES"]
+            project.findings.say(
+                "EXTRA_DATABASES",
+                " ".join([*already, database]),
+                f"the settings have a second database, {alias}",
+                project.settings.where("DATABASES"),
+            )
+    values = {"HOST": "db", "NAME": database, "USER": user, "PASSWORD": _PASSWORD, "PORT": "5432"}
+    if key in values:
+        value = "/run/secrets/postgres_password" if name.endswith("_FILE") else values[key]
+        project.assumed.pop(name, None)
+        project.findings.found[:] = [
+            f for f in project.findings.found if (f.variable, f.file) != (name, "app.env")
+        ]
+        project.findings.left[:] = [o for o in project.findings.left if o.variable != name]
+        project.give(name, value, why)
+    elif key == "ENGINE":
+        found_ = try_values(
+            project,
+            [name],
+            ("django.db.backends.postgresql", "postgresql", "postgres"),
+            lambda s: _default_kind(s) == "postgres" and str(_part(s, "ENGINE")).startswith("django."),
+        )
+        if found_:
+            project.give(*found_, why)
+
+
+def _check_postgres(project: Project) -> None:
+    """What the files fix: a name and user become the stack's, anything else is the overlay's."""
+    settings = project.settings
+    found = settings.get("DATABASES")
+    for alias, entry in found.items() if isinstance(found, dict) else ():
+        if _kind(entry) != "postgres":
+            continue
+        host, port, password = entry.get("HOST"), entry.get("PORT", ""), entry.get("PASSWORD")
+        wrong = []
+        if isinstance(host, str) and host != "db":
+            wrong.append(f"the host is {host or 'this machine'}")
+        if not isinstance(password, str) or "slipway-secret-postgres_password" not in password:
+            if not isinstance(password, str | type(None)) or "run/secrets" not in str(password):
+                wrong.append("the password is not the stack's")
+        if str(port) not in {"", "5432", "None", "?"}:
+            wrong.append(f"the port is {port}")
+        if wrong:
+            if alias == "default":
+                project.override("DATABASES", ", ".join(wrong), sure=isinstance(host, str | type(None)))
+            else:
+                project.findings.warn(
+                    f"DATABASES[{alias!r}] is fixed: {', '.join(wrong)}", settings.where("DATABASES")
+                )
+            continue
+        name, user = entry.get("NAME"), entry.get("USER")
+        if alias == "default":
+            for variable, value in (("DB_NAME", name), ("DB_USER", user)):
+                if (
+                    isinstance(value, str)
+                    and value not in project.database
+                    and re.fullmatch(r"[a-z_][a-z0-9_]*", value)
+                ):
+                    project.findings.say(
+                        variable, value, "as the settings have it", settings.where("DATABASES")
+                    )
+
+
+def _keep_sqlite(project: Project, entry: dict[str, Any]) -> None:
+    name = text_of(entry.get("NAME"))
+    if not name or name == ":memory:" or "slipway" in name:
+        return
+    folder = PurePosixPath(name).parent
+    # A folder of its own, which other settings point into as well, is what the project takes for its data.
+    others = [
+        text for text in _texts(list(project.settings.values.values())) if text.startswith(f"{folder}/")
+    ]
+    together = (
+        len(set(others)) > 1
+        and str(folder) not in {".", "/", "/app"}
+        and not _holds_code(project, str(folder))
+    )
+    keep(project, f"{folder}/" if together else name, "the SQLite database")
+
+
+def _holds_code(project: Project, place: str) -> bool:
+    path = PurePosixPath("/app") / project.layout.inside(project.layout.manage) / place
+    if not path.is_relative_to("/app"):
+        return False
+    folder = project.layout.root / path.relative_to("/app")
+    return folder.is_dir() and next(folder.rglob("*.py"), None) is not None
+
+
+def keep(project: Project, place: str, what: str) -> None:
+    """Add a path to DATA_PATHS."""
+    layout = project.layout
+    path = PurePosixPath("/app") / layout.inside(layout.manage) / place
+    path = PurePosixPath(*_normal(path))
+    inside = path.relative_to("/app").as_posix() if path.is_relative_to("/app") else str(path)
+    if inside in {".", ""} or re.search(r"\s", inside) or inside in project.data:
+        return
+    if any(inside.startswith(f"{kept.rstrip('/')}/") for kept in project.data) or str(path).startswith(
+        ("/tmp", "/dev", "/proc")
+    ):
+        return
+    inside = f"{inside}/" if place.endswith("/") else inside
+    project.data.append(inside)
+    found = project.findings.found
+    before = next((f.why for f in found if f.variable == "DATA_PATHS"), "")
+    found[:] = [f for f in found if f.variable != "DATA_PATHS"]
+    project.findings.say(
+        "DATA_PATHS", " ".join(project.data), f"{before}, {what}" if before else f"must last: {what}"
+    )
+
+
+def _normal(path: PurePosixPath) -> Iterator[str]:
+    parts: list[str] = []
+    for part in path.parts:
+        if part == "..":
+            parts = parts[:-1] or parts
+        else:
+            parts.append(part)
+    yield from parts
+
+
+# -- redis -------------------------------------------------------------------------------------------
+
+_REDIS_SETTINGS = (
+    "CACHES", "CHANNEL_LAYERS", "CELERY_BROKER_URL", "BROKER_URL", "CELERY_RESULT_BACKEND", "RQ_QUEUES", "HUEY", "Q_CLUSTER",
+    "REDIS_URL", "REDIS_HOST", "CACHEOPS_REDIS", "DRAMATIQ_BROKER", "CELERY_BROKER", "SESSION_REDIS", "CONSTANCE_REDIS_CONNECTION",
+    "REDIS_CONNECTION", "THUMBNAIL_REDIS_HOST", "THUMBNAIL_REDIS_URL",
+)  # fmt: skip
+_REDIS_URL = re.compile(r"^rediss?://|^valkeys?://")
+
+
+def redis(project: Project) -> None:
+    """REDIS, and the variables that lead to it."""
+    settings = project.settings
+    using = [name for name in _REDIS_SETTINGS if _mentions_redis(settings.get(name), name)]
+    brokers = [
+        n
+        for n in ("CELERY_BROKER_URL", "BROKER_URL", "CELERY_BROKER")
+        if str(settings.get(n, "")).startswith(("amqp", "pyamqp"))
+    ]
+    if brokers:
+        for name in settings.deciding(*brokers):
+            value = "redis://redis:6379/0"
+            if any(str(project.with_values(**{name: value}).get(b)) == value for b in brokers):
+                project.give(name, value, "the kit runs redis, not RabbitMQ, as the broker", sure=False)
+                using += brokers
+                if not project.dependencies.has("redis"):
+                    project.findings.say(
+                        "EXTRA_PIP_PACKAGES",
+                        "redis",
+                        "Celery on redis needs it",
+                        settings.where(brokers[0]),
+                        sure=False,
+                    )
+    given = any("redis:6379" in value or name == "REDIS_HOST" for name, value in project.assumed.items())
+    if not using and not given:
+        return
+    settings = project.settings
+    first = using[0] if using else next((n for n in project.assumed if "REDIS" in n), "")
+    project.findings.say(
+        "REDIS", "on", f"{first} uses it", settings.where(first) or settings.where_read(first)
+    )
+    for name in settings.deciding(*using):
+        if name in project.given or settings.reads[name].kind == "db":
+            continue
+        suggestion = suggest(name)
+        if re.search(r"(HOST|HOSTNAME|SERVER)$", name):
+            project.give(name, "redis", "the stack's redis")
+        elif _leads_to_redis(project, name, using):
+            current = str(settings.reads[name].default)
+            number = re.search(r"/(\d+)$", current)
+            value = f"redis://redis:6379/{number[1] if number else 0}"
+            project.give(name, value, "the stack's redis")
+        elif suggestion is not None and re.search(r"REDIS.*PORT", name):
+            project.give(name, "6379", "the stack's redis")
+    settings = project.settings
+    for name in dict.fromkeys(using):
+        elsewhere = [
+            text
+            for text in _texts(settings.get(name))
+            if re.search(r"(^|//|@)(localhost|127\.0\.0\.1)(:|/|$)", text)
+        ]
+        if elsewhere and settings.get(name) is not None:
+            project.override(name, f"redis is at {elsewhere[0]}")
+
+
+def _leads_to_redis(project: Project, name: str, using: list[str]) -> bool:
+    mark = "redis://slipwaymark:6379/0"
+    after = project.with_values(**{name: mark})
+    return any(mark in text for setting in using for text in _texts(after.get(setting)))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str | PurePosixPath):
+        yield str(value)
+    elif isinstance(value, dict):
+        for entry in value.values():
+            yield from _texts(entry)
+    elif isinstance(value, list | tuple | set):
+        for entry in value:
+            yield from _texts(entry)
+
+
+def _mentions_redis(value: Any, name: str) -> bool:
+    if value is None:
+        return False
+    return any(
+        _REDIS_URL.match(text)
+        or re.search(r"\.redis|[Rr]edis(Cache|ChannelLayer|Huey|Broker)|channels_redis", text)
+        for text in _texts(value)
+    ) or (name in {"REDIS_HOST", "RQ_QUEUES"} and isinstance(value, str | dict) and bool(value))
+
+
+# -- processes ---------------------------------------------------------------------------------------
+
+_BY_APP = {
+    "django_rq": ("PROCESS_RQ", "python manage.py rqworker default"),
+    "huey.contrib.djhuey": ("PROCESS_HUEY", "python manage.py run_huey"),
+    "django_q": ("PROCESS_QCLUSTER", "python manage.py qcluster"),
+    "django_dramatiq": ("PROCESS_DRAMATIQ", "python manage.py rundramatiq"),
+    "background_task": ("PROCESS_TASKS", "python manage.py process_tasks"),
+    "procrastinate.contrib.django": ("PROCESS_PROCRASTINATE", "python manage.py procrastinate worker"),
+    "django_tasks.backends.database": ("PROCESS_TASKS", "python manage.py db_worker"),
+    "django_apscheduler": ("", ""),
+}
+
+
+def workers(project: Project) -> None:
+    """CELERY_APP, CELERY_BEAT and PROCESS_* lines."""
+    layout, settings = project.layout, project.settings
+    app = _celery_app(project) if project.dependencies.has("celery", "django-celery-beat") else None
+    eager = settings.get("CELERY_TASK_ALWAYS_EAGER") is True or settings.get("CELERY_ALWAYS_EAGER") is True
+    if app and not eager:
+        module, where, scheduled = app
+        project.findings.say("CELERY_APP", module, "its Celery app", where)
+        beat = (
+            scheduled
+            or settings.get("CELERY_BEAT_SCHEDULE")
+            or settings.get("CELERYBEAT_SCHEDULE")
+            or settings.installed("django_celery_beat")
+        )
+        if beat:
+            project.findings.say(
+                "CELERY_BEAT", "on", "it has a schedule", settings.where("CELERY_BEAT_SCHEDULE") or where
+            )
+    for name, (variable, command) in _BY_APP.items():
+        if variable and settings.installed(name):
+            project.findings.say(
+                variable, command, f"{name} is installed", settings.where("INSTALLED_APPS"), sure=False
+            )
+    said = {f.value for f in project.findings.found if f.variable.startswith("PROCESS_")}
+    for folder in dict.fromkeys((layout.root, layout.manage)):
+        path = folder / "Procfile"
+        for number, line in enumerate(
+            path.read_text(errors="replace").splitlines() if path.is_file() else (), 1
+        ):
+            match = re.match(r"([a-z][\w-]*):\s*(.+?)\s*$", line, re.I)
+            if not match or match[1].lower() in {"web", "release"} or "celery" in match[2]:
+                continue
+            command = re.sub(r"^(\w+=\S+\s+)+", "", match[2])
+            if (
+                command in said
+                or re.search(r"[$;&|'\"]", command)
+                or any(c.split()[2:3] == command.split()[2:3] and "manage.py" in c for c in said)
+            ):
+                continue
+            project.findings.say(
+                f"PROCESS_{re.sub(r'[^A-Z0-9]+', '_', match[1].upper())}",
+                command,
+                "a line of the Procfile",
+                layout.at(path, number),
+                sure=False,
+            )
+
+
+def _celery_app(project: Project) -> tuple[str, str, bool] | None:
+    layout = project.layout
+    for base in layout.search:
+        for folder, names in walk(base, depth=4):
+            for name in (
+                "celery.py",
+                "celery_app.py",
+                "celeryapp.py",
+                "celeryconf.py",
+                "celery_config.py",
+                "__init__.py",
+                "tasks.py",
+                "worker.py",
+            ):
+                if name not in names:
+                    continue
+                path = folder / name
+                text = path.read_text(encoding="utf-8", errors="replace")
+                if "Celery(" not in text:
+                    continue
+                found = _assigned_celery(text)
+                if found:
+                    parts = path.relative_to(base).with_suffix("").parts
+                    module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+                    target = module if found[0] in {"app", "celery"} else f"{module}:{found[0]}"
+                    return target, layout.at(path, found[1]), "beat_schedule" in text or "crontab(" in text
+    return None
+
+
+def _assigned_celery(text: str) -> tuple[str, int] | None:
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:
+        return None
+    for node in tree.body:
+        if (
+            isinstance(node, ast.Assign)
+            and isinstance(node.value, ast.Call)
+            and isinstance(node.targets[0], ast.Name)
+        ):
+            function = node.value.func
+            called = (
+                function.id
+                if isinstance(function, ast.Name)
+                else function.attr
+                if isinstance(function, ast.Attribute)
+                else ""
+            )
+            if called == "Celery":
+                return node.targets[0].id, node.lineno
+    return None

@@ -1,0 +1,107 @@
+"""What the evaluator computes with besides Python's own plain values."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+__all__ = [
+    "MISSING", "UNKNOWN", "Bound", "ClassValue", "External", "Function", "Instance", "Raised", "Read", "Scope",
+    "Unknown",
+]  # fmt: skip
+
+
+class Unknown:
+    """A value that only running the project would tell."""
+
+    def __repr__(self) -> str:
+        return "?"
+
+
+UNKNOWN = Unknown()
+MISSING = Unknown()
+"""In the place of a default that is not there."""
+
+
+@dataclass(frozen=True)
+class External:
+    """A name of a package outside the project, ``os.path.join`` for example; built-ins are ``builtins.NAME``."""
+
+    dotted: str
+
+
+@dataclass
+class Scope:
+    """The names of a module, a function call or a class body."""
+
+    path: Path
+    """The file the code is in."""
+    dotted: str = ""
+    names: dict[str, Any] = field(default_factory=dict)
+    taint: dict[str, set[str]] = field(default_factory=dict)
+    """Per name the environment variables that decide its value."""
+    where: dict[str, tuple[Path, int]] = field(default_factory=dict)
+    parent: Scope | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Function:
+    """A function or lambda of the project."""
+
+    node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+    scope: Scope
+    bound: Any = None
+
+
+@dataclass(frozen=True, eq=False)
+class ClassValue:
+    """A class of the project."""
+
+    name: str
+    bases: tuple[Any, ...]
+    scope: Scope
+    annotations: dict[str, ast.expr]
+
+
+@dataclass(eq=False)
+class Instance:
+    """An object of such a class."""
+
+    cls: ClassValue
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Bound:
+    """A method of a value, not called yet."""
+
+    owner: Any
+    name: str
+
+
+@dataclass
+class Read:
+    """An environment variable that the settings read.
+
+    ``kind`` is what the text is turned into, as far as the reader says so: ``str``, ``bool``, ``int``,
+    ``float``, ``list``, ``json``, ``dict``, ``db``, ``cache``, ``url``.
+    """
+
+    name: str
+    path: Path
+    line: int
+    kind: str = "str"
+    default: Any = MISSING
+    required: bool = False
+
+
+class Raised(Exception):  # noqa: N818 - an exception of the project's code, not of this one
+    """An exception that the project's code raises: its class's name, and the variables it is about."""
+
+    def __init__(self, kind: str, reads: set[str] | None = None, text: str = "") -> None:
+        super().__init__(kind)
+        self.kind = kind
+        self.reads = reads or set()
+        self.text = text

@@ -1,0 +1,83 @@
+"""One project under scan: its layout, packages, the variables it is assumed to get, and its settings under them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from slipway.adoption import reading
+from slipway.adoption.dependencies import Dependencies
+from slipway.adoption.finding import Findings
+from slipway.adoption.layout import Layout
+from slipway.adoption.reading import Reading
+from slipway.settings import variables
+
+__all__ = ["Project"]
+
+
+@dataclass
+class Project:
+    """Everything the parts of the scan share. ``assumed`` grows as they decide variables."""
+
+    layout: Layout
+    dependencies: Dependencies
+    findings: Findings
+    given: dict[str, str] = field(default_factory=dict)
+    """What the person's own env files have already."""
+    assumed: dict[str, str] = field(default_factory=dict)
+    """The variables the project will have, and stand-ins for those that only the person knows."""
+    database: tuple[str, str] = ("app", "app")
+    """Name and user of the stack's database, as ``.env`` has them."""
+    overlay: list[str] = field(default_factory=list)
+    """Settings for SETTINGS_OVERLAY."""
+    data: list[str] = field(default_factory=list)
+    """Entries for DATA_PATHS."""
+    _latest: tuple[dict[str, str], Reading] | None = None
+
+    @property
+    def settings(self) -> Reading:
+        """The settings under what is assumed now."""
+        if self._latest is None or self._latest[0] != self.assumed:
+            self._latest = dict(self.assumed), reading.read(self.layout, self.assumed)
+        return self._latest[1]
+
+    def with_values(self, **values: str) -> Reading:
+        """The settings if variables had other values."""
+        return reading.read(self.layout, {**self.assumed, **values})
+
+    def give(self, variable: str, value: str, why: str, *, sure: bool = True, file: str = "app.env") -> None:
+        """Give the project a variable, unless the person has given it one."""
+        if variable in self.given:
+            self.assumed[variable] = self.given[variable]
+            return
+        where = self.settings.where_read(variable)
+        if file == "app.env":
+            self.assumed[variable] = value
+        self.findings.tell(variable, value, why, where, sure=sure, file=file)
+
+    def override(self, setting: str, why: str, *, sure: bool = True) -> None:
+        """Have the kit's overlay decide a setting that the project's files fix."""
+        if setting in self.overlay:
+            return
+        if self.layout.configuration:
+            where = self.settings.where(setting)
+            self.findings.warn(f"{setting}: {why}; the overlay does not go with django-configurations", where)
+            return
+        try:
+            variables()["SETTINGS_OVERLAY"].convert(setting)
+        except ValueError:
+            self.findings.warn(f"{setting}: {why}, and the kit cannot set it", self.settings.where(setting))
+            return
+        self.overlay.append(setting)
+        found = self.findings.found
+        found[:] = [f for f in found if f.variable != "SETTINGS_OVERLAY"]
+        whys = [*self._whys, f"{setting}: {why}"]
+        self._whys[:] = whys
+        self.findings.say(
+            "SETTINGS_OVERLAY",
+            " ".join(self.overlay),
+            "; ".join(whys),
+            self.settings.where(setting),
+            sure=sure,
+        )
+
+    _whys: list[str] = field(default_factory=list)

@@ -1,0 +1,183 @@
+"""PYTHON_VERSION: what the project declares, what its packages can, what this machine has."""
+
+from __future__ import annotations
+
+import re
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import InvalidVersion, Version
+
+from slipway import pythonversion
+from slipway.adoption.project import Project
+from slipway.bases import KINDS, PREFIX
+from slipway.errors import SlipwayError
+from slipway.pythonversion import DEFAULT, OFFERED, Declaration
+
+__all__ = ["choose", "django_version"]
+
+# The first releases with binary packages for 3.12, 3.13 and 3.14, as the package index has them. An older pin would
+# have to be compiled there, which its own code often does not survive.
+_FIRST_BINARIES = {
+    "aiohttp": ("3.9.0", "3.10.6", "3.13.0"),
+    "cffi": ("1.16.0", "1.17.0", "2.0.0"),
+    "gevent": ("23.9.0", "24.10.1", "25.8.0"),
+    "greenlet": ("3.0.0", "3.1.0", "3.2.4"),
+    "grpcio": ("1.59.0", "1.66.2", "1.75.1"),
+    "lxml": ("4.9.3", "5.3.0", "6.0.1"),
+    "matplotlib": ("3.8.0", "3.9.2", "3.10.5"),
+    "numpy": ("1.26.0", "2.1.0", "2.3.2"),
+    "opencv-python": ("4.8.0", "4.10.0", "4.12.0"),
+    "pandas": ("2.1.1", "2.2.3", "2.3.3"),
+    "pillow": ("10.1.0", "10.4.0", "12.0.0"),
+    "psycopg-binary": ("3.1.12", "3.2.3", "3.2.10"),
+    "psycopg2": ("2.9.7", "2.9.10", "2.9.11"),
+    "psycopg2-binary": ("2.9.8", "2.9.10", "2.9.11"),
+    "pydantic-core": ("2.6.0", "2.20.0", "2.35.0"),
+    "pyyaml": ("6.0.1", "6.0.2", "6.0.3"),
+    "scikit-learn": ("1.3.1", "1.5.2", "1.7.2"),
+    "scipy": ("1.11.2", "1.14.1", "1.16.1"),
+    "shapely": ("2.0.2", "2.0.6", "2.1.2"),
+    "tensorflow": ("2.16.1", "2.20.0", "99"),
+    "torch": ("2.2.0", "2.5.0", "2.9.0"),
+    "uvloop": ("0.18.0", "0.20.0", "0.22.0"),
+}
+
+# Django's: the long-term release each ends with.
+_LAST_OF_SERIES = {1: "1.11", 2: "2.2", 3: "3.2", 4: "4.2", 5: "5.2", 6: "6.2"}
+
+
+def choose(project: Project, *, stand_ins: bool) -> None:
+    """Say PYTHON_VERSION. With ``stand_ins`` this machine gets its images from those the kit builds.
+
+    Raises ``SlipwayError`` SLIP-148 when what is declared admits none there is.
+    """
+    layout, dependencies = project.layout, project.dependencies
+    folder = layout.inside(dependencies.folder) or "."
+    declared = pythonversion.declared(layout.root, folder)
+    if layout.manage not in {layout.root, dependencies.folder}:
+        declared += pythonversion.declared(layout.root, layout.inside(layout.manage))
+    declared += _docker(project)
+    ranges = [d for d in declared if not d.pin]
+    fitting = [v for v in OFFERED if all(pythonversion.admits(d, v) for d in ranges)]
+    if not fitting:
+        reason = next((d for d in ranges if not any(pythonversion.admits(d, v) for v in OFFERED)), ranges[0])
+        raise SlipwayError(
+            "SLIP-148",
+            f"{reason}; the kit has {OFFERED[0]} to {OFFERED[-1]}",
+            "change what the project asks for, if it runs on one of these",
+        )
+    why = [f"{d}" for d in ranges if any(not pythonversion.admits(d, v) for v in OFFERED)]
+    sure = True
+    for limit in (_django_limit(project), _binary_limit(project)):
+        if limit:
+            low, high, text = limit
+            narrowed = [v for v in fitting if _key(low) <= _key(v) <= _key(high)]
+            if narrowed and narrowed != fitting:
+                fitting, sure = narrowed, False
+                why.append(text)
+    pins = [d for d in declared if d.pin]
+    carried = [v for v in fitting if v in KINDS["python"].suites] if stand_ins else fitting
+    version = _nearest(pins, carried or fitting)
+    where = declared[0].file if declared else ""
+    if pins:
+        exact = any(pythonversion.admits(pin, version) for pin in pins)
+        why.append(str(pins[0]) + ("" if exact else f", which is not there: {version} is next to it"))
+        sure = sure and exact
+    if not why:
+        why = ["nothing in the project says which"]
+        sure = False
+    project.findings.say("PYTHON_VERSION", version, "; ".join(why), where, sure=sure)
+
+
+def _nearest(pins: list[Declaration], offered: list[str]) -> str:
+    """The rule of ``pythonversion.choose`` over what is left."""
+    chosen = pythonversion.choose(pins, offered, DEFAULT)
+    return chosen or offered[-1]
+
+
+def _docker(project: Project) -> list[Declaration]:
+    """The version of a Dockerfile's image, of a workflow or a tool file: the one in use."""
+    found = []
+    layout = project.layout
+    for folder in dict.fromkeys((layout.manage, project.dependencies.folder, layout.root)):
+        for name in (
+            "Dockerfile",
+            "Dockerfile.prod",
+            "Dockerfile.production",
+            ".tool-versions",
+            "runtime.txt",
+            "compose/production/django/Dockerfile",
+            "docker/Dockerfile",
+        ):
+            path = folder / name
+            if not path.is_file():
+                continue
+            text = path.read_text(encoding="utf-8", errors="replace")
+            match = re.search(
+                r"(?:FROM\s+(?:--platform=\S+\s+)?(?:\S*/)?python:|^python[\s-])(3\.\d+)", text, re.M
+            ) or re.search(r"PYTHON_VERSION[=\s]+[\"']?(3\.\d+)", text)
+            if match:
+                found.append(
+                    Declaration(layout.at(path), "", match[1], (SpecifierSet(f"=={match[1]}.*"),), True)
+                )
+    return found
+
+
+def django_version(project: Project) -> str:
+    """The version of Django that gets installed as far as it is bounded: ``4.2``; empty when it is not."""
+    return _upper(project.dependencies.packages.get("django", ""))
+
+
+def _upper(specifier: str) -> str:
+    try:
+        clauses = list(SpecifierSet(specifier))
+    except InvalidSpecifier:
+        return ""
+    for clause in clauses:
+        if clause.operator in {"==", "===", "<="}:
+            return clause.version.rstrip(".*")
+        parts = [int(part) for part in re.findall(r"\d+", clause.version)]
+        if clause.operator == "~=":
+            # ~=4.2.1 is a 4.2; ~=4.2 is any 4.
+            return f"{parts[0]}.{parts[1]}" if len(parts) > 2 else _LAST_OF_SERIES.get(parts[0], "")
+        if clause.operator == "<":
+            minor = parts[1] if len(parts) > 1 else 0
+            return f"{parts[0]}.{minor - 1}" if minor else _LAST_OF_SERIES.get(parts[0] - 1, "")
+    return ""
+
+
+def _django_limit(project: Project) -> tuple[str, str, str] | None:
+    version = django_version(project)
+    if not version:
+        return None
+    low, high = pythonversion.for_django(version)
+    return low, high, f"Django {version} runs on {low} to {high}"
+
+
+def _binary_limit(project: Project) -> tuple[str, str, str] | None:
+    newest, reason = OFFERED[-1], ""
+    for name, first in _FIRST_BINARIES.items():
+        version = _upper(project.dependencies.packages.get(name, ""))
+        if not version:
+            continue
+        try:
+            can = [
+                p
+                for p, since in zip(("3.12", "3.13", "3.14"), first, strict=True)
+                if Version(version) >= Version(since)
+            ]
+        except InvalidVersion:
+            continue
+        last = can[-1] if can else "3.11"
+        if _key(last) < _key(newest):
+            newest, reason = last, f"{name} {version} has no binary package for a newer one than {last}"
+    return (OFFERED[0], newest, reason) if reason else None
+
+
+def _key(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
+
+
+def uses_stand_ins(recorded: str) -> bool:
+    """Whether the recorded PYTHON_IMAGE is one of those the kit builds."""
+    return recorded.startswith(PREFIX)

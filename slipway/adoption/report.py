@@ -1,0 +1,88 @@
+"""What the person is told: findings with their reasons, guesses with what decides them, what is left to do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from slipway.adoption.finding import Finding
+from slipway.adoption.project import Project
+from slipway.adoption.python import django_version
+from slipway.adoption.write import Change, difference
+
+__all__ = ["as_json", "as_text"]
+
+
+def as_text(project: Project, kept: dict[str, str]) -> str:
+    """The report for people. ``kept`` are the variables that ``.env`` has already."""
+    findings = project.findings
+    version = django_version(project)
+    lines = [
+        f"{project.layout.root}: Django{f' {version}' if version else ''}, from {', '.join(project.dependencies.files)}",
+        "",
+    ]
+    sure = [f for f in findings.found if f.sure]
+    guesses = [f for f in findings.found if not f.sure]
+    lines += ["Found:", *_listed(sure, kept)]
+    if guesses:
+        lines += [
+            "",
+            "Guessed (the variable named decides; what stands in its file stays):",
+            *_listed(guesses, kept),
+        ]
+    if findings.warnings:
+        lines += [
+            "",
+            "To look at:",
+            *(f"  {w.text}{f' ({w.where})' if w.where else ''}" for w in findings.warnings),
+        ]
+    open_ = [entry for entry in findings.left if entry.variable not in project.given]
+    if open_:
+        lines += ["", "To fill in, because only you know it; lines for app.env:"]
+        lines += [f"  {o.variable}={o.value or '...'}\n      {o.why} ({o.where})" for o in open_]
+    return "\n".join(lines)
+
+
+def _listed(findings: Sequence[Finding], kept: dict[str, str]) -> list[str]:
+    lines = []
+    for f in findings:
+        file = "" if f.file == ".env" else f"{f.file}: "
+        where = f" ({f.where})" if f.where else ""
+        own = (
+            f"\n      .env has {f.variable}={kept[f.variable]}, which stays"
+            if f.file == ".env" and kept.get(f.variable, f.value) != f.value
+            else ""
+        )
+        lines.append(f"  {file}{f.variable}={f.value}\n      {f.why}{where}{own}")
+    return lines
+
+
+def as_json(project: Project, pending: Sequence[Change], kit: Path, *, written: bool) -> str:
+    """The same for scripts."""
+    findings = project.findings
+    data: dict[str, Any] = {
+        "project": str(project.layout.root),
+        "dependencies": {"manager": project.dependencies.manager, "files": list(project.dependencies.files)},
+        "findings": [
+            {
+                "file": f.file,
+                "variable": f.variable,
+                "value": f.value,
+                "why": f.why,
+                "where": f.where,
+                "sure": f.sure,
+            }
+            for f in findings.found
+        ],
+        "missing": [
+            {"variable": o.variable, "line": f"{o.variable}={o.value}", "why": o.why, "where": o.where}
+            for o in findings.left
+            if o.variable not in project.given
+        ],
+        "warnings": [{"text": w.text, "where": w.where} for w in findings.warnings],
+        "changes": [{"file": change.path.name, "diff": difference(change, kit)} for change in pending],
+        "written": written,
+    }
+    return json.dumps(data, indent=2)

@@ -1,0 +1,114 @@
+"""The whole scan of a project: its files are read, nothing of it is imported, run or written."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from slipway.adoption import data, dependencies, health, layout, packages, python, server, static, variables
+from slipway.adoption.finding import Findings
+from slipway.adoption.project import Project
+
+__all__ = ["scan"]
+
+
+def scan(
+    path: Path,
+    kit: Path,
+    *,
+    manage_dir: str = "",
+    given: Mapping[str, str] | None = None,
+    stand_ins: bool = False,
+    database: tuple[str, str] = ("app", "app"),
+) -> Project:
+    """Return what is found in the project at ``path`` for the kit in the folder ``kit``.
+
+    ``given`` are the variables the project has already in its env files, ``stand_ins`` whether this machine
+    runs on the kit's own base images, ``database`` the name and user of the stack's. Raises ``SlipwayError`` SLIP-144 to SLIP-148.
+    """
+    findings = Findings()
+    place = layout.find(path, manage_dir)
+    found = Project(
+        place, dependencies.Dependencies(place.root), findings, dict(given or {}), dict(given or {}), database
+    )
+    # A settings file that does not parse is told before anything about packages.
+    _ = found.settings
+    found.dependencies = dependencies.scan(place, findings)
+    _say_layout(found, kit)
+    python.choose(found, stand_ins=stand_ins)
+    variables.fill_required(found)
+    variables.off(found)
+    variables.fill_required(found)
+    variables.secret_key(found)
+    variables.hosts(found)
+    data.databases(found)
+    variables.fill_required(found)
+    data.redis(found)
+    variables.settle_https(found)
+    data.workers(found)
+    server.choose(found)
+    static.collected(found)
+    static.uploads(found)
+    static.assets(found)
+    packages.choose(found)
+    health.choose(found)
+    _say_stops(found)
+    return found
+
+
+def _say_layout(project: Project, kit: Path) -> None:
+    place, findings = project.layout, project.findings
+    name = re.sub(r"[^a-z0-9_-]+", "-", place.root.name.lower()).strip("-_")[:40] or "site"
+    findings.say("PROJECT_NAME", name, "the folder's name")
+    relative = os.path.relpath(place.root, kit)
+    findings.say("PROJECT_ROOT", relative, "the project, counted from the kit's folder")
+    folder = project.dependencies.folder
+    if folder != place.root:
+        findings.say("DEPENDENCY_DIR", place.inside(folder), f"{project.dependencies.files[0]} is there")
+    if place.manage != place.root:
+        findings.say("MANAGE_DIR", place.inside(place.manage), "manage.py is there")
+    findings.say(
+        "DJANGO_SETTINGS_MODULE",
+        place.settings,
+        place.settings_why,
+        place.settings_where,
+        sure=place.settings_sure,
+    )
+    if place.development:
+        findings.tell(
+            "DJANGO_SETTINGS_MODULE",
+            place.development,
+            "manage.py's default, for development",
+            file="app.dev.env",
+        )
+    if place.configuration:
+        findings.tell("DJANGO_CONFIGURATION", place.configuration, "the class that serves", sure=False)
+        project.assumed.setdefault("DJANGO_CONFIGURATION", place.configuration)
+    if place.development_configuration:
+        findings.tell(
+            "DJANGO_CONFIGURATION",
+            place.development_configuration,
+            "manage.py's default, for development",
+            file="app.dev.env",
+        )
+    further = [place.inside(folder) for folder in place.search if folder != place.manage]
+    if further:
+        findings.say(
+            "PYTHONPATH_DIRS",
+            " ".join(further),
+            "manage.py puts them on sys.path, and the server does not run it",
+            sure=False,
+        )
+
+
+def _say_stops(project: Project) -> None:
+    for stop in project.settings.stops:
+        where = project.layout.at(stop.path, stop.line)
+        if stop.kind in {"ModuleNotFoundError", "ImportError"}:
+            project.findings.warn(f"the settings import what is not there: {stop.text or stop.kind}", where)
+        elif stop.kind in {"FileNotFoundError", "OSError"}:
+            project.findings.warn(f"the settings open a file: {stop.text}", where)
+        elif stop.kind in {"ImproperlyConfigured", "SystemExit", "RuntimeError"}:
+            project.findings.warn(f"the settings may end here: {stop.text or stop.kind}", where)

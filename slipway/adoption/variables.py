@@ -1,0 +1,277 @@
+"""Which environment variables the settings want, and what each gets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from slipway.adoption.objects import Read
+from slipway.adoption.project import Project
+from slipway.adoption.reading import Reading
+from slipway.suggestions import suggest
+
+__all__ = ["fill_required", "hosts", "off", "secret_key", "settle_https", "try_values"]
+
+_ROUNDS = 40
+_SECRET = re.compile(r"SECRET|PASS|TOKEN|KEY|CREDENTIAL|DSN|PRIVATE|SALT|AUTH|ACCESS|CERT|SIGN|WEBHOOK", re.I)
+_SWITCHES = re.compile(r"(\w+_)?(SECURE_\w+|\w+_COOKIE_SECURE|\w*USE_(?!R)\w+|\w*ENABLED?|\w*IS_\w+)")
+_STAND_INS = {
+    "int": "1",
+    "float": "1",
+    "bool": "False",
+    "json": "[]",
+    "url": "http://localhost",
+    "list": "localhost",
+}
+_EXAMPLES = (".env.example", ".env.sample", ".env.template", ".env.dist", ".env.tmpl", "env.example", "example.env",
+             "env.sample", "sample.env", ".env-example", ".env-sample", ".env.dev", ".env.local.example", ".env.production.example", ".env")  # fmt: skip
+
+
+def fill_required(project: Project) -> None:
+    """Give a value to what the settings cannot do without, or leave it to the person, by name."""
+    examples = _documented(project)
+    for _ in range(_ROUNDS):
+        settings = project.settings
+        unmet = [name for name in settings.missing if name not in project.assumed]
+        if not unmet:
+            return
+        for name in unmet:
+            _fill(project, settings.reads[name], examples)
+
+
+def _fill(project: Project, read: Read, examples: dict[str, tuple[str, str]]) -> None:
+    name = read.name
+    where = project.settings.where_read(name)
+    value = suggest(name)
+    if value is None and (read.kind == "bool" or _SWITCHES.fullmatch(name)):
+        value = "False"
+    if read.kind == "db":
+        value = suggest("DATABASE_URL")
+    if value is not None and _is_accepted(project, name, value):
+        sure = suggest(name) is not None
+        project.give(
+            name,
+            value,
+            "required; by its name" if sure else "required; off until you say otherwise",
+            sure=sure,
+        )
+        return
+    for candidate in _spellings(name):
+        if _is_accepted(project, name, candidate):
+            project.give(name, candidate, "required; by its name", sure=False)
+            return
+    documented, source = examples.get(name, ("", ""))
+    if documented and _is_accepted(project, name, documented):
+        project.give(name, documented, f"required; as {source} has it", sure=False)
+        return
+    for plain, kind in (("stand-in", read.kind), ("[]", "literal"), ("1", "int")):
+        text = (
+            "[]"
+            if kind == "literal"
+            else _STAND_INS.get(kind, "https://stand-in.invalid" if name.endswith("URL") else plain)
+        )
+        if _is_accepted(project, name, text):
+            break
+    if kind == "literal":
+        project.give(name, "[]", "required; an empty list until you say otherwise", sure=False)
+        return
+    project.assumed[name] = text
+    project.findings.ask(name, documented, f"the settings end without it{_sort(kind)}", where)
+
+
+def _sort(kind: str) -> str:
+    kinds = {
+        "int": "a whole number",
+        "float": "a number",
+        "list": "a list, with commas",
+        "json": "JSON",
+        "url": "a URL",
+    }
+    return f" ({kinds[kind]})" if kind in kinds else ""
+
+
+def _spellings(name: str) -> tuple[str, ...]:
+    if name.endswith("HOSTS"):
+        return (
+            "localhost,127.0.0.1",
+            "localhost 127.0.0.1",
+            '["localhost","127.0.0.1"]',
+            "['localhost','127.0.0.1']",
+            "localhost",
+        )
+    return ()
+
+
+def _is_accepted(project: Project, name: str, value: str) -> bool:
+    """Whether the settings get past this variable with the value."""
+    after = project.with_values(**{name: value})
+    return not any(name in stop.reads for stop in after.stops)
+
+
+def _documented(project: Project) -> dict[str, tuple[str, str]]:
+    """Values from the project's example env files; nothing that could be a secret."""
+    found: dict[str, tuple[str, str]] = {}
+    for folder in dict.fromkeys((project.layout.manage, project.layout.root, project.dependencies.folder)):
+        for name in _EXAMPLES:
+            path = folder / name
+            if path.is_file():
+                for variable, value in _plain_lines(path):
+                    if not is_secret(variable, value):
+                        found.setdefault(variable, (value, project.layout.at(path)))
+    return found
+
+
+def _plain_lines(path: Path) -> Iterable[tuple[str, str]]:
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        match = re.match(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*$", line)
+        if match:
+            value = match[2].split(" #")[0].strip().strip("\"'")
+            if value and not re.search(r"[$'\"<>\\]", value):
+                yield match[1], value
+
+
+def is_secret(variable: str, value: str) -> bool:
+    """Whether a variable may hold a secret, by its name or by how its value looks."""
+    looks = re.search(r"://[^/\s]*:[^/\s]*@", value) or re.fullmatch(
+        r"(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9_+/=-]{20,}", value
+    )
+    harmless = re.fullmatch(r"\d{1,6}|true|false|yes|no|on|off", value, re.IGNORECASE)
+    return not harmless and bool(_SECRET.search(variable) or looks)
+
+
+# -- what concerns the stack -------------------------------------------------------------------------
+
+
+def try_values(
+    project: Project, names: Iterable[str], candidates: Iterable[str], good: Callable[[Reading], bool]
+) -> tuple[str, str] | None:
+    """The first variable and value under which the settings are ``good``."""
+    texts = list(candidates)
+    for name in names:
+        if name in project.given:
+            continue
+        for text in texts:
+            if good(project.with_values(**{name: text})):
+                return name, text
+    return None
+
+
+def secret_key(project: Project) -> None:
+    """SECRET_KEY comes from the generated secret wherever a variable decides it."""
+    settings = project.settings
+    for name in settings.deciding("SECRET_KEY"):
+        if re.search(r"SECRET|KEY", name) and name not in project.assumed:
+            value = "/run/secrets/secret_key" if name.endswith("_FILE") else "{{secret:secret_key}}"
+            project.give(name, value, "SECRET_KEY: a generated secret")
+            return
+    value = project.settings.get("SECRET_KEY")
+    if isinstance(value, str) and value and not settings.deciding("SECRET_KEY"):
+        project.findings.warn(
+            "SECRET_KEY stands in the project's files: whoever reads them can sign sessions. SETTINGS_OVERLAY may name it",
+            settings.where("SECRET_KEY"),
+        )
+
+
+def off(project: Project) -> None:
+    """DEBUG is off in production, by a variable or by the overlay."""
+    settings = project.settings
+    debug = settings.get("DEBUG", False)
+    names = [name for name in settings.deciding("DEBUG") if name != "DJANGO_SETTINGS_MODULE"]
+    likely = sorted(names, key=lambda name: "DEBUG" not in name)
+    if debug is False or debug == 0:
+        for name in likely[:1]:
+            if "DEBUG" in name and name not in project.given:
+                _on_in_development(project, name, ("True", "1", "true", "on"))
+        return
+    spellings = ("False", "0", "false", "off", "no", "production", "prod", "PRODUCTION", "live", "")
+    settled = try_values(
+        project, likely, spellings, lambda s: s.get("DEBUG") is False or s.get("DEBUG") in (0, "")
+    )
+    if settled:
+        name, value = settled
+        before = settings.reads[name]
+        project.give(name, value, "DEBUG is off in production")
+        _on_in_development(project, name, (str(before.default), "True", "1"))
+        return
+    fixed = "is fixed to True" if debug is True else "cannot be told"
+    project.override("DEBUG", f"it {fixed} in the settings", sure=debug is True)
+
+
+def _on_in_development(project: Project, name: str, spellings: tuple[str, ...]) -> None:
+    found = try_values(project, [name], spellings, lambda s: s.get("DEBUG") is True)
+    if found:
+        where = project.settings.where_read(name)
+        project.findings.tell(name, found[1], "DEBUG, in development", where, file="app.dev.env")
+
+
+def admits(hosts_: Any, name: str) -> bool:
+    """Whether ALLOWED_HOSTS admits a host."""
+    if not isinstance(hosts_, list | tuple | set):
+        return False
+    return any(isinstance(entry, str) and entry in {"*", name, f".{name}"} for entry in hosts_)
+
+
+def hosts(project: Project) -> None:
+    """ALLOWED_HOSTS admits the names the stack answers to."""
+    settings = project.settings
+    spellings = ("localhost,127.0.0.1", "localhost 127.0.0.1", '["localhost","127.0.0.1"]', "localhost;127.0.0.1",
+                 "['localhost','127.0.0.1']", "localhost", "*")  # fmt: skip
+    names = [n for n in settings.deciding("ALLOWED_HOSTS") if "DEBUG" not in n]
+    likely = sorted(names, key=lambda name: "HOST" not in name)
+
+    def both(after: Reading) -> bool:
+        return admits(after.get("ALLOWED_HOSTS"), "localhost") and admits(
+            after.get("ALLOWED_HOSTS"), "127.0.0.1"
+        )
+
+    if both(settings):
+        return
+    found = try_values(project, likely, spellings, both) or try_values(
+        project, likely, spellings, lambda s: admits(s.get("ALLOWED_HOSTS"), "localhost")
+    )
+    if found:
+        project.give(
+            found[0], found[1], "ALLOWED_HOSTS; in production the site's names, those of SERVER_NAMES"
+        )
+        return
+    if admits(settings.get("ALLOWED_HOSTS"), "localhost"):
+        return
+    there = settings.get("ALLOWED_HOSTS", [])
+    shown = ", ".join(map(str, there)) if isinstance(there, list | tuple) and there else "nothing"
+    project.override("ALLOWED_HOSTS", f"it admits {shown}", sure=isinstance(there, list | tuple))
+
+
+def settle_https(project: Project) -> None:
+    """Redirects to https and cookies for https alone wait until TLS is switched on."""
+    for setting in ("SECURE_SSL_REDIRECT", "SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE"):
+        settings = project.settings
+        if settings.get(setting, False) is not True:
+            continue
+        names = [
+            name for name in settings.deciding(setting) if re.search(r"SSL|HTTPS|SECURE|TLS|COOKIE", name)
+        ]
+        found = try_values(
+            project,
+            names,
+            ("False", "0", "false", "off", ""),
+            lambda s, key=setting: s.get(key) is False,  # type: ignore[misc]
+        )
+        if found:
+            project.give(
+                found[0], found[1], f"{setting}; True once the site is on https (TLS in .env)", sure=False
+            )
+        elif setting == "SECURE_SSL_REDIRECT":
+            project.findings.say(
+                "HEALTH_FORWARDED_PROTO",
+                "https",
+                "the settings redirect http to https",
+                settings.where(setting),
+            )
+            project.override(setting, "it is fixed to True, and TLS is off")
+        else:
+            project.override(setting, "it is fixed to True, and TLS is off")
+            name = setting.replace("_SECURE", "_NAME")
+            if str(settings.get(name, "")).startswith("__"):
+                project.override(name, "browsers take its prefix over https alone")

@@ -1,0 +1,151 @@
+"""What the kit's env files become: texts, their difference to what is there, and the writing."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from slipway import envfile
+from slipway.adoption.finding import Finding, Open
+from slipway.adoption.project import Project
+from slipway.settings import variables, write_if_changed
+
+__all__ = ["Change", "changes", "difference", "put", "settled"]
+
+_HEADING = "# --- Written by `invoke adopt` ---"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One file: what is there (None: nothing), and what it becomes.
+
+    A file that is not there begins as a copy of ``origin``, if that is given.
+    """
+
+    path: Path
+    before: str | None
+    after: str
+    origin: Path | None = None
+
+
+def settled(env: Path, root: Path) -> dict[str, str]:
+    """What ``.env`` says of this project already; nothing when it is about another one."""
+    if not env.is_file():
+        return {}
+    entries = envfile.read(env)
+    named = entries.get("PROJECT_ROOT")
+    if not named or (env.parent / named.value).resolve() != root:
+        return {}
+    return {name: entry.value for name, entry in entries.items() if entry.value}
+
+
+def changes(project: Project, kit: Path, files: Mapping[str, Path]) -> list[Change]:
+    """The changes for ``.env`` and the project's env files; ``files`` are their paths by name."""
+    found = [_change_env(project, kit, files[".env"])]
+    for name in ("app.env", "app.dev.env"):
+        lines = [f for f in project.findings.found if f.file == name]
+        left = project.findings.left if name == "app.env" else []
+        if name == "app.env" or lines:
+            found.append(_change_app(kit, name, files[name], lines, left))
+    return [change for change in found if change.before != change.after]
+
+
+def _change_env(project: Project, kit: Path, path: Path) -> Change:
+    before = path.read_text(encoding="utf-8") if path.is_file() else None
+    text = before if before is not None else (kit / ".env.example").read_text(encoding="utf-8")
+    kept = settled(path, project.layout.root)
+    values = {
+        f.variable: f.value for f in project.findings.found if f.file == ".env" and f.variable not in kept
+    }
+    entries = envfile.read(path) if before is not None else {}
+    if not kept:
+        # Lines about another project: what this one does not say goes back to its default.
+        defaults = variables()
+        for name in entries:
+            if name in _ABOUT_THE_PROJECT and name not in values:
+                values[name] = defaults[name].default if name in defaults else ""
+    replaced = {name: value for name, value in values.items() if name in entries}
+    if replaced:
+        text = envfile.with_values(path, replaced)
+    more = []
+    for name, value in values.items():
+        if name in replaced:
+            continue
+        line = f"{name}={envfile.quote(value)}"
+        commented = re.compile(rf"^#{re.escape(name)}=.*$", re.M)
+        found = commented.search(text)
+        if found:
+            start, end = found.span()
+            text = f"{text[:start]}{line}{text[end:]}"
+        else:
+            more.append(line)
+    if more:
+        text = f"{text.rstrip()}\n\n{_HEADING}\n" + "\n".join(more) + "\n"
+    return Change(path, before, text, None if before is not None else kit / ".env.example")
+
+
+_ABOUT_THE_PROJECT = {
+    "DEPENDENCY_DIR", "DEPENDENCY_MANAGER", "REQUIREMENTS_FILES", "DEPENDENCY_GROUPS", "DEPENDENCY_EXTRAS",
+    "EXTRA_PIP_PACKAGES", "PYTHONPATH_DIRS", "MANAGE_DIR", "SETTINGS_OVERLAY", "DATA_PATHS", "COLLECTSTATIC",
+    "AFTER_COLLECTSTATIC", "ASSETS_COMMAND", "ASSETS_DIR", "STATIC_URL", "MEDIA_URL", "MEDIA_ROOT", "EXTRA_DATABASES", "REDIS",
+    "CELERY_APP", "CELERY_BEAT", "HEALTH_FORWARDED_PROTO", "RUNTIME_PACKAGES", "BUILD_PACKAGES",
+}  # fmt: skip
+
+
+def _change_app(kit: Path, name: str, path: Path, lines: list[Finding], left: list[Open]) -> Change:
+    before = path.read_text(encoding="utf-8") if path.is_file() else None
+    example = (kit / f"{name}.example").read_text(encoding="utf-8")
+    # The example's lines are for the example's settings.
+    fresh = before is None or before == example
+    there = {} if fresh or before is None else envfile.read(path)
+    text = f"{_preamble(name)}" if fresh or before is None else before
+    added = []
+    for finding in lines:
+        if finding.variable not in there:
+            where = f" ({finding.where})" if finding.where else ""
+            added += [f"# {finding.why}{where}", f"{finding.variable}={envfile.quote(finding.value)}"]
+    for entry in left:
+        if entry.variable not in there and not re.search(rf"^#\s*{re.escape(entry.variable)}=", text, re.M):
+            added += [f"# TO FILL IN: {entry.why} ({entry.where})", f"#{entry.variable}={entry.value}"]
+    if added:
+        text = f"{text.rstrip()}\n\n" + "\n".join(added) + "\n"
+    return Change(path, before, text)
+
+
+def _preamble(name: str) -> str:
+    what = "for both stacks" if name == "app.env" else "for the development stack alone, over app.env"
+    return (
+        f"# Variables of the project itself, {what}, under the names its settings read.\n"
+        "# {{secret:NAME}} in a value stands for the content of secrets/NAME. Values without $ and quotes.\n"
+    )
+
+
+def difference(change: Change, kit: Path) -> str:
+    """The change as a unified diff."""
+    name = os.path.relpath(change.path, kit)
+    if change.before is not None:
+        earlier, old = name, change.before
+    elif change.origin:
+        earlier, old = change.origin.name, change.origin.read_text(encoding="utf-8")
+    else:
+        earlier, old = "/dev/null", ""
+    return "".join(
+        difflib.unified_diff(
+            old.splitlines(keepends=True),
+            change.after.splitlines(keepends=True),
+            fromfile=earlier,
+            tofile=name,
+            # No lines around: what stands there already may be somebody's password.
+            n=0,
+        )
+    )
+
+
+def put(change: Change) -> None:
+    """Write a change, atomically; a new file only its owner may read."""
+    mode = change.path.stat().st_mode if change.path.exists() else 0o600
+    write_if_changed(change.path.resolve(), change.after, mode=mode)

@@ -1,0 +1,14 @@
+import os
+
+from django.conf import settings
+from django.http import JsonResponse
+from django.urls import path
+
+PAGE_SIZE = os.environ["PAGE_SIZE"]
+
+
+def show(request):
+    return JsonResponse({"debug": settings.DEBUG, "hosts": settings.ALLOWED_HOSTS, "batch": settings.BATCH})
+
+
+urlpatterns = [path("healthz/live", show)]
