@@ -80,7 +80,14 @@ def nginx(session: nox.Session) -> None:
 def images(session: nox.Session) -> None:
     """The Dockerfile with every dependency manager, and what must not be in an image."""
     install(session)
-    pytest(session, "images")
+    pytest(session, "images", "--ignore=tests/images/test_image_assets.py")
+
+
+@nox.session(default=False)
+def assets(session: nox.Session) -> None:
+    """The stage with Node.js, whose base is built where it cannot be pulled."""
+    install(session)
+    pytest(session, "images/test_image_assets.py")
 
 
 @nox.session(default=False)
