@@ -44,6 +44,7 @@ def overlay_values(stack: Stack) -> dict[str, object]:
         "media_root": settings.media_root,
         "db_name": settings.db_name,
         "db_user": settings.db_user,
+        "tls": stack.prod and settings.tls != "off",
     }
 
 

@@ -132,6 +132,10 @@ class Settings:
         values.choices(
             "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "DATABASES", "DEBUG", "MEDIA_ROOT", "MEDIA_URL",
             "SECRET_KEY", "SECURE_PROXY_SSL_HEADER", "STATIC_ROOT", "STATIC_URL",
+            "CSRF_COOKIE_NAME", "CSRF_COOKIE_SECURE", "SECURE_SSL_REDIRECT", "SESSION_COOKIE_NAME",
+            "SESSION_COOKIE_SECURE",
+            "BROKER_URL", "CACHEOPS_REDIS", "CACHES", "CELERY_BROKER_URL", "CELERY_RESULT_BACKEND",
+            "CHANNEL_LAYERS", "Q_CLUSTER", "REDIS_HOST", "REDIS_URL", "RQ_QUEUES",
         ),
         "ALLOWED_HOSTS DEBUG STATIC_ROOT",
     )  # fmt: skip
@@ -496,7 +500,7 @@ def _check_served_urls(settings: Settings) -> None:
     if static == media != "":
         raise SlipwayError(
             "SLIP-133",
-            f"STATIC_URL and MEDIA_URL are both {settings.static_url}: nginx serves one folder at one address",
+            f"STATIC_URL and MEDIA_URL are both {settings.static_url}: nginx can serve one of them",
             "give each the value that the project's settings have",
         )
 

@@ -4,12 +4,13 @@ Read from the environment:
     SLIPWAY_SETTINGS_MODULE   the project's own settings module
     SLIPWAY_OVERLAY           JSON, written by the tasks: ``names`` of the settings to set, and what to make
     them of: ``production``, ``hosts``, ``origins``, ``static_url``, ``media_url``, ``media_root``,
-    ``db_name``, ``db_user``
+    ``db_name``, ``db_user``, ``tls``
 """
 
 import importlib
 import json
 import os
+import re
 from pathlib import Path
 
 import django
@@ -71,6 +72,32 @@ def _origins():
     return sorted({origin.partition("://")[2].replace("*.", ".") for origin in origins})
 
 
+def _over_tls(name, without):
+    """The project's own value where the stack serves https, else ``without``."""
+    return getattr(_project, name, None) if _given.get("tls") else without
+
+
+def _plain_cookie(name, default):
+    # A browser takes a name with these prefixes over https alone.
+    own = getattr(_project, name, default)
+    return _over_tls(name, own.removeprefix("__Secure-").removeprefix("__Host-"))
+
+
+def _at_redis(value):
+    """``value`` with every address of this machine replaced by that of the stack's redis."""
+    if isinstance(value, str):
+        if value in {"localhost", "127.0.0.1"}:
+            return "redis"
+        return re.sub(
+            r"^((?:redis|valkey)://(?:[^@/]*@)?)(?:localhost|127\.0\.0\.1)(?=[:/]|$)", r"\1redis", value
+        )
+    if isinstance(value, dict):
+        return {key: _at_redis(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(_at_redis, value))
+    return value
+
+
 _VALUES = {
     "ALLOWED_HOSTS": lambda: _given.get("hosts", ["localhost"]),
     "CSRF_TRUSTED_ORIGINS": _origins,
@@ -83,7 +110,17 @@ _VALUES = {
     # Collected at the start it has to be the volume; collected at build it must not be, which would hide it.
     "STATIC_ROOT": lambda: "/srv/static" if os.environ.get("COLLECTSTATIC") == "start" else "/srv/collected",
     "STATIC_URL": lambda: _given.get("static_url", "/static/"),
+    "CSRF_COOKIE_NAME": lambda: _plain_cookie("CSRF_COOKIE_NAME", "csrftoken"),
+    "CSRF_COOKIE_SECURE": lambda: _over_tls("CSRF_COOKIE_SECURE", False),
+    "SECURE_SSL_REDIRECT": lambda: _over_tls("SECURE_SSL_REDIRECT", False),
+    "SESSION_COOKIE_NAME": lambda: _plain_cookie("SESSION_COOKIE_NAME", "sessionid"),
+    "SESSION_COOKIE_SECURE": lambda: _over_tls("SESSION_COOKIE_SECURE", False),
 }
+_USERS_OF_REDIS = (
+    "BROKER_URL", "CACHEOPS_REDIS", "CACHES", "CELERY_BROKER_URL", "CELERY_RESULT_BACKEND", "CHANNEL_LAYERS",
+    "Q_CLUSTER", "REDIS_HOST", "REDIS_URL", "RQ_QUEUES",
+)  # fmt: skip
+_VALUES |= {name: lambda name=name: _at_redis(getattr(_project, name, None)) for name in _USERS_OF_REDIS}
 
 for _name in _given["names"]:
     globals()[_name] = _VALUES[_name]()

@@ -14,7 +14,7 @@ from slipway.adoption.reading import Reading, text_of
 from slipway.adoption.variables import try_values
 from slipway.suggestions import suggest
 
-__all__ = ["databases", "files", "redis", "workers"]
+__all__ = ["databases", "redis", "workers"]
 
 _DRIVERS = (
     "psycopg",
@@ -52,31 +52,46 @@ def databases(project: Project) -> None:
         if not isinstance(found.get("default"), dict):
             return
     kinds = {alias: _kind(entry) for alias, entry in found.items()}
-    if "postgres" in kinds.values():
-        project.findings.say("DATABASE", "postgres", "the settings' database is PostgreSQL", where)
-        _assign(project)
-        _check_postgres(project)
-        if not project.dependencies.has(*_DRIVERS):
-            project.findings.say(
-                "EXTRA_PIP_PACKAGES",
-                "psycopg2-binary",
-                "no package names a driver for PostgreSQL",
-                where,
-                sure=False,
-            )
-    elif set(kinds.values()) <= {"sqlite"}:
-        project.findings.say("DATABASE", "none", "SQLite is the only database", where)
-    else:
-        other = next(kind for kind in kinds.values() if kind not in {"postgres", "sqlite"})
-        project.findings.say(
-            "DATABASE", "none", f"the database is {other}, which the kit does not run", where, sure=False
-        )
-        project.findings.warn(
-            f"the database is {other}: give the project the address of a server of your own", where
-        )
+    _decide(project, kinds, where)
     for alias, kind in kinds.items():
         if kind == "sqlite":
             _keep_sqlite(project, found[alias])
+
+
+def _decide(project: Project, kinds: dict[str, str], where: str) -> None:
+    findings = project.findings
+    other = next((kind for kind in kinds.values() if kind not in {"postgres", "sqlite", "unknown"}), "")
+    if "postgres" in kinds.values():
+        findings.say("DATABASE", "postgres", "the settings' database is PostgreSQL", where)
+        _assign(project)
+        _check_postgres(project)
+    elif set(kinds.values()) <= {"sqlite"}:
+        findings.say("DATABASE", "none", "SQLite is the only database", where)
+        return
+    elif kinds.get("default") == "MySQL" and not project.layout.configuration:
+        findings.say(
+            "DATABASE", "postgres", "in the place of MySQL, which the kit does not run", where, sure=False
+        )
+        project.override("DATABASES", "PostgreSQL in the place of MySQL", sure=False)
+        findings.warn(
+            "the database is MySQL; PostgreSQL takes its place. To keep it: DATABASE=none, no DATABASES in "
+            "SETTINGS_OVERLAY, and the address of a server of your own in app.env",
+            where,
+        )
+        for entry in [e for e in findings.left if e.variable in project.settings.deciding("DATABASES")]:
+            findings.left.remove(entry)
+            project.give(entry.variable, "unused", "of MySQL; required, and not used", sure=False)
+    elif other or not project.dependencies.has(*_DRIVERS):
+        findings.say(
+            "DATABASE", "none", f"the database is {other or 'not known'}, which the kit does not run", where, sure=False
+        )  # fmt: skip
+        findings.warn("the database is none of the kit's: give the project the address of a server", where)
+        return
+    else:
+        findings.say("DATABASE", "postgres", "there is a driver for PostgreSQL", where, sure=False)
+    if not project.dependencies.has(*_DRIVERS):
+        why = "no package names a driver for PostgreSQL"
+        findings.say("EXTRA_PIP_PACKAGES", "psycopg2-binary", why, where, sure=False)
 
 
 def _kind(entry: Any) -> str:
@@ -99,7 +114,8 @@ def _default_kind(settings: Reading) -> str:
 def _prefer_postgres(project: Project) -> None:
     """Where a variable leads from SQLite to PostgreSQL and the driver is installed, take PostgreSQL."""
     settings = project.settings
-    if _default_kind(settings) == "postgres" or not project.dependencies.has(*_DRIVERS):
+    kind = _default_kind(settings)
+    if kind == "postgres" or (kind == "sqlite" and not project.dependencies.has(*_DRIVERS)):
         return
     names = [name for name in settings.deciding("DATABASES") if name not in project.assumed]
     urls = [n for n in names if settings.reads[n].kind == "db" or re.search(r"(URL|URI|DSN)$", n)]
@@ -261,7 +277,25 @@ def _keep_sqlite(project: Project, entry: dict[str, Any]) -> None:
     name = text_of(entry.get("NAME"))
     if not name or name == ":memory:" or "slipway" in name:
         return
-    keep(project, name, "the SQLite database")
+    folder = PurePosixPath(name).parent
+    # A folder of its own, which other settings point into as well, is what the project takes for its data.
+    others = [
+        text for text in _texts(list(project.settings.values.values())) if text.startswith(f"{folder}/")
+    ]
+    together = (
+        len(set(others)) > 1
+        and str(folder) not in {".", "/", "/app"}
+        and not _holds_code(project, str(folder))
+    )
+    keep(project, f"{folder}/" if together else name, "the SQLite database")
+
+
+def _holds_code(project: Project, place: str) -> bool:
+    path = PurePosixPath("/app") / project.layout.inside(project.layout.manage) / place
+    if not path.is_relative_to("/app"):
+        return False
+    folder = project.layout.root / path.relative_to("/app")
+    return folder.is_dir() and next(folder.rglob("*.py"), None) is not None
 
 
 def keep(project: Project, place: str, what: str) -> None:
@@ -274,8 +308,9 @@ def keep(project: Project, place: str, what: str) -> None:
         return
     if any(inside.startswith(f"{kept.rstrip('/')}/") for kept in project.data) or str(path).startswith(
         ("/tmp", "/dev", "/proc")
-    ):  # noqa: S108
+    ):
         return
+    inside = f"{inside}/" if place.endswith("/") else inside
     project.data.append(inside)
     found = project.findings.found
     before = next((f.why for f in found if f.variable == "DATA_PATHS"), "")
@@ -293,31 +328,6 @@ def _normal(path: PurePosixPath) -> Iterator[str]:
         else:
             parts.append(part)
     yield from parts
-
-
-def files(project: Project) -> None:
-    """Log files and folders the settings write to: the image's file system is read-only."""
-    settings = project.settings
-    logging = settings.get("LOGGING")
-    handlers = logging.get("handlers") if isinstance(logging, dict) else None
-    for handler in handlers.values() if isinstance(handlers, dict) else ():
-        name = text_of(handler.get("filename")) if isinstance(handler, dict) else None
-        if name:
-            path = PurePosixPath(name)
-            folder = path.parent
-            keep(project, str(path) if str(folder) in {"/app", "."} else f"{folder}/", "log files")
-    for place, path_, line in settings.writes:
-        target = PurePosixPath(place)
-        if target.is_relative_to("/app") and str(target) not in {
-            "/app",
-            str(settings.get("STATIC_ROOT")),
-            str(settings.get("MEDIA_ROOT")),
-        }:
-            keep(
-                project,
-                place if target.suffix else f"{place}/",
-                f"written at {project.layout.at(path_, line)}",
-            )
 
 
 # -- redis -------------------------------------------------------------------------------------------
@@ -365,13 +375,13 @@ def redis(project: Project) -> None:
         if name in project.given or settings.reads[name].kind == "db":
             continue
         suggestion = suggest(name)
-        if _leads_to_redis(project, name, using):
+        if re.search(r"(HOST|HOSTNAME|SERVER)$", name):
+            project.give(name, "redis", "the stack's redis")
+        elif _leads_to_redis(project, name, using):
             current = str(settings.reads[name].default)
             number = re.search(r"/(\d+)$", current)
             value = f"redis://redis:6379/{number[1] if number else 0}"
             project.give(name, value, "the stack's redis")
-        elif suggestion and re.search(r"REDIS|BROKER|CACHE|CHANNEL", name) and "HOST" in name:
-            project.give(name, "redis", "the stack's redis")
         elif suggestion is not None and re.search(r"REDIS.*PORT", name):
             project.give(name, "6379", "the stack's redis")
     settings = project.settings
@@ -392,8 +402,8 @@ def _leads_to_redis(project: Project, name: str, using: list[str]) -> bool:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
+    if isinstance(value, str | PurePosixPath):
+        yield str(value)
     elif isinstance(value, dict):
         for entry in value.values():
             yield from _texts(entry)

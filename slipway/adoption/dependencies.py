@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import configparser
+import contextlib
 import json
 import re
 import tomllib
@@ -215,6 +216,8 @@ def _choose_requirements(layout: Layout, found: Dependencies, every: list[Path],
     # requirements.txt beside requirements/production.txt is often an alias of it; the plain name is what tools take.
     plain = found.folder / "requirements.txt"
     chosen = plain if plain in every and _packages_of(plain) else best[0]
+    if chosen == plain and best[0] != plain and _only_includes(plain) and rank(best[0])[1] < 2:
+        chosen = best[0]
     name = chosen.relative_to(found.folder).as_posix()
     found.files = (name,)
     for package, version, where, line in _packages_of(chosen):
@@ -236,6 +239,11 @@ def _choose_requirements(layout: Layout, found: Dependencies, every: list[Path],
             layout.at(chosen),
             sure=not others,
         )
+
+
+def _only_includes(path: Path) -> bool:
+    lines = [line.strip() for line in _text(path).splitlines()]
+    return all(line.startswith(("-r", "--requirement", "#")) for line in lines if line)
 
 
 def _packages_of(path: Path, seen: frozenset[Path] = frozenset()) -> list[tuple[str, str, Path, int]]:
@@ -297,10 +305,8 @@ def _from_project(folder: Path, found: Dependencies, where: str) -> None:
         if name != "python":
             _note(found, name, _caret(version), where)
     config = configparser.ConfigParser(interpolation=None)
-    try:
+    with contextlib.suppress(configparser.Error):
         config.read_string(_text(folder / "setup.cfg"))
-    except configparser.Error:
-        pass
     texts += config.get("options", "install_requires", fallback="").splitlines()
     texts += setup_py(folder / "setup.py").get("install_requires", [])
     for text in texts:

@@ -16,15 +16,7 @@ from slipway.adoption.objects import MISSING, UNKNOWN, External, Function, Raise
 if TYPE_CHECKING:
     from slipway.adoption.evaluator import Evaluator
 
-__all__ = [
-    "DATABASE_URL_READERS",
-    "Csv",
-    "EnvReader",
-    "Prefixed",
-    "cache_from_url",
-    "convert",
-    "database_from_url",
-]
+__all__ = ["ConfigurationValue", "Csv", "EnvReader", "Prefixed", "convert", "database_from_url"]
 
 _TRUE = {"true", "on", "ok", "y", "yes", "1", "t"}
 _FALSE = {"false", "off", "n", "no", "0", "f", ""}
@@ -39,7 +31,14 @@ _ENGINES = {
     "sqlite": "django.db.backends.sqlite3",
     "spatialite": "django.contrib.gis.db.backends.spatialite",
 }
-DATABASE_URL_READERS = {"dj_database_url.config": "DATABASE_URL"}
+_CONFIGURATION_KINDS = {
+    "BooleanValue": "bool", "IntegerValue": "int", "FloatValue": "float", "ListValue": "list", "TupleValue": "list",
+    "SetValue": "list", "DictValue": "dict", "DatabaseURLValue": "db", "CacheURLValue": "cache",
+    "EmailURLValue": "email", "PositiveIntegerValue": "int",
+}  # fmt: skip
+_CONFIGURATION_NAMES = {
+    "DatabaseURLValue": "DATABASE_URL", "CacheURLValue": "CACHE_URL", "EmailURLValue": "EMAIL_URL",
+}  # fmt: skip
 _KINDS = {
     "str": "str", "bytes": "str", "unicode": "str", "bool": "bool", "int": "int", "float": "float", "decimal": "float",
     "json": "json", "list": "list", "tuple": "list", "set": "list", "dict": "dict", "url": "url", "path": "str",
@@ -79,15 +78,16 @@ class EnvReader:
             return Prefixed(self, str(args[0]) if args else "")
         if method and method not in _KINDS:
             return UNKNOWN
-        names = ("name", "default", "cast") if self.library == "decouple" else ("name", "cast", "default")
-        if self.library == "environs" or (method and self.library == "environ"):
+        names = ("name", "cast", "default")
+        if self.library != "environ" or method:
             names = ("name", "default", "cast")
         given = dict(zip(names, args, strict=False)) | kwargs
         name = given.get("name", given.get("var", given.get("option", _DEFAULT_NAMES.get(method, MISSING))))
         if not isinstance(name, str):
             return UNKNOWN
-        cast = given.get("cast", given.get("subcast"))
-        default = given.get("default", MISSING)
+        cast = given.get("cast", given.get("subcast", given.get("parser")))
+        # Of a reader nobody knows it cannot be said that it demands anything.
+        default = given.get("default", UNKNOWN if self.library == "unknown" else MISSING)
         kind = _KINDS.get(method, "") or _kind_of(cast)
         if name in self.scheme and not method:
             of_scheme = self.scheme[name]
@@ -101,11 +101,37 @@ class EnvReader:
             self.library, "ImproperlyConfigured"
         )
         text = run.read(name, default, kind or "str", line, problem)
-        if not isinstance(text, str) or (text is default and self.library != "decouple" and kind != "db"):
+        if not isinstance(text, str) or (
+            text is default and self.library in {"environ", "environs"} and kind != "db"
+        ):
             return text
         if method in {"list", "tuple", "set"}:
             cast = None
         return convert(run, text, kind or "str", cast, line)
+
+
+@dataclass(frozen=True)
+class ConfigurationValue:
+    """``values.BooleanValue(...)`` of django-configurations: the attribute's name is the variable's."""
+
+    kind: str
+    default: Any
+    options: dict[str, Any]
+
+    def read(self, run: Evaluator, attribute: str, line: int) -> Any:
+        """The value for an attribute of a configuration class."""
+        known = _CONFIGURATION_NAMES.get(self.kind)
+        given = self.options.get("environ_name")
+        name = given if isinstance(given, str) else known or attribute
+        prefix = self.options.get("environ_prefix", None if known else "DJANGO")
+        name = f"{prefix}_{name}" if isinstance(prefix, str) and prefix else name
+        required = self.kind == "SecretValue" or self.options.get("environ_required") is True
+        kind = _CONFIGURATION_KINDS.get(self.kind, "str")
+        text = run.read(name, MISSING if required else self.default, kind, line, "ValueError")
+        if not isinstance(text, str):
+            return text
+        value = convert(run, text, kind, None, line)
+        return {"default": value} if kind in {"db", "cache"} else value
 
 
 @dataclass(frozen=True)
@@ -140,7 +166,7 @@ def convert(run: Evaluator, text: str, kind: str, cast: Any, line: int) -> Any:
     try:
         return simple[kind](text) if kind in simple else (text if kind in {"str", "url"} else UNKNOWN)
     except ValueError:
-        raise Raised("ValueError") from None
+        raise Raised("ValueError", set(run.touched)) from None
 
 
 def _boolean(text: str) -> bool:
@@ -154,7 +180,7 @@ def _boolean(text: str) -> bool:
 def _kind_of(cast: Any) -> str:
     if isinstance(cast, External):
         return _KINDS.get(cast.dotted.rsplit(".", 1)[-1], "str")
-    if isinstance(cast, Csv) or isinstance(cast, list | tuple):
+    if isinstance(cast, Csv | list | tuple):
         return "list"
     return "dict" if isinstance(cast, dict) else "str"
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import ast
 import contextlib
 import operator
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from slipway.adoption import library
-from slipway.adoption.envreaders import EnvReader, Prefixed
+from slipway.adoption.envreaders import ConfigurationValue, EnvReader, Prefixed
 from slipway.adoption.objects import (
     MISSING,
     UNKNOWN,
@@ -197,6 +198,16 @@ class Evaluator:
             raise Raised(problem, {name})
         return default
 
+    def absent(self) -> set[str]:
+        """The variables of this statement that are not set and have no default: what a None comes from."""
+        return {
+            name
+            for name in self.touched
+            if name not in self.environ
+            and (known := self.reads.get(name))
+            and known.default in (None, MISSING)
+        }
+
     # -- statements --------------------------------------------------------------------------------
 
     def block(self, statements: Sequence[ast.stmt]) -> None:
@@ -223,8 +234,17 @@ class Evaluator:
 
     def _do_assign(self, node: ast.Assign) -> None:
         value, reads = self._apart(node.value)
+        if isinstance(value, ConfigurationValue) and isinstance(node.targets[0], ast.Name):
+            value, reads = self._configured(value, node.targets[0].id, node.lineno)
         for target in node.targets:
             self._bind(target, value, reads, node.lineno)
+
+    def _configured(self, value: ConfigurationValue, name: str, line: int) -> tuple[Any, set[str]]:
+        before, self.touched = self.touched, set()
+        try:
+            return value.read(self, name, line), self.touched
+        finally:
+            self.touched = before | self.touched
 
     def _do_annassign(self, node: ast.AnnAssign) -> None:
         if node.value is not None:
@@ -293,6 +313,23 @@ class Evaluator:
                 self._guarded(node.body if test else node.orelse, reads)
         finally:
             self._control.pop()
+            self._mark_assigned([*node.body, *node.orelse], reads)
+
+    def _mark_assigned(self, statements: Sequence[ast.stmt], reads: set[str]) -> None:
+        """What is set or would be set under a condition depends on it, also where that branch is not taken."""
+        for statement in statements if reads else ():
+            for node in ast.walk(statement):
+                targets: Sequence[ast.expr] = ()
+                if isinstance(node, ast.Assign):
+                    targets = node.targets
+                elif isinstance(node, ast.AugAssign):
+                    targets = (node.target,)
+                elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+                    targets = (node.value.func,)
+                for target in targets:
+                    root = _root_name(target)
+                    if root and (root in self.scope.names or isinstance(node, ast.Assign)):
+                        self.scope.taint.setdefault(root, set()).update(reads)
 
     def _guarded(self, statements: Sequence[ast.stmt], reads: set[str]) -> None:
         try:
@@ -594,7 +631,9 @@ class Evaluator:
         return self.attribute(self.value(node.value), node.attr)
 
     def attribute(self, owner: Any, name: str) -> Any:
-        """``owner.name``."""
+        """``owner.name``. Raises ``Raised`` for one of None, as Python does."""
+        if owner is None:
+            raise Raised("AttributeError", self.absent())
         if isinstance(owner, External):
             dotted = f"{owner.dotted}.{name}"
             if dotted in library.CONSTANTS:
@@ -625,6 +664,8 @@ class Evaluator:
 
     def _of_call(self, node: ast.Call) -> Any:
         function = self.value(node.func)
+        if isinstance(function, Unknown) and _reads_environment(node):
+            function = EnvReader("unknown")
         args: list[Any] = []
         for argument in node.args:
             if isinstance(argument, ast.Starred):
@@ -698,6 +739,8 @@ class Evaluator:
 
     def _of_binop(self, node: ast.BinOp) -> Any:
         left, right = self.value(node.left), self.value(node.right)
+        if None in (left, right) and isinstance(left, str | None) and isinstance(right, str | None):
+            raise Raised("TypeError", self.absent())
         return _combine(type(node.op), left, right)
 
     def _of_boolop(self, node: ast.BoolOp) -> Any:
@@ -721,13 +764,19 @@ class Evaluator:
         left = self.value(node.left)
         for op, comparator in zip(node.ops, node.comparators, strict=True):
             right = self.value(comparator)
-            if isinstance(right, External) and right.dotted == "os.environ" and isinstance(left, str):
+            if (
+                isinstance(right, External)
+                and right.dotted.startswith("os.environ")
+                and isinstance(left, str)
+            ):
                 there = self.read(left, None, "str", node.lineno) is not None
                 answer: Any = there if isinstance(op, ast.In) else not there
             elif isinstance(right, Scope):
                 answer = (left in right.names) is isinstance(op, ast.In)
             elif isinstance(left, Unknown | External) or isinstance(right, Unknown | External):
                 return UNKNOWN
+            elif right is None and isinstance(op, ast.In | ast.NotIn):
+                raise Raised("TypeError", self.absent())
             else:
                 answer = _COMPARE[type(op)](left, right)
             if not answer:
@@ -880,6 +929,17 @@ def _last_name(node: ast.expr) -> str:
     if isinstance(node, ast.Attribute):
         return node.attr
     return node.id if isinstance(node, ast.Name) else ""
+
+
+def _reads_environment(node: ast.Call) -> bool:
+    """Whether a call of something unknown looks like ``config("NAME", default=...)``."""
+    first = node.args[0] if node.args else None
+    return (
+        isinstance(first, ast.Constant)
+        and isinstance(first.value, str)
+        and re.fullmatch(r"[A-Z][A-Z0-9_]+", first.value) is not None
+        and re.search(r"env|conf|getvar|secret", _last_name(node.func), re.IGNORECASE) is not None
+    )
 
 
 def _targets(statement: ast.stmt) -> list[str]:

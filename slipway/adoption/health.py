@@ -88,7 +88,7 @@ def _paths(project: Project, dotted: str, prefix: str, depth: int) -> Iterator[t
             or len(node.args) < 2
         ):
             continue
-        pattern = _literal(node.args[0])
+        pattern = _pattern(project, node.args[0])
         if pattern is None or id(node) in inside_i18n:
             continue
         plain = _plain(pattern) if _name(node.func) != "path" else pattern
@@ -113,6 +113,20 @@ def _name(node: ast.expr) -> str:
 
 def _literal(node: ast.expr) -> str | None:
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
+def _pattern(project: Project, node: ast.expr) -> str | None:
+    """A pattern's text; ``settings.ADMIN_URL`` in it is looked up."""
+    if isinstance(node, ast.JoinedStr):
+        parts = [_pattern(project, p.value if isinstance(p, ast.FormattedValue) else p) for p in node.values]
+        return None if None in parts else "".join(part or "" for part in parts)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        left, right = _pattern(project, node.left), _pattern(project, node.right)
+        return None if left is None or right is None else left + right
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "settings":
+        value = project.settings.get(node.attr)
+        return value if isinstance(value, str) else None
+    return _literal(node)
 
 
 def _plain(pattern: str) -> str | None:

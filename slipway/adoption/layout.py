@@ -6,7 +6,7 @@ import ast
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from slipway.adoption.evaluator import Evaluator
@@ -45,6 +45,9 @@ class Layout:
     """Another settings module, which manage.py takes by itself."""
     configuration: str = ""
     """DJANGO_CONFIGURATION of django-configurations."""
+    development_configuration: str = ""
+    configurations: dict[Path, str] = field(default_factory=dict)
+    """What each file that sets it has."""
     search: tuple[Path, ...] = ()
     """Where Python imports from."""
 
@@ -178,31 +181,22 @@ def _find_settings(layout: Layout) -> None:
         for module in [_named_settings(layout, path)]
         if module and _exists(layout, module)
     }
-    server_path, server = next(((path, module) for path, module in by_server.items()), (None, ""))
-    if (
-        named
-        and _exists(layout, named)
-        and not (
-            _DEVELOPMENT.search(named) and server and server != named and not _DEVELOPMENT.search(server)
-        )
-    ):
-        better = _better_than_development(layout, named)
+    server_path, server = next(iter(by_server.items()), (manage, ""))
+    named_there = named if named and _exists(layout, named) else ""
+    # What serves is production; manage.py is what developers type.
+    chosen, path = (named_there, manage) if named_there else (server, server_path)
+    if server and (not _DEVELOPMENT.search(server) or not named_there):
+        chosen, path = server, server_path
+    if chosen:
+        layout.settings, layout.settings_why = chosen, f"the default of {layout.inside(path)}"
+        layout.settings_where = layout.at(*_line_of(path, chosen))
+        better = _better_than_development(layout, chosen)
         if better:
-            layout.development = named
             layout.settings, layout.settings_sure = better, False
-            layout.settings_why = f"production's, by its name; manage.py takes {named}"
-            layout.settings_where = layout.at(*_line_of(manage, named))
-            return
-        layout.settings, layout.settings_why = named, "manage.py's default"
-        layout.settings_where = layout.at(*_line_of(manage, named))
-        return
-    if server and server_path:
-        layout.settings, layout.settings_why = server, f"the default of {layout.inside(server_path)}"
-        layout.settings_where = layout.at(*_line_of(server_path, server))
-        if named and named != server and _exists(layout, named):
-            layout.development = named
-            layout.settings_why += f"; manage.py's, {named}, is for development"
-            layout.settings_sure = False
+            layout.settings_why = f"for production, by its name; {layout.inside(path)} takes {chosen}"
+        if named_there not in {"", layout.settings}:
+            layout.development = named_there
+        _choose_configuration(layout, manage)
         return
     found = _by_name(layout)
     if found:
@@ -224,10 +218,24 @@ def _find_settings(layout: Layout) -> None:
     )
 
 
+def _choose_configuration(layout: Layout, manage: Path) -> None:
+    """The class of django-configurations: the server's, else one for production by its name, else manage.py's."""
+    found = layout.configurations
+    first = found.get(manage, "")
+    server = next((name for path, name in found.items() if path != manage), first)
+    file = Evaluator(layout.root, layout.search, {}).find(layout.settings)
+    if _DEVELOPMENT.search(server.lower()) and file and file.is_file():
+        text = file.read_text(encoding="utf-8", errors="replace")
+        named = re.search(r"^class (Production|Prod|Live|Heroku)\b", text, re.MULTILINE)
+        server = named[1] if named else server
+    layout.configuration = server or first
+    layout.development_configuration = first if first != layout.configuration else ""
+
+
 def _better_than_development(layout: Layout, named: str) -> str:
-    """production.py beside a settings module that is for development by its name."""
+    """production.py beside a settings module that is for development, or for all, by its name."""
     head, _, last = named.rpartition(".")
-    if not _DEVELOPMENT.search(last):
+    if not _DEVELOPMENT.search(last) and last not in {"base", "common", "defaults"}:
         return ""
     for name in ("production", "prod", "live", "heroku"):
         candidate = f"{head}.{name}" if head else name
@@ -270,7 +278,8 @@ def _named_settings(layout: Layout, path: Path) -> str:
             "mend the file, or, if it is Python 2's, bring the project to Python 3 first",
         ) from None
     chosen = run.environ.get("DJANGO_SETTINGS_MODULE", "")
-    layout.configuration = run.environ.get("DJANGO_CONFIGURATION", layout.configuration)
+    if "DJANGO_CONFIGURATION" in run.environ:
+        layout.configurations[path] = run.environ["DJANGO_CONFIGURATION"]
     if chosen:
         return chosen
     match = re.search(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from slipway.adoption.envreaders import Csv, EnvReader, convert, database_from_url
+from slipway.adoption.envreaders import ConfigurationValue, Csv, EnvReader, convert, database_from_url
 from slipway.adoption.objects import (
     MISSING,
     UNKNOWN,
@@ -88,6 +88,9 @@ def call(run: Evaluator, dotted: str, args: list[Any], kwargs: dict[str, Any], l
         return _os_path(run, dotted.rsplit(".", 1)[-1], args)
     if dotted.startswith("builtins."):
         return _builtin(run, dotted[9:], args, kwargs, line)
+    if dotted.startswith("configurations.values."):
+        default = kwargs.get("default", args[0] if args else None)
+        return ConfigurationValue(dotted.rsplit(".", 1)[-1], default, kwargs)
     if dotted.startswith("environs.env."):
         return EnvReader("environs").call(run, dotted.rsplit(".", 1)[-1], args, kwargs, line)
     if dotted.startswith("os.environ."):
@@ -222,7 +225,7 @@ def _os_path(run: Evaluator, name: str, args: list[Any]) -> Any:
     }:
         return (
             getattr(posixpath, name)(*places) if name != "expanduser" else places[0].replace("~", "/tmp", 1)
-        )  # noqa: S108
+        )
     return UNKNOWN
 
 
@@ -302,9 +305,9 @@ def _os_environ(run: Evaluator, name: str, args: list[Any], kwargs: dict[str, An
         return External("os.environ")
     if name == "__getitem__":
         return run.read(args[0], MISSING, "str", line)
-    if name in {"items", "keys", "values"}:
-        return UNKNOWN
-    return None
+    if name == "keys":
+        return External("os.environ")
+    return UNKNOWN if name in {"items", "values"} else None
 
 
 def _environ_env(run: Evaluator, args: list[Any], kwargs: dict[str, Any], line: int) -> Any:
@@ -355,6 +358,8 @@ def _import_module(run: Evaluator, args: list[Any], kwargs: dict[str, Any], line
 def _path(run: Evaluator, args: list[Any], kwargs: dict[str, Any], line: int) -> Any:
     if any(isinstance(x, Unknown) for x in args):
         return UNKNOWN
+    if None in args:
+        return _nothing(run, None)
     return PurePosixPath(*map(_place, args))
 
 
@@ -373,24 +378,33 @@ def _loads(run: Evaluator, args: list[Any], kwargs: dict[str, Any], line: int) -
         else UNKNOWN
     )
     if not isinstance(text, str):
-        return UNKNOWN
+        return _nothing(run, text)
     try:
         return json.loads(text)
     except ValueError:
-        raise Raised("ValueError") from None
+        raise Raised("ValueError", set(run.touched)) from None
 
 
 def _strtobool(run: Evaluator, args: list[Any], kwargs: dict[str, Any], line: int) -> Any:
-    return convert(run, args[0], "bool", None, line) if args and isinstance(args[0], str) else UNKNOWN
+    if args and isinstance(args[0], str):
+        return convert(run, args[0], "bool", None, line)
+    return _nothing(run, args[0] if args else UNKNOWN)
+
+
+def _nothing(run: Evaluator, value: Any) -> Any:
+    """Unknown; or what Python does with None in the place of a text. Raises ``Raised``."""
+    if value is None and run.absent():
+        raise Raised("TypeError", run.absent())
+    return UNKNOWN
 
 
 def _literal(run: Evaluator, args: list[Any], kwargs: dict[str, Any], line: int) -> Any:
     if not args or not isinstance(args[0], str):
-        return UNKNOWN
+        return _nothing(run, args[0] if args else UNKNOWN)
     try:
         return ast.literal_eval(args[0])
     except (ValueError, SyntaxError):
-        raise Raised("ValueError") from None
+        raise Raised("ValueError", set(run.touched)) from None
 
 
 def _heroku(run: Evaluator, args: list[Any], kwargs: dict[str, Any], line: int) -> Any:
@@ -426,6 +440,8 @@ def _builtin(run: Evaluator, name: str, args: list[Any], kwargs: dict[str, Any],
             return int(args[0]) if name == "int" else float(args[0])
         except ValueError:
             raise Raised("ValueError", set(run.touched)) from None
+    if name in {"int", "float", "len", "list", "tuple", "set"} and args and args[0] is None:
+        return _nothing(run, None)
     if name == "str" and args and isinstance(args[0], str | int | float | bool | PurePosixPath | EnvironPath):
         return str(args[0])
     if name in {

@@ -9,6 +9,7 @@ from slipway.adoption.dependencies import Dependencies
 from slipway.adoption.finding import Findings
 from slipway.adoption.layout import Layout
 from slipway.adoption.reading import Reading
+from slipway.settings import variables
 
 __all__ = ["Project"]
 
@@ -56,6 +57,15 @@ class Project:
     def override(self, setting: str, why: str, *, sure: bool = True) -> None:
         """Have the kit's overlay decide a setting that the project's files fix."""
         if setting in self.overlay:
+            return
+        if self.layout.configuration:
+            where = self.settings.where(setting)
+            self.findings.warn(f"{setting}: {why}; the overlay does not go with django-configurations", where)
+            return
+        try:
+            variables()["SETTINGS_OVERLAY"].convert(setting)
+        except ValueError:
+            self.findings.warn(f"{setting}: {why}, and the kit cannot set it", self.settings.where(setting))
             return
         self.overlay.append(setting)
         found = self.findings.found

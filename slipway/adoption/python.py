@@ -42,6 +42,9 @@ _FIRST_BINARIES = {
     "uvloop": ("0.18.0", "0.20.0", "0.22.0"),
 }
 
+# Django's: the long-term release each ends with.
+_LAST_OF_SERIES = {1: "1.11", 2: "2.2", 3: "3.2", 4: "4.2", 5: "5.2", 6: "6.2"}
+
 
 def choose(project: Project, *, stand_ins: bool) -> None:
     """Say PYTHON_VERSION. With ``stand_ins`` this machine gets its images from those the kit builds.
@@ -87,7 +90,7 @@ def choose(project: Project, *, stand_ins: bool) -> None:
 
 
 def _nearest(pins: list[Declaration], offered: list[str]) -> str:
-    """A's rule of pythonversion.choose, over what is left; an older pin takes the oldest there is."""
+    """The rule of ``pythonversion.choose`` over what is left."""
     chosen = pythonversion.choose(pins, offered, DEFAULT)
     return chosen or offered[-1]
 
@@ -133,19 +136,13 @@ def _upper(specifier: str) -> str:
     for clause in clauses:
         if clause.operator in {"==", "===", "<="}:
             return clause.version.rstrip(".*")
+        parts = [int(part) for part in re.findall(r"\d+", clause.version)]
         if clause.operator == "~=":
-            parts = clause.version.split(".")
             # ~=4.2.1 is a 4.2; ~=4.2 is any 4.
-            return (
-                ".".join(parts[:2])
-                if len(parts) > 2
-                else {"2": "2.2", "3": "3.2", "4": "4.2", "5": "5.2"}.get(parts[0], "")
-            )
+            return f"{parts[0]}.{parts[1]}" if len(parts) > 2 else _LAST_OF_SERIES.get(parts[0], "")
         if clause.operator == "<":
-            parts = [int(p) for p in re.findall(r"\d+", clause.version)][:2] + [0]
-            if parts[1]:
-                return f"{parts[0]}.{parts[1] - 1}"
-            return {2: "1.11", 3: "2.2", 4: "3.2", 5: "4.2", 6: "5.2"}.get(parts[0], "")
+            minor = parts[1] if len(parts) > 1 else 0
+            return f"{parts[0]}.{minor - 1}" if minor else _LAST_OF_SERIES.get(parts[0] - 1, "")
     return ""
 
 

@@ -48,7 +48,6 @@ def scan(
     data.redis(found)
     variables.settle_https(found)
     data.workers(found)
-    data.files(found)
     server.choose(found)
     static.collected(found)
     static.uploads(found)
@@ -85,10 +84,15 @@ def _say_layout(project: Project, kit: Path) -> None:
             file="app.dev.env",
         )
     if place.configuration:
-        findings.tell(
-            "DJANGO_CONFIGURATION", place.configuration, "manage.py's default", file="app.env", sure=False
-        )
+        findings.tell("DJANGO_CONFIGURATION", place.configuration, "the class that serves", sure=False)
         project.assumed.setdefault("DJANGO_CONFIGURATION", place.configuration)
+    if place.development_configuration:
+        findings.tell(
+            "DJANGO_CONFIGURATION",
+            place.development_configuration,
+            "manage.py's default, for development",
+            file="app.dev.env",
+        )
     further = [place.inside(folder) for folder in place.search if folder != place.manage]
     if further:
         findings.say(

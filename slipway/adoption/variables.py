@@ -16,6 +16,7 @@ __all__ = ["fill_required", "hosts", "off", "secret_key", "settle_https", "try_v
 
 _ROUNDS = 40
 _SECRET = re.compile(r"SECRET|PASS|TOKEN|KEY|CREDENTIAL|DSN|PRIVATE|SALT|AUTH|ACCESS|CERT|SIGN|WEBHOOK", re.I)
+_SWITCHES = re.compile(r"(\w+_)?(SECURE_\w+|\w+_COOKIE_SECURE|\w*USE_(?!R)\w+|\w*ENABLED?|\w*IS_\w+)")
 _STAND_INS = {
     "int": "1",
     "float": "1",
@@ -43,7 +44,9 @@ def fill_required(project: Project) -> None:
 def _fill(project: Project, read: Read, examples: dict[str, tuple[str, str]]) -> None:
     name = read.name
     where = project.settings.where_read(name)
-    value = "False" if read.kind == "bool" and suggest(name) is None else suggest(name)
+    value = suggest(name)
+    if value is None and (read.kind == "bool" or _SWITCHES.fullmatch(name)):
+        value = "False"
     if read.kind == "db":
         value = suggest("DATABASE_URL")
     if value is not None and _is_accepted(project, name, value):
@@ -63,13 +66,22 @@ def _fill(project: Project, read: Read, examples: dict[str, tuple[str, str]]) ->
     if documented and _is_accepted(project, name, documented):
         project.give(name, documented, f"required; as {source} has it", sure=False)
         return
-    project.assumed[name] = _STAND_INS.get(
-        read.kind, "https://stand-in.invalid" if name.endswith("URL") else "stand-in"
-    )
-    project.findings.ask(name, documented, f"the settings end without it{_sort(read)}", where)
+    for plain, kind in (("stand-in", read.kind), ("[]", "literal"), ("1", "int")):
+        text = (
+            "[]"
+            if kind == "literal"
+            else _STAND_INS.get(kind, "https://stand-in.invalid" if name.endswith("URL") else plain)
+        )
+        if _is_accepted(project, name, text):
+            break
+    if kind == "literal":
+        project.give(name, "[]", "required; an empty list until you say otherwise", sure=False)
+        return
+    project.assumed[name] = text
+    project.findings.ask(name, documented, f"the settings end without it{_sort(kind)}", where)
 
 
-def _sort(read: Read) -> str:
+def _sort(kind: str) -> str:
     kinds = {
         "int": "a whole number",
         "float": "a number",
@@ -77,7 +89,7 @@ def _sort(read: Read) -> str:
         "json": "JSON",
         "url": "a URL",
     }
-    return f" ({kinds[read.kind]})" if read.kind in kinds else ""
+    return f" ({kinds[kind]})" if kind in kinds else ""
 
 
 def _spellings(name: str) -> tuple[str, ...]:
@@ -125,7 +137,8 @@ def is_secret(variable: str, value: str) -> bool:
     looks = re.search(r"://[^/\s]*:[^/\s]*@", value) or re.fullmatch(
         r"(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9_+/=-]{20,}", value
     )
-    return bool(_SECRET.search(variable) or looks)
+    harmless = re.fullmatch(r"\d{1,6}|true|false|yes|no|on|off", value, re.IGNORECASE)
+    return not harmless and bool(_SECRET.search(variable) or looks)
 
 
 # -- what concerns the stack -------------------------------------------------------------------------
@@ -169,32 +182,28 @@ def off(project: Project) -> None:
     likely = sorted(names, key=lambda name: "DEBUG" not in name)
     if debug is False or debug == 0:
         for name in likely[:1]:
-            if "DEBUG" in name and name not in project.assumed:
-                on = try_values(
-                    project, [name], ("True", "1", "true", "on"), lambda s: s.get("DEBUG") is True
-                )
-                if on:
-                    project.findings.tell(
-                        name, on[1], "DEBUG, in development", settings.where_read(name), file="app.dev.env"
-                    )
+            if "DEBUG" in name and name not in project.given:
+                _on_in_development(project, name, ("True", "1", "true", "on"))
         return
     spellings = ("False", "0", "false", "off", "no", "production", "prod", "PRODUCTION", "live", "")
-    found = try_values(
+    settled = try_values(
         project, likely, spellings, lambda s: s.get("DEBUG") is False or s.get("DEBUG") in (0, "")
     )
-    if found:
-        name, value = found
+    if settled:
+        name, value = settled
         before = settings.reads[name]
         project.give(name, value, "DEBUG is off in production")
-        on = "True" if debug is True and isinstance(before.default, bool) else str(before.default)
-        on_again = try_values(project, [name], (on, "True", "1"), lambda s: s.get("DEBUG") is True)
-        if on_again and isinstance(on_again[1], str):
-            project.findings.tell(
-                name, on_again[1], "DEBUG, in development", settings.where_read(name), file="app.dev.env"
-            )
+        _on_in_development(project, name, (str(before.default), "True", "1"))
         return
     fixed = "is fixed to True" if debug is True else "cannot be told"
     project.override("DEBUG", f"it {fixed} in the settings", sure=debug is True)
+
+
+def _on_in_development(project: Project, name: str, spellings: tuple[str, ...]) -> None:
+    found = try_values(project, [name], spellings, lambda s: s.get("DEBUG") is True)
+    if found:
+        where = project.settings.where_read(name)
+        project.findings.tell(name, found[1], "DEBUG, in development", where, file="app.dev.env")
 
 
 def admits(hosts_: Any, name: str) -> bool:
@@ -263,3 +272,6 @@ def settle_https(project: Project) -> None:
             project.override(setting, "it is fixed to True, and TLS is off")
         else:
             project.override(setting, "it is fixed to True, and TLS is off")
+            name = setting.replace("_SECURE", "_NAME")
+            if str(settings.get(name, "")).startswith("__"):
+                project.override(name, "browsers take its prefix over https alone")

@@ -77,8 +77,10 @@ def _change_env(project: Project, kit: Path, path: Path) -> Change:
             continue
         line = f"{name}={envfile.quote(value)}"
         commented = re.compile(rf"^#{re.escape(name)}=.*$", re.M)
-        if commented.search(text):
-            text = commented.sub(lambda _, new=line: new, text, count=1)
+        found = commented.search(text)
+        if found:
+            start, end = found.span()
+            text = f"{text[:start]}{line}{text[end:]}"
         else:
             more.append(line)
     if more:

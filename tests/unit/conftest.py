@@ -31,6 +31,8 @@ def checkout(tmp_path: Path) -> Path:
     (root / "example").mkdir(parents=True)
     (root / "example" / "manage.py").touch()
     (root / ".env").touch()
+    for name in ("Dockerfile", "Dockerfile.dockerignore"):
+        shutil.copy2(ROOT / name, root / name)
     return root
 
 
