@@ -37,7 +37,7 @@ class Inside(Adopted):
         return done
 
     def assert_untouched(self) -> None:
-        """What has come is the kit's folder, and what has changed by that is the list of the project's root."""
+        """What has come is the kit's folder, and by that the list of the project's root has changed."""
         different = changes(self.before, tree(self.place))
         others = [name for name in different if name != "." and Path(name).parts[0] != _KIT]
         assert others == []
