@@ -30,7 +30,8 @@ def adopt(
 
     They are shown as a diff first. ``dry`` stops there; without ``yes`` the person is asked. ``env_file`` is
     the kit's own settings file (default: ``.env``, or ``slipway.env`` where that is). Raises ``SlipwayError``
-    SLIP-144 to SLIP-148 for a project that cannot be adopted, SLIP-069 without consent; then nothing is written.
+    SLIP-144 to SLIP-148 for a project that cannot be adopted, SLIP-069 without consent; then nothing is
+    written.
     """
     own = env_file or settings.settings_file(root)
     known = settings.load(root, required=False, check_folders=False)

@@ -22,8 +22,14 @@ from slipway.errors import SlipwayError
 
 __all__ = ["Dependencies", "is_manifest", "scan"]
 
-_REQUIREMENTS = re.compile(r"(^|.*[-_.])(requirements?|reqs?|pip[-_]?requirements|dependencies)([-_.].*)?\.(txt|pip|in)$|requirements\.txt$", re.I)  # fmt: skip
-_NOT_PRODUCTION = re.compile(r"(^|[-_./])(dev|devel|develop|development|local|test|tests|testing|docs?|lint|ci|min|optional|build)([-_.]|$)", re.I)  # fmt: skip
+_REQUIREMENTS = re.compile(
+    r"(^|.*[-_.])(requirements?|reqs?|dependencies)([-_.].*)?\.(txt|pip|in)$|requirements\.txt$",
+    re.IGNORECASE,
+)
+_NOT_PRODUCTION = re.compile(
+    r"(^|[-_./])(dev|devel|develop|development|local|tests?|testing|docs?|lint|ci|min|optional|build)([-_.]|$)",
+    re.IGNORECASE,
+)
 _PREFERRED = ("production", "prod", "requirements", "base", "common", "main", "deploy", "heroku", "docker")
 _OTHER_MANAGERS = {
     "environment.yml": "conda", "environment.yaml": "conda", "conda-lock.yml": "conda", "pdm.lock": "PDM",
@@ -72,7 +78,7 @@ def _declares(path: Path) -> bool:
 
 
 def scan(layout: Layout, findings: Findings) -> Dependencies:
-    """Find the dependencies of the project and say where they are. Raises ``SlipwayError`` SLIP-147 for none."""
+    """Find the project's dependencies and say where they are. Raises ``SlipwayError`` SLIP-147 for none."""
     folder = _folder(layout)
     if folder is None:
         _refuse(layout)
@@ -121,12 +127,12 @@ def _refuse(layout: Layout) -> None:
         raise SlipwayError(
             "SLIP-147",
             f"the kit cannot install from what is in {layout.root}: {', '.join(there)}",
-            "export its packages to a requirements.txt and commit that (pip freeze, pdm export, conda list --export)",
+            "export its packages to a requirements.txt and commit that (pip freeze, pdm export)",
         )
     raise SlipwayError(
         "SLIP-147",
-        f"nothing in {layout.root} says what to install: no uv.lock, poetry.lock, Pipfile, requirements file, "
-        "pyproject.toml with dependencies or setup.py",
+        f"nothing in {layout.root} says what to install: no uv.lock, poetry.lock, Pipfile, requirements.txt "
+        "or the like, pyproject.toml with dependencies, setup.py",
         "write the packages into a requirements.txt (pip freeze >requirements.txt)",
     )
 
@@ -160,7 +166,8 @@ def _choose(layout: Layout, found: Dependencies, findings: Findings) -> None:
             other = "pyproject.toml" if _declares(pyproject) else "Pipfile"
             findings.say(
                 "DEPENDENCY_MANAGER", "requirements",
-                f"{found.files[0]} is there beside {other}, which has no lock", at(folder / found.files[0]), sure=False,
+                f"{found.files[0]} is there beside {other}, which has no lock",
+                at(folder / found.files[0]), sure=False,
             )  # fmt: skip
     elif (folder / "Pipfile").is_file():
         found.manager, found.files = "pipenv", ("Pipfile",)
@@ -213,7 +220,7 @@ def _choose_requirements(layout: Layout, found: Dependencies, every: list[Path],
         return development, min(named, default=len(_PREFERRED)), len(path.parts), path.name
 
     best = sorted(every, key=rank)
-    # requirements.txt beside requirements/production.txt is often an alias of it; the plain name is what tools take.
+    # Beside requirements/production.txt it is often an alias of it; the plain name is what tools take.
     plain = found.folder / "requirements.txt"
     chosen = plain if plain in every and _packages_of(plain) else best[0]
     if chosen == plain and best[0] != plain and _only_includes(plain) and rank(best[0])[1] < 2:

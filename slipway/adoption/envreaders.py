@@ -1,6 +1,6 @@
 """How the usual libraries turn the text of an environment variable into a value.
 
-django-environ, environs, python-decouple, dj-database-url: the rules are theirs, as of their current releases.
+django-environ, environs, python-decouple, dj-database-url, django-configurations: the rules are theirs.
 """
 
 from __future__ import annotations
@@ -32,20 +32,21 @@ _ENGINES = {
     "spatialite": "django.contrib.gis.db.backends.spatialite",
 }
 _CONFIGURATION_KINDS = {
-    "BooleanValue": "bool", "IntegerValue": "int", "FloatValue": "float", "ListValue": "list", "TupleValue": "list",
-    "SetValue": "list", "DictValue": "dict", "DatabaseURLValue": "db", "CacheURLValue": "cache",
-    "EmailURLValue": "email", "PositiveIntegerValue": "int",
+    "BooleanValue": "bool", "IntegerValue": "int", "PositiveIntegerValue": "int", "FloatValue": "float",
+    "ListValue": "list", "TupleValue": "list", "SetValue": "list", "DictValue": "dict",
+    "DatabaseURLValue": "db", "CacheURLValue": "cache", "EmailURLValue": "email",
 }  # fmt: skip
 _CONFIGURATION_NAMES = {
     "DatabaseURLValue": "DATABASE_URL", "CacheURLValue": "CACHE_URL", "EmailURLValue": "EMAIL_URL",
 }  # fmt: skip
 _KINDS = {
-    "str": "str", "bytes": "str", "unicode": "str", "bool": "bool", "int": "int", "float": "float", "decimal": "float",
-    "json": "json", "list": "list", "tuple": "list", "set": "list", "dict": "dict", "url": "url", "path": "str",
-    "db": "db", "db_url": "db", "dj_db_url": "db", "database_url": "db", "cache": "cache", "cache_url": "cache",
-    "dj_cache_url": "cache", "email": "email", "email_url": "email", "dj_email_url": "email", "search_url": "url",
-    "search": "url", "channels": "channels", "channels_url": "channels", "uuid": "str", "enum": "str", "log_level": "str",
-    "timedelta": "int", "date": "str", "datetime": "str",
+    "str": "str", "bytes": "str", "unicode": "str", "path": "str", "uuid": "str", "enum": "str",
+    "date": "str", "datetime": "str", "log_level": "str", "bool": "bool", "int": "int", "timedelta": "int",
+    "float": "float", "decimal": "float", "json": "json", "list": "list", "tuple": "list", "set": "list",
+    "dict": "dict",
+    "url": "url", "search": "url", "search_url": "url", "db": "db", "db_url": "db", "dj_db_url": "db",
+    "database_url": "db", "cache": "cache", "cache_url": "cache", "dj_cache_url": "cache", "email": "email",
+    "email_url": "email", "dj_email_url": "email", "channels": "channels", "channels_url": "channels",
 }  # fmt: skip
 _DEFAULT_NAMES = {
     "db": "DATABASE_URL", "db_url": "DATABASE_URL", "dj_db_url": "DATABASE_URL", "cache": "CACHE_URL",

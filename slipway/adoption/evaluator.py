@@ -1,7 +1,7 @@
-"""Following a settings module without running it: its syntax tree is walked, and what is not plain stays unknown.
+"""Following a settings module without running it: its syntax tree is walked, what is not plain is unknown.
 
-What it understands is what settings files are made of: constants, paths, ``if`` on the environment, star imports,
-small helper functions, the usual readers of environment variables. No code of the project is ever executed.
+What it understands is what settings files are made of: constants, paths, ``if`` on the environment, star
+imports, small helper functions, the usual readers of variables. No code of the project is ever executed.
 """
 
 from __future__ import annotations
@@ -40,10 +40,12 @@ _LONGEST = 100_000
 
 _BINARY: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod, ast.BitOr: operator.or_, ast.BitAnd: operator.and_,
+    ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod, ast.BitOr: operator.or_,
+    ast.BitAnd: operator.and_,
 }  # fmt: skip
 _COMPARE: Mapping[type[ast.cmpop], Callable[[Any, Any], Any]] = {
-    ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt,
+    ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le,
+    ast.Gt: operator.gt,
     ast.GtE: operator.ge, ast.Is: operator.is_, ast.IsNot: operator.is_not,
     ast.In: lambda a, b: a in b, ast.NotIn: lambda a, b: a not in b,
 }  # fmt: skip
@@ -84,8 +86,8 @@ class Stop:
 class Evaluator:
     """One reading of the project's modules in an assumed environment.
 
-    ``root`` is PROJECT_ROOT on this machine, ``search`` the folders Python imports from, ``environ`` the assumed
-    variables.
+    ``root`` is PROJECT_ROOT on this machine, ``search`` the folders Python imports from, ``environ`` the
+    assumed variables.
     """
 
     root: Path
@@ -316,7 +318,7 @@ class Evaluator:
             self._mark_assigned([*node.body, *node.orelse], reads)
 
     def _mark_assigned(self, statements: Sequence[ast.stmt], reads: set[str]) -> None:
-        """What is set or would be set under a condition depends on it, also where that branch is not taken."""
+        """What would be set under a condition depends on it, also where that branch is not taken."""
         for statement in statements if reads else ():
             for node in ast.walk(statement):
                 targets: Sequence[ast.expr] = ()

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 __all__ = [
-    "MISSING", "UNKNOWN", "Bound", "ClassValue", "External", "Function", "Instance", "Raised", "Read", "Scope",
-    "Unknown",
+    "MISSING", "UNKNOWN", "Bound", "ClassValue", "External", "Function", "Instance", "Raised", "Read",
+    "Scope", "Unknown",
 ]  # fmt: skip
 
 
@@ -27,7 +27,7 @@ MISSING = Unknown()
 
 @dataclass(frozen=True)
 class External:
-    """A name of a package outside the project, ``os.path.join`` for example; built-ins are ``builtins.NAME``."""
+    """A name outside the project, ``os.path.join`` for example; built-ins are ``builtins.NAME``."""
 
     dotted: str
 
