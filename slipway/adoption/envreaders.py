@@ -108,7 +108,7 @@ class EnvReader:
             return text
         if method in {"list", "tuple", "set"}:
             cast = None
-        return convert(run, text, kind or "str", cast, line)
+        return convert(run, text, kind or "str", cast, line, {name})
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class ConfigurationValue:
         text = run.read(name, MISSING if required else self.default, kind, line, "ValueError")
         if not isinstance(text, str):
             return text
-        value = convert(run, text, kind, None, line)
+        value = convert(run, text, kind, None, line, {name})
         return {"default": value} if kind in {"db", "cache"} else value
 
 
@@ -143,8 +143,8 @@ class Prefixed:
     prefix: str
 
 
-def convert(run: Evaluator, text: str, kind: str, cast: Any, line: int) -> Any:
-    """The value of ``text``. Raises ``Raised`` ValueError as the libraries do."""
+def convert(run: Evaluator, text: str, kind: str, cast: Any, line: int, reads: set[str] | None = None) -> Any:
+    """The value of ``text``, which is that of ``reads``. Raises ``Raised`` ValueError as the libraries do."""
     if isinstance(cast, Csv):
         parts = [part.strip() for part in text.split(cast.delimiter) if part.strip()]
         return (
@@ -153,7 +153,11 @@ def convert(run: Evaluator, text: str, kind: str, cast: Any, line: int) -> Any:
             else [convert(run, p, _kind_of(cast.cast), cast.cast, line) for p in parts]
         )
     if isinstance(cast, Function):
-        return run.call(cast, [text], {}, line)
+        outer, run.argument_reads = run.argument_reads, reads or set()
+        try:
+            return run.call(cast, [text], {}, line)
+        finally:
+            run.argument_reads = outer
     simple: dict[str, Callable[[str], Any]] = {
         "bool": _boolean,
         "int": lambda t: int(t.replace(",", "")),
@@ -167,7 +171,7 @@ def convert(run: Evaluator, text: str, kind: str, cast: Any, line: int) -> Any:
     try:
         return simple[kind](text) if kind in simple else (text if kind in {"str", "url"} else UNKNOWN)
     except ValueError:
-        raise Raised("ValueError", set(run.touched)) from None
+        raise Raised("ValueError", reads or set(run.argument_reads)) from None
 
 
 def _boolean(text: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import functools
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -59,6 +60,12 @@ _PARENTS = {
 }
 
 
+@functools.lru_cache(maxsize=64)
+def _parsed(source: bytes, filename: str) -> ast.Module:
+    # A scan evaluates the same few files some dozens of times.
+    return ast.parse(source, filename=filename)
+
+
 class _Return(Exception):  # noqa: N818 - control flow of the project's code
     def __init__(self, value: Any) -> None:
         super().__init__()
@@ -100,6 +107,8 @@ class Evaluator:
     path_edits: list[str] = field(default_factory=list)
     modules: dict[str, Scope | None] = field(default_factory=dict)
     touched: set[str] = field(default_factory=set)
+    argument_reads: set[str] = field(default_factory=set)
+    """The variables that the arguments of the present call have read."""
     _control: list[set[str]] = field(default_factory=list)
     _scopes: list[Scope] = field(default_factory=list)
     _steps: int = 0
@@ -140,7 +149,7 @@ class Evaluator:
 
     def run_file(self, path: Path, scope: Scope) -> None:
         """Evaluate a file's statements into ``scope``. Raises SyntaxError as parsing does."""
-        tree = ast.parse(path.read_bytes(), filename=str(path))
+        tree = _parsed(path.read_bytes(), str(path))
         scope.names.setdefault("__file__", self.in_container(path))
         scope.names.setdefault("__name__", scope.dotted)
         self._scopes.append(scope)
@@ -172,7 +181,9 @@ class Evaluator:
             pass
 
     def _uncaught(self, problem: Raised, statement: ast.stmt) -> None:
-        names = [name for name in problem.reads if name in self.reads and name not in self.environ]
+        unset = [name for name in self.reads if name in problem.reads and name not in self.environ]
+        # A default that does not convert is no missing variable; one that a `raise` speaks of is.
+        names = unset if problem.stated else [n for n in unset if self.reads[n].default in (None, MISSING)]
         for name in names:
             self.reads[name].required = True
             if name not in self.missing:
@@ -200,11 +211,14 @@ class Evaluator:
             raise Raised(problem, {name})
         return default
 
-    def absent(self) -> set[str]:
-        """The variables of this statement that are not set and have no default: what a None comes from."""
+    def absent(self, reads: set[str] | None = None) -> set[str]:
+        """Which of the variables read are not set and have no default: what a None comes from.
+
+        ``reads`` are, by default, those of the arguments of the call that is being evaluated.
+        """
         return {
             name
-            for name in self.touched
+            for name in (self.argument_reads if reads is None else reads)
             if name not in self.environ
             and (known := self.reads.get(name))
             and known.default in (None, MISSING)
@@ -411,7 +425,7 @@ class Evaluator:
                 words = [self.value(argument) for argument in call.args]
                 text = " ".join(word for word in words if isinstance(word, str))
             call = call.func
-        raise Raised(_last_name(call) if call is not None else "Exception", set(), text)
+        raise Raised(_last_name(call) if call is not None else "Exception", set(), text, stated=True)
 
     def _do_assert(self, node: ast.Assert) -> None:
         test, reads = self._apart(node.test)
@@ -630,12 +644,13 @@ class Evaluator:
         return External(f"builtins.{name}") if name in library.BUILTINS else UNKNOWN
 
     def _of_attribute(self, node: ast.Attribute) -> Any:
-        return self.attribute(self.value(node.value), node.attr)
+        owner, reads = self._apart(node.value)
+        if owner is None:
+            raise Raised("AttributeError", self.absent(reads))
+        return self.attribute(owner, node.attr)
 
     def attribute(self, owner: Any, name: str) -> Any:
-        """``owner.name``. Raises ``Raised`` for one of None, as Python does."""
-        if owner is None:
-            raise Raised("AttributeError", self.absent())
+        """``owner.name``."""
         if isinstance(owner, External):
             dotted = f"{owner.dotted}.{name}"
             if dotted in library.CONSTANTS:
@@ -668,6 +683,19 @@ class Evaluator:
         function = self.value(node.func)
         if isinstance(function, Unknown) and _reads_environment(node):
             function = EnvReader("unknown")
+        before, self.touched = self.touched, set()
+        try:
+            args, kwargs = self._arguments(node)
+        finally:
+            reads = self.touched
+            self.touched = before | reads
+        outer, self.argument_reads = self.argument_reads, reads
+        try:
+            return self.call(function, args, kwargs, node.lineno)
+        finally:
+            self.argument_reads = outer
+
+    def _arguments(self, node: ast.Call) -> tuple[list[Any], dict[str, Any]]:
         args: list[Any] = []
         for argument in node.args:
             if isinstance(argument, ast.Starred):
@@ -682,7 +710,7 @@ class Evaluator:
                 kwargs[keyword.arg] = value
             elif isinstance(value, dict):
                 kwargs |= {key: entry for key, entry in value.items() if isinstance(key, str)}
-        return self.call(function, args, kwargs, node.lineno)
+        return args, kwargs
 
     def call(self, function: Any, args: list[Any], kwargs: dict[str, Any], line: int) -> Any:
         """Call something of the project, or what ``library`` knows of the rest."""
@@ -740,9 +768,11 @@ class Evaluator:
         return None
 
     def _of_binop(self, node: ast.BinOp) -> Any:
-        left, right = self.value(node.left), self.value(node.right)
-        if None in (left, right) and isinstance(left, str | None) and isinstance(right, str | None):
-            raise Raised("TypeError", self.absent())
+        left, of_left = self._apart(node.left)
+        right, of_right = self._apart(node.right)
+        texts = isinstance(left, str | None) and isinstance(right, str | None)
+        if texts and (left is None or right is None):
+            raise Raised("TypeError", self.absent(of_left | of_right))
         return _combine(type(node.op), left, right)
 
     def _of_boolop(self, node: ast.BoolOp) -> Any:

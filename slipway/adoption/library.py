@@ -388,7 +388,7 @@ def _loads(run: Evaluator, args: list[Any], kwargs: dict[str, Any], line: int) -
     try:
         return json.loads(text)
     except ValueError:
-        raise Raised("ValueError", set(run.touched)) from None
+        raise Raised("ValueError", set(run.argument_reads)) from None
 
 
 def _strtobool(run: Evaluator, args: list[Any], kwargs: dict[str, Any], line: int) -> Any:
@@ -410,7 +410,7 @@ def _literal(run: Evaluator, args: list[Any], kwargs: dict[str, Any], line: int)
     try:
         return ast.literal_eval(args[0])
     except (ValueError, SyntaxError):
-        raise Raised("ValueError", set(run.touched)) from None
+        raise Raised("ValueError", set(run.argument_reads)) from None
 
 
 def _heroku(run: Evaluator, args: list[Any], kwargs: dict[str, Any], line: int) -> Any:
@@ -445,7 +445,7 @@ def _builtin(run: Evaluator, name: str, args: list[Any], kwargs: dict[str, Any],
         try:
             return int(args[0]) if name == "int" else float(args[0])
         except ValueError:
-            raise Raised("ValueError", set(run.touched)) from None
+            raise Raised("ValueError", set(run.argument_reads)) from None
     if name in {"int", "float", "len", "list", "tuple", "set"} and args and args[0] is None:
         return _nothing(run, None)
     if name == "str" and args and isinstance(args[0], str | int | float | bool | PurePosixPath | EnvironPath):
