@@ -57,7 +57,7 @@ ENV DJANGO_SETTINGS_MODULE=${DJANGO_SETTINGS_MODULE}
 FROM base${DJANGO_SETTINGS_MODULE:+-named-settings} AS runtime
 
 
-# --- Tools: uv and python-dotenv, in an environment of their own that no target keeps
+# --- Tools: uv and what reads locks, in an environment of their own that no target keeps
 FROM ${PYTHON_IMAGE} AS tools
 RUN --mount=type=bind,from=docker,target=/kit \
     --mount=type=secret,id=pip --mount=type=secret,id=ca \
@@ -72,9 +72,10 @@ RUN --mount=type=bind,from=docker,target=/kit \
 # the project; the ones below run again only when what it puts into /manifests changed.
 FROM ${PYTHON_IMAGE} AS manifests
 ARG DEPENDENCY_DIR=.
-RUN --mount=type=bind,from=docker,source=dependency_files.py,target=/kit/dependency_files.py \
+ARG REQUIREMENTS_FILES=""
+RUN --mount=type=bind,from=docker,target=/kit \
     --mount=type=bind,target=/project \
-    python3 /kit/dependency_files.py /project "${DEPENDENCY_DIR}" /manifests
+    PYTHONDONTWRITEBYTECODE=1 python3 /kit/dependency_files.py /project "${DEPENDENCY_DIR}" /manifests /features
 # So does the kind of server it takes, which the source of the target tells.
 ARG MANAGE_DIR=.
 ARG PYTHONPATH_DIRS=""
@@ -85,7 +86,7 @@ RUN --mount=type=bind,from=docker,source=server_kind.py,target=/kit/server_kind.
         >/manifests/.slipway-server-kind
 
 
-# --- Dependencies: the only stages with compilers, if BUILD_PACKAGES asks for them
+# --- Dependencies: the only stages with compilers, if BUILD_PACKAGES asks for them or a package has to be built
 FROM base AS build
 ARG BUILD_PACKAGES=""
 RUN --mount=type=bind,from=docker,source=install-packages,target=/kit/install-packages \
@@ -96,24 +97,40 @@ RUN --mount=type=bind,from=docker,source=install-packages,target=/kit/install-pa
 COPY --from=manifests /manifests/ /app/
 ARG DEPENDENCY_DIR=.
 WORKDIR /app/${DEPENDENCY_DIR}
+ARG DEPENDENCY_MANAGER="" REQUIREMENTS_FILES="" DEPENDENCY_GROUPS="" DEPENDENCY_EXTRAS="" \
+    EXTRA_PIP_PACKAGES="" PYTHONPATH_DIRS=""
 
 FROM build AS dependencies
 RUN --mount=type=bind,from=docker,target=/kit \
+    --mount=type=bind,from=base,target=/base \
     --mount=type=bind,from=tools,source=/opt/tools,target=/opt/tools \
-    --mount=type=secret,id=pip --mount=type=secret,id=ca \
+    --mount=type=bind,from=manifests,source=/features,target=/tmp/features \
+    --mount=type=secret,id=pip --mount=type=secret,id=ca --mount=type=secret,id=apt \
     --mount=type=cache,target=/var/cache/uv \
+    --mount=type=cache,id=build-archives,target=/var/cache/apt,sharing=private \
+    --mount=type=cache,id=build-lists,target=/var/lib/apt,sharing=private \
     /kit/install-dependencies production
 
 FROM build AS dev-dependencies
 RUN --mount=type=bind,from=docker,target=/kit \
+    --mount=type=bind,from=base,target=/base \
     --mount=type=bind,from=tools,source=/opt/tools,target=/opt/tools \
-    --mount=type=secret,id=pip --mount=type=secret,id=ca \
+    --mount=type=bind,from=manifests,source=/features,target=/tmp/features \
+    --mount=type=secret,id=pip --mount=type=secret,id=ca --mount=type=secret,id=apt \
     --mount=type=cache,target=/var/cache/uv \
+    --mount=type=cache,id=build-archives,target=/var/cache/apt,sharing=private \
+    --mount=type=cache,id=build-lists,target=/var/lib/apt,sharing=private \
     /kit/install-dependencies development
 
 
 # --- Development: the code arrives by bind mount, so none is copied and none can be stale
 FROM runtime AS dev
+RUN --mount=type=bind,from=docker,source=install-packages,target=/kit/install-packages \
+    --mount=type=bind,from=dev-dependencies,source=/opt/runtime-packages,target=/kit/runtime-packages \
+    --mount=type=secret,id=apt \
+    --mount=type=cache,target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+    /kit/install-packages --list /kit/runtime-packages
 COPY --from=dev-dependencies /opt/venv /opt/venv
 COPY --from=docker entrypoint.py probe.py migrate.py migrate_back.py migrate_lock.py migrate_warnings.py \
     missing_variables.py suggestions.py explain_failure.py /opt/slipway/
@@ -130,6 +147,18 @@ ARG REVISION=unknown
 ENV RELEASE=${RELEASE}
 LABEL org.opencontainers.image.version=${RELEASE} \
       org.opencontainers.image.revision=${REVISION}
+
+
+# --- What production runs on: the libraries that its packages link to, and these packages. The list is a file, and
+# this layer is made again when its content changes; an empty one installs nothing.
+FROM runtime AS production
+RUN --mount=type=bind,from=docker,source=install-packages,target=/kit/install-packages \
+    --mount=type=bind,from=dependencies,source=/opt/runtime-packages,target=/kit/runtime-packages \
+    --mount=type=secret,id=apt \
+    --mount=type=cache,target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+    /kit/install-packages --list /kit/runtime-packages
+COPY --from=dependencies /opt/venv /opt/venv
 
 
 # --- Assets: what npm and the like make, before static files are collected. Only with ASSETS_COMMAND.
@@ -158,15 +187,17 @@ COPY --from=assets /app /app
 FROM project${ASSETS_COMMAND:+-with-assets} AS code
 ARG DATA_PATHS=""
 # A template of Python code (cookiecutter, codegen) does not compile and must not stop the build.
+ARG MEDIA_ROOT=/app/media
+# What is committed where uploads go is the first content of their volume, and belongs to the same user.
 RUN --mount=type=bind,from=docker,source=data_paths.py,target=/kit/data_paths.py \
     --mount=type=bind,from=docker,source=entrypoint.py,target=/kit/entrypoint.py \
     python3 /kit/data_paths.py ${DATA_PATHS} || exit 1; \
-    python3 -m compileall -q /app || echo "files that do not compile are copied as they are"
+    python3 -m compileall -q /app || echo "files that do not compile are copied as they are"; \
+    if [ -d "${MEDIA_ROOT}" ]; then chown -R 10001:10001 "${MEDIA_ROOT}"; fi
 
 
 # --- Static files, collected with the project's own environment and throw-away secrets
-FROM runtime AS static
-COPY --from=dependencies /opt/venv /opt/venv
+FROM production AS static
 COPY --from=code /app /app
 ARG MANAGE_DIR=.
 WORKDIR /app/${MANAGE_DIR}
@@ -197,10 +228,9 @@ RUN --network=none \
 
 
 # --- Production
-FROM runtime AS web
+FROM production AS web
 ARG MEDIA_ROOT=/app/media
 RUN install --directory --owner=10001 --group=10001 "${MEDIA_ROOT}"
-COPY --from=dependencies /opt/venv /opt/venv
 COPY --from=docker entrypoint.py probe.py end-if-silent migrate.py migrate_back.py migrate_lock.py migrate_warnings.py \
     gunicorn.conf.py server_kind.py publish_static.py project_static.py report_settings.py served_paths.py \
     missing_variables.py suggestions.py explain_failure.py /opt/slipway/

@@ -124,6 +124,32 @@ def backup(session: nox.Session, part: str) -> None:
 
 
 @nox.session(default=False)
+def services(session: nox.Session) -> None:
+    """Redis, Celery, other processes and a second database: run, deployed, restored, upgraded."""
+    install(session)
+    pytest(session, "services")
+
+
+@nox.session(default=False)
+@nox.parametrize(
+    "part",
+    [nox.param("short", id="short", tags=["gate"]), nox.param("", id="long")],
+)
+def adopt(session: nox.Session, part: str) -> None:
+    """Generated projects of many kinds: adopted, built, started, probed, and not one byte of them changed."""
+    install(session)
+    if part:
+        pytest(session, "adopt/test_refusals.py", f"tests/adopt/test_adopt_{part}.py")
+    else:
+        pytest(
+            session,
+            "adopt",
+            "--ignore=tests/adopt/test_refusals.py",
+            "--ignore=tests/adopt/test_adopt_short.py",
+        )
+
+
+@nox.session(default=False)
 def chaos(session: nox.Session) -> None:
     """What breaks under load heals without a hand, within what docs/reliability.md allows. As root."""
     install(session)

@@ -35,6 +35,8 @@ def init(c: Context, prod: bool = False) -> None:
         **JSON,
         "path": "the project's folder, anywhere",
         "dry": "only show what would be written",
+        "copy": "copy the kit into the project, into a folder of its own, instead of leaving it beside",
+        "into": "another name for that folder than slipway",
         "manage-dir": "the folder with manage.py, counted from PATH, where there are several",
     }
 )
@@ -42,6 +44,8 @@ def adopt(
     c: Context,
     path: str,
     manage_dir: str = "",
+    copy: bool = False,
+    into: str = "",
     dry: bool = False,
     yes: bool = False,
     json: bool = False,
@@ -51,7 +55,8 @@ def adopt(
     from slipway.adoption.adopt import adopt as scan_and_write
 
     dry = dry or bool(c.config.run.dry)
-    scan_and_write(session.ROOT, path, dry=dry, yes=yes, as_json=json, manage_dir=manage_dir)
+    folder = into or ("slipway" if copy else "")
+    scan_and_write(session.ROOT, path, dry=dry, yes=yes, as_json=json, manage_dir=manage_dir, into=folder)
 
 
 @task(help={**PROD, **SERVICES, "no-cache": "build every layer anew"})
@@ -501,6 +506,37 @@ def networks(c: Context, json: bool = False, prod: bool = False) -> None:
     views.objects(session.begin(c, prod), "network", as_json=json)
 
 
+# -- the kit itself ----------------------------------------------------------------------------------
+
+
+@task(
+    help={
+        **ANY_STACK,
+        "from": "a clone, an unpacked archive or a URL (default: where this kit came from)",
+        "to": "a tag, branch or commit (default: what is checked out there)",
+    }
+)
+def upgrade(c: Context, from_: str = "", to: str = "", prod: bool = False) -> None:
+    """Bring the kit's files here to those of a newer kit."""
+    from slipway.kit.upgrading import upgrade as bring
+
+    bring(session.ROOT, session.runner_of(c), place=from_, revision=to)
+
+
+@task(
+    help={
+        **ANY_STACK,
+        "name": "of the project: a folder, its package and the stacks are called so",
+        "keep-example": "keep the guestbook, under that name",
+    }
+)
+def new(c: Context, name: str, keep_example: bool = False, prod: bool = False) -> None:
+    """Make this fresh clone your project."""
+    from slipway.kit import starting
+
+    starting.start(session.ROOT, name, session.runner_of(c), keep_example=keep_example)
+
+
 # -- the machine -------------------------------------------------------------------------------------
 
 
@@ -552,4 +588,5 @@ namespace = menu(
     db=Collection("db", db_backup, db_backups, db_fetch, db_restore, db_verify, db_prune, db_upgrade),
     look=(stats, inspect, config, images, volumes, networks),
     machine=(bases, machine, prune),
+    kit=(new, upgrade),
 )

@@ -135,8 +135,10 @@ def require_settings(first: FirstImport, project: Project) -> None:
 def collect(out: Path, project: Project, kit: Mapping[str, str]) -> list[str]:
     """Collect into ``out``; return where to, if anywhere. Raises StaticError when a command fails."""
     settings = project.settings()
-    for warning in differences(settings, kit):
-        print(f"warning: {warning}", file=sys.stderr)
+    warnings = "".join(f"warning: {difference}\n" for difference in differences(settings, kit))
+    print(warnings, end="", file=sys.stderr)
+    # Said again at every release, where somebody reads it.
+    (out / "opt/slipway/static-warnings").write_text(warnings, encoding="utf-8")
     if not settings["STATIC_ROOT"] and not settings["COLLECTS"]:
         print("django.contrib.staticfiles is not installed: nothing collected")
         return []

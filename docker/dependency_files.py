@@ -1,7 +1,9 @@
 """Copy the files that decide what is installed, and nothing else, into a folder of their own.
 
-    dependency_files.py PROJECT DEPENDENCY_DIR TARGET
-    dependency_files.py --pipfile-sources Pipfile.lock
+    dependency_files.py PROJECT DEPENDENCY_DIR TARGET FEATURES
+
+FEATURES becomes a file with a line for each thing that the project's code uses and no lock names
+(GeoDjango), for runtime_libraries.py.
 
 A build that copied the whole project before installing would install again on every change of the
 code. Which files matter is asked of the lock and requirements files themselves: ``-r`` and ``-c``
@@ -15,10 +17,18 @@ import os
 import re
 import shutil
 import sys
-import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import requirements_text
+from dependency_choice import own_metadata, requirements_files
+
+try:
+    import tomllib
+except ImportError:  # Python 3.10
+    from pip._vendor import tomli as tomllib
+
+# Without .python-version: the Python is the image's, and the tasks have compared.
 MANIFESTS = (
     "pyproject.toml",
     "uv.lock",
@@ -27,33 +37,47 @@ MANIFESTS = (
     "poetry.toml",
     "Pipfile",
     "Pipfile.lock",
-    ".python-version",
 )
-REQUIREMENTS = (
-    "requirements*.txt",
-    "*-requirements.txt",
-    "constraints*.txt",
-    "requirements/*.txt",
+# What the metadata of a setup.py is made from, besides itself: the places where projects keep their version.
+SETUP = (
+    "setup.py", "setup.cfg", "MANIFEST.in", "VERSION*", "*/__init__.py", "src/*/__init__.py",
+    "*/*version*.py", "src/*/*version*.py",
+)  # fmt: skip
+CONSTRAINTS = "constraints*.txt"
+INCLUDE = re.compile(
+    r"""^\s*(?:-[rcef]\s*|--(?:requirement|constraint|editable|find-links)[\s=]+)["']?([^\s"'\[]+)"""
 )
-INCLUDE = re.compile(r"^\s*(?:-[rcef]\s*|--(?:requirement|constraint|editable|find-links)[\s=]+)(\S+)")
+USED = {
+    "geodjango": re.compile(rb"django\.contrib\.gis"),
+    "spatialite": re.compile(rb"gis\.db\.backends\.spatialite"),
+}
+NOT_CODE = {"node_modules", "migrations", "site-packages", "static", "tests"}
 ARCHIVES = {".whl", ".gz", ".bz2", ".zip"}
 LOCAL = re.compile(r"^\s*(?:[\w.\-\[\],]+\s*@\s*)?(?:file:)?(\.{0,2}[\w./\-]+)")
 
 
-def dependency_files(project: Path, dependency_dir: str) -> set[Path]:
+def dependency_files(project: Path, dependency_dir: str, requirements: Sequence[str] = ()) -> set[Path]:
     """Return the files and folders (absolute) that the installation reads.
 
-    ``dependency_dir`` is relative to ``project``. Paths that do not exist or lie outside the project
-    are left out: the installer's own message about them is better than one made up here.
+    ``dependency_dir`` is relative to ``project``, ``requirements`` (REQUIREMENTS_FILES) to that. Paths that
+    do not exist or lie outside the project are left out: the installer's own message about them is better
+    than one made up here.
     """
     root = project / dependency_dir
     found = {root / name for name in MANIFESTS}
-    for pattern in REQUIREMENTS:
-        found.update(root.glob(pattern))
-    queue = [*_local_sources(root), *(f for f in found if f.suffix == ".txt")]
+    named = [root / name for name in (*requirements, *requirements_files(root), *_read_by_setuptools(root))]
+    named += root.glob(CONSTRAINTS)
+    found.update(named)
+    if own_metadata(root).startswith("setup."):
+        for pattern in SETUP:
+            found.update(root.glob(pattern))
+    queue = [*_local_sources(root), *named]
     seen: set[Path] = set()
     while queue:
         path = Path(os.path.normpath(queue.pop()))
+        # The project itself is not a package here: its metadata is read, its code does not matter.
+        if path == Path(os.path.normpath(root)):
+            continue
         if path not in seen and path.is_file() and path.suffix not in ARCHIVES:
             queue.extend(_included(path, root))
         seen.add(path)
@@ -63,7 +87,7 @@ def dependency_files(project: Path, dependency_dir: str) -> set[Path]:
 
 def _included(requirements: Path, root: Path) -> Iterator[Path]:
     """Yield what the lines of a requirements file name: relative to the file (-r, -c) or to the root."""
-    for line in requirements.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in requirements_text.read(requirements).splitlines():
         include = INCLUDE.match(line)
         if include:
             path = include[1].removeprefix("file:")
@@ -72,6 +96,30 @@ def _included(requirements: Path, root: Path) -> Iterator[Path]:
             local = LOCAL.match(line)
             if local:
                 yield root / local[1]
+
+
+def _read_by_setuptools(root: Path) -> Iterator[str]:
+    """Yield the requirements files that a pyproject.toml without dependencies of its own names."""
+    try:
+        content = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError):
+        return
+    dynamic = content.get("tool", {}).get("setuptools", {}).get("dynamic", {})
+    for table in (dynamic.get("dependencies", {}), *dynamic.get("optional-dependencies", {}).values()):
+        files = table.get("file", [])
+        yield from [files] if isinstance(files, str) else files
+
+
+def features(project: Path) -> list[str]:
+    """Return the names in USED of what the project's code uses."""
+    found: set[str] = set()
+    for folder, below, files in os.walk(project):
+        below[:] = [name for name in below if name not in NOT_CODE and not name.startswith(".")]
+        for file in files:
+            if file.endswith(".py"):
+                content = Path(folder, file).read_bytes()
+                found.update(name for name, use in USED.items() if name not in found and use.search(content))
+    return sorted(found)
 
 
 def _local_sources(root: Path) -> Iterator[Path]:
@@ -110,12 +158,6 @@ def _pipenv_sources(text: str) -> Iterator[str]:
                     yield package[kind]
 
 
-def pipfile_sources(lock: Path) -> list[str]:
-    """Return the index addresses a Pipfile.lock adds to the default one, which Pipenv calls "pypi"."""
-    sources = json.loads(lock.read_text(encoding="utf-8"))["_meta"]["sources"]
-    return [source["url"] for source in sources if source["name"] != "pypi"]
-
-
 def copy(paths: set[Path], project: Path, target: Path) -> None:
     """Copy ``paths`` under ``target`` with the places they have under ``project``."""
     target.mkdir(parents=True, exist_ok=True)
@@ -129,10 +171,7 @@ def copy(paths: set[Path], project: Path, target: Path) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run one of the two usages above; the exit code is returned."""
-    if arguments[0] == "--pipfile-sources":
-        print(" ".join(pipfile_sources(Path(arguments[1]))))
-        return 0
+    """Run the usage above; the exit code is returned."""
     project = Path(arguments[0]).resolve()
     if not (project / arguments[1]).is_dir():
         print(
@@ -141,7 +180,9 @@ def main(arguments: list[str]) -> int:
             file=sys.stderr,
         )
         return 1
-    copy(dependency_files(project, arguments[1]), project, Path(arguments[2]))
+    requirements = os.environ.get("REQUIREMENTS_FILES", "").split()
+    copy(dependency_files(project, arguments[1], requirements), project, Path(arguments[2]))
+    Path(arguments[3]).write_text("".join(f"{name}\n" for name in features(project)), encoding="utf-8")
     return 0
 
 

@@ -25,7 +25,7 @@ def explain_failure(text: str) -> str:
     if names := missing(text, os.environ):
         found = find_all(_settings, os.environ)
         # What the settings do not ask for, other code does.
-        return explain(Found(list(dict.fromkeys([*found.names, *names])), found.places, found.rest))
+        return explain(Found(dict.fromkeys([*found.names, *names]), found.places, found.rest))
     if _SQLITE.search(text):
         return _refused(_sqlite_file())
     last = [match for match in REFUSED.finditer(text) if match["errno"] != _NOT_THERE]

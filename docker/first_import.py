@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess
+from threading import Lock
 
 from entrypoint import APP
 from missing_variables import Found, explain, find_all, missing, read_for
 from project_static import Project, StaticError
-from written_paths import endless_logs, grant, open_folders, snapshot, written
+from written_paths import endless_logs, grant, open_folders, refused, snapshot, written
 
 # The second imports what the first does not: the URLs, and with them the views.
 COMMANDS = (("diffsettings", "--all"), ("check",))
@@ -29,6 +30,7 @@ class FirstImport:
         self._uid = project.uid or 0
         self._granted: dict[str, bool] = {}
         self._before: dict[str, bool] = {}
+        self._granting = Lock()
 
     def run(self) -> CompletedProcess[str]:
         """Import everything; return the result of ``diffsettings``, which may be a failure."""
@@ -36,6 +38,8 @@ class FirstImport:
         self._before = snapshot(Path(APP))
         with ThreadPoolExecutor() as pool:
             self._settings, self._check = pool.map(self._manage, COMMANDS)
+        # Now, because what is collected or built later is no work of an import.
+        self._after = snapshot(Path(APP))
         return self._settings
 
     def require_variables(self) -> None:
@@ -51,7 +55,7 @@ class FirstImport:
 
     def written(self, kept: Iterator[str] | list[str]) -> dict[str, str]:
         """Return what ``written_paths.written`` does, of the project and of what was refused elsewhere."""
-        after = snapshot(Path(APP))
+        after = self._after
         for path, folder in self._granted.items():
             # A file of the project that it writes to counts as new, whatever is in it.
             self._before.pop(path, None)
@@ -63,12 +67,16 @@ class FirstImport:
     ) -> CompletedProcess[str]:
         """Run a command of ``manage.py``; again, as long as it is refused a file that can be given to it."""
         project = replace(self._project, environment=environment) if environment else self._project
+        before = None
         for _ in range(_MOST_REFUSALS):
             result = project.python("manage.py", *command)
-            refused = grant(said(result), self._uid)
-            if refused is None:
+            path = refused(said(result))
+            # Twice the same: it is something else that it lacks.
+            if path in {None, before}:
                 break
-            self._granted[refused] = Path(refused).is_dir()
+            before = path
+            with self._granting:
+                self._granted |= grant(path, self._uid)
         return result
 
     def _what_failed(self, environment: Mapping[str, str]) -> str | None:

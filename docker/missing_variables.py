@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from suggestions import suggest
@@ -67,16 +66,20 @@ _READERS |= {
 _RUNS = 80
 
 
-@dataclass
 class Found:
-    """What ``find_all`` came to."""
+    """What ``find_all`` came to.
 
-    names: list[str] = field(default_factory=list)
-    """The missing variables, in the order in which the project asked for them."""
-    places: dict[str, str] = field(default_factory=dict)
-    """Where each was asked for, ``FILE:LINE: source``, as far as the error shows it."""
-    rest: str = ""
-    """The error that remained, when those were given a value; empty when there was none."""
+    ``names`` are the missing variables, in the order in which the project asked for them; ``places`` where
+    each was asked for, ``FILE:LINE: source``, as far as the error shows it; ``rest`` the error that remained
+    when those had a value, empty when there was none.
+    """
+
+    def __init__(
+        self, names: Iterable[str] = (), places: Mapping[str, str] | None = None, rest: str = ""
+    ) -> None:
+        self.names = list(names)
+        self.places = dict(places or {})
+        self.rest = rest
 
 
 def missing(
@@ -106,9 +109,11 @@ def find_all(
     for _ in range(_RUNS):
         output = run({**environment, **trial})
         if output is None:
+            found.rest = ""
             return found
         end = _Ending(output, environment, read or _read)
         new = [name for name in missing(output, {**environment, **trial}, read) if name not in trial]
+        found.rest = "" if new else found.rest
         for name in new:
             found.names.append(name)
             found.places[name] = end.place(name)
@@ -119,9 +124,9 @@ def find_all(
             unfit = next((name for name in end.mentioned() if name in trial), None) or next(
                 reversed(trial), None
             )
-            value = next(values[unfit], None) if unfit else None
+            value = next(values[unfit], None) if unfit and not end.is_of_the_code else None
+            found.rest = found.rest or end.error
             if unfit is None or value is None:
-                found.rest = end.error
                 return found
             trial[unfit] = value
     return found
@@ -197,6 +202,11 @@ class _Ending:
         ]
         self.type, self.message = self._error()
         self.error = f"{self.type}: {self.message}".splitlines()[0] if self.type else _last_line(text)
+
+    @property
+    def is_of_the_code(self) -> bool:
+        """Whether no value of a variable could be the cause."""
+        return self.type.endswith(("ImportError", "ModuleNotFoundError", "NameError", "SyntaxError"))
 
     def _error(self) -> tuple[str, str]:
         """Type and message of the error itself; a message may have several lines."""

@@ -24,6 +24,7 @@ from served_paths import differences
 
 VOLUME = Path("/srv/static")
 NOTE = Path("/opt/slipway/static-root")
+WARNINGS = Path("/opt/slipway/static-warnings")
 VARIABLES = Path("/opt/slipway/static.json")
 UNFINISHED = ".slipway-publishing"
 
@@ -94,6 +95,8 @@ def not_collected_in_the_build(mode: str) -> Path | None:
 
 def source_for(mode: str) -> Path | None:
     """Return the folder to publish for COLLECTSTATIC=``mode``; None when there is none."""
+    if WARNINGS.is_file():
+        print(WARNINGS.read_text(encoding="utf-8"), end="", file=sys.stderr)
     if mode != "build":
         return not_collected_in_the_build(mode)
     return Path(NOTE.read_text(encoding="utf-8").strip()) if NOTE.is_file() else None

@@ -43,27 +43,34 @@ def open_folders(root: Path, uid: int) -> None:
         os.chown(folder, uid, uid)
 
 
-def grant(output: str, uid: int) -> str | None:
-    """Let ``uid`` write the file that ``output`` of a failed program says was refused; return what is new.
+def refused(output: str) -> str | None:
+    """Return the path that ``output``, of a failed program, says it was refused; None when it says none."""
+    paths = [match["path"] for match in REFUSED.finditer(output)]
+    return paths[-1] if paths and not paths[-1].startswith(NOT_OURS) else None
 
-    For a file that exists it is that file, whose content is kept as the first; else the first folder on the
-    way to it that had to be made. None when nothing was refused, or nothing can be done about it.
+
+def grant(path: str, uid: int) -> dict[str, bool]:
+    """Let ``uid`` write ``path``; return what became possible by that, and whether it is a folder.
+
+    For a file that exists it is that file, whose content is kept as the first. Else it is the first folder
+    on the way to it that had to be made; nothing where all are there, for then it was not about writing.
     """
-    refused = [match["path"] for match in REFUSED.finditer(output)]
-    if not refused or refused[-1].startswith(NOT_OURS):
-        return None
-    path = Path(refused[-1])
-    if path.is_file() and path.stat().st_uid != uid:
-        first = Path(f"{FIRST}{path}")
-        first.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(path, first)
-        os.chown(path, uid, uid)
-        return str(path)
-    parents = [folder for folder in path.parents if not folder.exists()]
-    for folder in reversed(parents):
-        folder.mkdir()
-        os.chown(folder, uid, uid)
-    return str(parents[-1]) if parents else None
+    file = Path(path)
+    if file.is_file():
+        if file.stat().st_uid != uid:
+            first = Path(f"{FIRST}{file}")
+            first.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(file, first)
+            os.chown(file, uid, uid)
+        return {path: False}
+    made = [folder for folder in file.parents if not folder.exists()]
+    try:
+        for folder in reversed(made):
+            folder.mkdir()
+            os.chown(folder, uid, uid)
+    except OSError:
+        return {}  # below a file, or in a file system of the machine: no place for a folder
+    return {str(made[-1]): True} if made else {}
 
 
 def endless_logs(diffsettings: str) -> set[str]:

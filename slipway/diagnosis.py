@@ -9,11 +9,20 @@ from slipway.errors import SlipwayError
 from slipway.output import note
 from slipway.session import Session
 
-__all__ = ["failure"]
+__all__ = ["failure", "pass_on_warnings"]
 
 # gunicorn says why a worker did not boot, and then what it thinks of that, in forty lines.
 _SHOWN_LINES = 60
 _SEARCHED_LINES = 400
+
+
+def pass_on_warnings(project: str, service: str) -> None:
+    """Say again what a one-shot ``service`` that did its work has warned of: nobody reads its log."""
+    for state in engine.containers(project):
+        if state.service == service:
+            for line in engine.logs(state, _SEARCHED_LINES):
+                if "warning: SLIP-" in line:
+                    note(line[line.index("warning: ") :])
 
 
 def failure(session: Session, broken: Sequence[engine.ContainerState]) -> SlipwayError:

@@ -155,6 +155,7 @@ def _start(session: Session, replicas: int | None) -> list[ContainerState]:
     if broken or not started:
         raise diagnosis.failure(session, broken)
     if stack.prod:
+        diagnosis.pass_on_warnings(stack.project, "static")
         front.settle(session, release)
         tls.settle(session)
     return [*states, *_backup_states(stack)]

@@ -13,7 +13,7 @@ from slipway.output import note
 from slipway.run import Runner
 from slipway.settings import Settings
 
-__all__ = ["install_commands", "up"]
+__all__ = ["install_commands", "tool_environment", "up"]
 
 # The order and the names are those of the image build (docker/install-dependencies).
 _REQUIREMENTS = (
@@ -42,7 +42,7 @@ def up(settings: Settings, runner: Runner) -> None:
     project = settings.path(settings.project_root)
     if not runner.dry:
         ports.check("WEB_PORT", "127.0.0.1", settings.web_port, project="")
-    prepared = dataclasses.replace(runner, env={**runner.env, **_tool_environment(venv)})
+    prepared = dataclasses.replace(runner, env={**runner.env, **tool_environment(venv)})
     for argv in install_commands(
         settings.root, project / settings.dependency_dir, venv, fresh=not _is_complete(venv)
     ):
@@ -124,7 +124,7 @@ def _is_complete(venv: Path) -> bool:
     return (venv / "bin" / "python").exists() and (venv / "pyvenv.cfg").is_file()
 
 
-def _tool_environment(venv: Path) -> dict[str, str]:
+def tool_environment(venv: Path) -> dict[str, str]:
     """What uv, Poetry and Pipenv need to reach this machine's package index; uv reads no pip.conf."""
     environment = {"VIRTUAL_ENV": str(venv), "PIPENV_IGNORE_VIRTUALENVS": "1"}
     index, bundle = mirrors.pip_index(), mirrors.ca_bundle()

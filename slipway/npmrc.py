@@ -12,7 +12,7 @@ from pathlib import Path
 
 __all__ = ["npm_config", "parse"]
 
-# Registries, for everything or a scope, and what belongs to one's address: credentials. No paths (cafile): the build
+# Registries, for everything or a scope, and what belongs to their addresses: credentials. No paths: the build
 # gets this machine's certificates by itself.
 _KEPT = re.compile(r"registry|strict-ssl|@[\w.~-]+:registry|//[^\s=]+:[A-Za-z_-]+")
 _SYSTEM_FILES = (Path("/etc/npmrc"), Path("/usr/etc/npmrc"), Path("/usr/local/etc/npmrc"))

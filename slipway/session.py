@@ -14,7 +14,7 @@ from slipway.compose import Stack
 from slipway.errors import SlipwayError
 from slipway.run import Runner
 
-__all__ = ["ROOT", "Session", "begin"]
+__all__ = ["ROOT", "Session", "begin", "runner_of"]
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -52,7 +52,7 @@ def begin(c: Context, prod: bool, *, create: bool = False) -> Session:
     A dry run (Invoke's ``--dry``) creates and writes nothing and takes defaults for what is missing.
     Raises the ``SlipwayError`` of ``settings.load`` and ``init``.
     """
-    runner = Runner(dry=bool(c.config.run.dry))
+    runner = runner_of(c)
     if create and not runner.dry:
         found = init.create_missing(ROOT)
     else:
@@ -60,3 +60,8 @@ def begin(c: Context, prod: bool, *, create: bool = False) -> Session:
     if not runner.dry:
         init.record(found)
     return Session(Stack(found, prod), runner)
+
+
+def runner_of(c: Context) -> Runner:
+    """The runner of one task call, which runs nothing with Invoke's ``--dry``."""
+    return Runner(dry=bool(c.config.run.dry))

@@ -500,7 +500,7 @@ def _check_served_urls(settings: Settings) -> None:
     if static == media != "":
         raise SlipwayError(
             "SLIP-133",
-            f"STATIC_URL and MEDIA_URL are both {settings.static_url}: nginx serves one folder at one address",
+            f"STATIC_URL and MEDIA_URL are both {settings.static_url}: nginx can serve one of them",
             "give each the value that the project's settings have",
         )
 

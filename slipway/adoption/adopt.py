@@ -7,8 +7,10 @@ from pathlib import Path
 
 from slipway import envfile, init, settings
 from slipway.adoption import report, write
+from slipway.adoption.layout import path_word
 from slipway.adoption.python import uses_stand_ins
 from slipway.adoption.scan import scan
+from slipway.kit import copying
 from slipway.lifecycle import require_consent
 from slipway.output import note
 from slipway.settings import Settings
@@ -25,14 +27,21 @@ def adopt(
     as_json: bool,
     manage_dir: str = "",
     env_file: Path | None = None,
+    into: str = "",
 ) -> None:
     """Scan the project at ``path`` and write what is found into the env files of the kit at ``root``.
 
     They are shown as a diff first. ``dry`` stops there; without ``yes`` the person is asked. ``env_file`` is
-    the kit's own settings file (default: ``.env``, or ``slipway.env`` where that is). Raises ``SlipwayError``
-    SLIP-144 to SLIP-148 for a project that cannot be adopted, SLIP-069 without consent; then nothing is
-    written.
+    the kit's own settings file (default: ``.env``, or ``slipway.env`` where that is). With ``into`` the kit is
+    copied into that folder of the project first, and the env files are that copy's. Raises ``SlipwayError``
+    SLIP-144 to SLIP-148 for a project that cannot be adopted, SLIP-150 and SLIP-152 for a copy that cannot be
+    made, SLIP-069 without consent; then nothing is written.
     """
+    kit = root
+    if into:
+        root = copying.check(kit, Path(path).expanduser(), into)
+    # Where the examples are: a copy that is not made yet has none.
+    examples = root if root.is_dir() else kit
     own = env_file or settings.settings_file(root)
     known = settings.load(root, required=False, check_folders=False)
     files = {
@@ -41,7 +50,7 @@ def adopt(
         "app.dev.env": known.path(known.app_dev_env),
     }
     given = _given(root, known)
-    stand_ins = uses_stand_ins(settings.recorded(root).get("PYTHON_IMAGE", ""))
+    stand_ins = uses_stand_ins(settings.recorded(examples).get("PYTHON_IMAGE", ""))
     project = scan(
         Path(path).expanduser(),
         root,
@@ -50,19 +59,24 @@ def adopt(
         stand_ins=stand_ins,
         database=(known.db_name, known.db_user),
     )
-    pending = write.changes(project, root, files)
+    pending = write.changes(project, examples, files)
     if not as_json:
         print(report.as_text(project, write.settled(own, project.layout.root)))
         for change in pending:
             print(f"\n{write.difference(change, root)}", end="")
         sys.stdout.flush()
+    copies = into and not root.is_dir()
+    if copies:
+        note(f"{'would copy' if dry else 'copies'} the kit into {root}")
     if dry:
         if as_json:
             print(report.as_json(project, pending, root, written=False))
         return
     if pending:
         names = " and ".join(change.path.name for change in pending)
-        require_consent(f"Write {names}?", yes)
+        require_consent(f"Copy the kit there, and write {names}?" if copies else f"Write {names}?", yes)
+        if copies:
+            copying.copy(kit, Path(path).expanduser(), into)
         for change in pending:
             write.put(change)
     elif not as_json:
@@ -71,7 +85,7 @@ def adopt(
     if as_json:
         print(report.as_json(project, pending, root, written=bool(pending)))
     else:
-        _say_next(bool(project.findings.left))
+        _say_next(bool(project.findings.left), root if into else None)
 
 
 def _given(root: Path, known: Settings) -> dict[str, str]:
@@ -84,6 +98,8 @@ def _given(root: Path, known: Settings) -> dict[str, str]:
     return given
 
 
-def _say_next(left: bool) -> None:
+def _say_next(left: bool, copy: Path | None) -> None:
     first = "fill in what is missing in app.env, then: " if left else ""
-    note(f"next: {first}invoke up --prod")
+    # A copy has a tool environment of its own.
+    start = f"cd {path_word(copy)} && ./bootstrap invoke up --prod" if copy else "invoke up --prod"
+    note(f"next: {first}{start}")

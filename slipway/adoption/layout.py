@@ -12,6 +12,7 @@ from pathlib import Path
 from slipway.adoption.evaluator import Evaluator
 from slipway.adoption.objects import Scope
 from slipway.errors import SlipwayError
+from slipway.kit.files import is_kit_folder
 
 __all__ = ["Layout", "find", "walk"]
 
@@ -71,6 +72,7 @@ def walk(root: Path, depth: int = _DEPTH) -> Iterator[tuple[Path, list[str]]]:
             and name not in _SKIPPED
             and len(here.relative_to(root).parts) < depth
             and not (here / name / "pyvenv.cfg").exists()
+            and not is_kit_folder(here / name)
         )
         yield here, sorted(files)
 

@@ -18,6 +18,7 @@ __all__ = [
     "Tree",
     "head",
     "is_kit",
+    "is_kit_folder",
     "is_owned",
     "listing",
     "look",
@@ -57,6 +58,11 @@ def is_owned(path: str) -> bool:
 def is_kit(paths: Iterable[str]) -> bool:
     """Whether a folder with these files is a kit."""
     return set(_MARKS) <= set(paths)
+
+
+def is_kit_folder(folder: Path) -> bool:
+    """Whether there is a kit in ``folder`` on this machine."""
+    return all((folder / name).is_file() for name in _MARKS)
 
 
 def without(tree: Tree, left_out: Iterable[str]) -> dict[str, File]:

@@ -21,6 +21,9 @@ def prod(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReques
     folder = tmp_path_factory.mktemp("hardening")
     # A backup that is due once a year: the service is there, and does nothing.
     settings = {"HTTP_ADDRESS": "127.0.0.1", "BACKUP_SCHEDULE": "0 3 1 1 *"}
+    # What may be beside web; the example has no Celery, and needs none for a container to be looked at.
+    settings |= {"REDIS": "on", "REDIS_IMAGE": "slipway/valkey:8.1-trixie", "EXTRA_DATABASES": "reports"}
+    settings |= {"PROCESS_WORKER": "sleep infinity"}
     with world(folder, "hardening", prod=True, **settings) as own:
         urls = own.root / "example" / "config" / "urls.py"
         urls.write_text(urls.read_text() + APPLICATION)

@@ -32,6 +32,21 @@ GRANTS: dict[str, dict[str, str]] = {
         "reads /docker-entrypoint-initdb.d/zz-finish-first-start.sh": "the kit's, not the image's",
         "secret postgres_password": "sets it on the first start",
     },
+    "databases": {
+        "user 999:999": "the image's own",
+        "network data": "the database",
+        "tmpfs /tmp noexec 1m": "programs that expect one",
+        "tmpfs /var/lib/postgresql/data noexec 1m": "in place of the volume that its image declares",
+        "reads /usr/local/bin/create-databases.sh": "the kit's, not the image's",
+        "secret postgres_password": "creates EXTRA_DATABASES",
+    },
+    "redis": {
+        "user 999:999": "the image's own",
+        "network data": "its clients are there",
+        "writes /data": "the file of every change",
+        "tmpfs /tmp noexec 16m": "programs that expect one",
+        "reads /usr/local/bin/start-redis.sh": "the kit's, not the image's",
+    },
     "migrate": {**_PROJECT, **_SECRETS, "network data": "the database"},
     "static": {
         **_PROJECT,
@@ -43,6 +58,15 @@ GRANTS: dict[str, dict[str, str]] = {
         **_SECRETS,
         "network edge": "nginx, and the way out to mail servers and the like",
         "network data": "the database",
+        "writes /app/media": "uploads",
+        "reads /srv/static": "the manifest of hashed names, for COLLECTSTATIC=start",
+    },
+    # By a PROCESS_NAME line; Celery's have the same, and beat its volume.
+    "worker": {
+        **_PROJECT,
+        **_SECRETS,
+        "network edge": "the way out to mail servers and the like",
+        "network data": "the database, Redis",
         "writes /app/media": "uploads",
         "reads /srv/static": "the manifest of hashed names, for COLLECTSTATIC=start",
     },

@@ -45,6 +45,7 @@ _HTTP = "GET /healthz/live HTTP/1.0\r\nHost: localhost\r\n\r\n"
 # PostgreSQL is asked for a version of its protocol that it does not have.
 LISTENING = {
     "db": (5432, "\0\0\0\x09\0\x01\0\0\0", "frontend protocol"),
+    "redis": (6379, "PING\r\n", "+PONG"),
     "web": (8000, _HTTP, "Server: gunicorn"),
     "nginx": (8080, _HTTP, "Server: nginx"),
 }

@@ -57,7 +57,7 @@ def test_each_container_listens_where_it_should(prod: World) -> None:
 def test_containers_reach_each_other_only_where_they_share_a_network(prod: World) -> None:
     """nginx does not reach the database by its address either. Red when nginx joins `data`, or db `edge`."""
     targets = _targets(prod)
-    assert len(targets) == 4, "db on data, web on both, nginx on edge"
+    assert len(targets) == 5, "db and redis on data, web on both, nginx on edge"
     for name, container in running(prod).items():
         shared = {target for target, network in targets.items() if network in addresses(container)}
         assert reached_from(f"container:{container['Id']}", targets) == shared, name
@@ -67,6 +67,7 @@ def test_names_of_other_networks_are_not_even_known(prod: World) -> None:
     """Red when nginx joins `data`."""
     nginx, db = running(prod)["nginx"], running(prod)["db"]
     assert execute(nginx, "getent", "hosts", "db") == ""
+    assert execute(nginx, "getent", "hosts", "redis") == ""
     assert execute(nginx, "getent", "hosts", "web") != ""
     assert execute(db, "getent", "hosts", "nginx") == ""
 

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from slipway.mirrors import debian_mirror, pip_index
-
-
-def _default_index() -> str:
-    """Ask pip for the index it uses unconfigured, so that no address stands here."""
-    script = "from pip._internal.models.index import PyPI; print(PyPI.simple_url)"
-    command = ["uv", "run", "--quiet", "--no-project", "--with", "pip", "python", "-c", script]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-
-# Where this machine's own packages come from.
-INDEX = (pip_index() or _default_index()).rstrip("/")
+from slipway.mirrors import debian_mirror
+from tests.support.index import INDEX
 
 
 class Mirror:

@@ -12,14 +12,16 @@ from pathlib import Path
 
 import pytest
 from imagekit import PROJECTS, World, copy_of_project, plant
-from mirror import INDEX, Mirror
+from mirror import Mirror
+
+from tests.support.index import INDEX
 
 PYPROJECT = """\
 [project]
 name = "plain"
 version = "1"
 requires-python = ">=3.11"
-dependencies = ["iniconfig"]
+dependencies = ["django", "iniconfig"]
 
 [dependency-groups]
 dev = ["pluggy"]
@@ -32,6 +34,7 @@ verify_ssl = true
 name = "pypi"
 
 [packages]
+django = "*"
 iniconfig = "*"
 
 [dev-packages]
@@ -76,7 +79,10 @@ def lock_with_pipenv(project: Path) -> None:
 
 
 def hash_with_uv(project: Path) -> None:
-    plant(project, {"requirements.in": "iniconfig\n", "requirements-dev.in": "-c requirements.txt\npluggy\n"})
+    plant(
+        project,
+        {"requirements.in": "django\niniconfig\n", "requirements-dev.in": "-c requirements.txt\npluggy\n"},
+    )
     for name in ("requirements", "requirements-dev"):
         compile_ = ["uv", "pip", "compile", "--quiet", "--generate-hashes", f"{name}.in", "-o", f"{name}.txt"]
         subprocess.run(compile_, cwd=project, check=True)
@@ -119,7 +125,7 @@ def locked(project: Path, manager: str, lock_once: Callable[[str], Path]) -> Pat
 
 @pytest.mark.parametrize("manager", MANAGERS)
 def test_production_gets_its_own_and_the_server_and_development_all(world: World, locked: Path) -> None:
-    """Red when the target is ignored (pluggy in production) or install_server goes (no gunicorn)."""
+    """Red when the target is ignored (pluggy in production) or install-server goes (no gunicorn)."""
     production = world.image("dependencies", locked)
     development = world.image("dev", locked)
     assert world.run(production, "/opt/venv/bin/python", "-c", INSTALLED) == "iniconfig gunicorn"
@@ -159,9 +165,9 @@ def test_a_lock_made_elsewhere_is_installed_from_this_machines_mirror(
 
 
 def test_nothing_to_install_from_is_said(world: World, project: Path) -> None:
-    """Red when install_project_dependencies ends in an empty environment instead."""
+    """Red when the installation ends in an empty environment instead."""
     output = world.failure("dependencies", project)
-    assert "SLIP-055: no uv.lock, poetry.lock, Pipfile.lock or requirements.txt in /app" in output
+    assert "SLIP-055: no uv.lock, poetry.lock, Pipfile.lock, requirements.txt, Pipfile" in output
     output = world.failure("dependencies", project, DEPENDENCY_DIR="nowhere")
     assert "SLIP-055: the project has no folder 'nowhere'" in output
 
@@ -194,7 +200,7 @@ def test_included_files_and_local_wheels_in_a_dependency_folder(world: World, pr
         project,
         {
             "backend/requirements.txt": "-r ../shared/all.pip\n./vendor/localthing-1-py3-none-any.whl\n",
-            "shared/all.pip": "iniconfig\n",
+            "shared/all.pip": "django\niniconfig\n",
         },
     )
     image = world.image("dependencies", project, DEPENDENCY_DIR="backend")

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from imagekit import PROJECTS, World, copy_of_project, docker, eventually
+from imagekit import PROJECTS, World, copy_of_project, docker, eventually, plant
 
 CHANGES = {
     "settings that do not import": (
@@ -19,7 +19,6 @@ CHANGES = {
     ),
     "no STATIC_ROOT": ("STATIC_ROOT = None\n", "the project sets no STATIC_ROOT"),
     "STATIC_ROOT is the project": ("STATIC_ROOT = BASE_DIR\n", "which holds the project itself"),
-    "no staticfiles app": ("INSTALLED_APPS = []\n", "Unknown command: 'collectstatic'"),
 }
 
 
@@ -36,6 +35,16 @@ def test_the_reason_ends_the_output(world: World, tmp_path: Path, addition: str,
     assert reason in printed[-1]
 
 
+def test_a_project_without_the_app_collects_nothing(world: World, tmp_path: Path) -> None:
+    """Red when "Unknown command" is taken for a failure: an API has no static files."""
+    project = copy_of_project("plain", tmp_path / "plain")
+    with (project / "config" / "settings.py").open("a") as settings:
+        settings.write("INSTALLED_APPS = []\nSTATIC_ROOT = None\n")
+    image = world.image("web", project)
+    said = docker("run", "--rm", image, "python", "/opt/slipway/publish_static.py")
+    assert said == "COLLECTSTATIC=build: nothing to publish"
+
+
 def test_no_manage_py_names_the_variable(world: World, tmp_path: Path) -> None:
     """Red when manage() does not look first: the message would be Python's, about a file in /app."""
     copy_of_project("plain", tmp_path / "repository" / "src")
@@ -45,12 +54,13 @@ def test_no_manage_py_names_the_variable(world: World, tmp_path: Path) -> None:
 
 
 def test_skip_asks_nothing_of_the_settings(world: World, tmp_path: Path) -> None:
-    """Red when the mode is not read before the settings are."""
+    """Red when the mode is not read before the settings are; a release then says what is wrong with them."""
     project = copy_of_project("plain", tmp_path / "plain")
     (project / "config" / "settings.py").write_text("import no_such_module_here\n")
     image = world.image("web", project, COLLECTSTATIC="skip")
-    published = docker("run", "--rm", image, "python", "/opt/slipway/publish_static.py")
-    assert published == "COLLECTSTATIC=skip: nothing to publish"
+    publish = "python /opt/slipway/publish_static.py 2>&1"
+    published = docker("run", "--rm", image, "sh", "-c", publish)
+    assert "No module named 'no_such_module_here'" in published
 
 
 def test_start_collects_with_the_containers_environment(world: World, tmp_path: Path) -> None:
@@ -122,3 +132,57 @@ def test_both_kinds_of_target_serve(world: World, target: str) -> None:
     assert eventually("the probe is answered", answer) == "/healthz/live: HTTP/1.1 200 OK"
     docker("stop", "--time", "30", container)
     assert docker("inspect", "--format", "{{.State.ExitCode}}", container) == "0"
+
+
+def test_a_static_root_outside_the_tree_is_collected_and_published(world: World, tmp_path: Path) -> None:
+    """Red when a root at the top of the file system or AFTER_COLLECTSTATIC is not followed, a difference
+    of the variables goes unsaid, or the kit's variables reach the project."""
+    project = copy_of_project("plain", tmp_path / "plain")
+    with (project / "config" / "settings.py").open("a") as settings:
+        settings.write(
+            "STATIC_ROOT = '/staticfiles'\nSTATIC_URL = 's/'\nassert 'STATIC_URL' not in os.environ\n"
+        )
+    after = "echo made > /staticfiles/made.txt && python manage.py check"
+    image, done = world.build("web", project, AFTER_COLLECTSTATIC=after)
+    assert done.returncode == 0, done.stdout
+    assert "warning: SLIP-133: the project's STATIC_URL is /s/, but nginx serves" in done.stdout
+    options = ("--volume", f"{world.volume()}:/srv/static", "--read-only")
+    said = docker("run", "--rm", *options, image, "python", "/opt/slipway/publish_static.py")
+    assert "2 new" in said
+    assert world.run(image, "ls", "/srv/static", options=options).split() == ["made.txt", "site.css"]
+
+
+def test_a_root_that_a_mount_hides_is_published(world: World, tmp_path: Path) -> None:
+    """Red when place_for knows no HIDDEN: a second release's files would never reach the volume."""
+    project = copy_of_project("plain", tmp_path / "plain")
+    with (project / "config" / "settings.py").open("a") as settings:
+        settings.write("STATIC_ROOT = '/srv/static'\n")
+    image = world.image("web", project)
+    options = ("--tmpfs", "/srv/static:mode=1777", "--read-only")
+    show = "python /opt/slipway/publish_static.py >/dev/null && cat /srv/static/site.css"
+    assert "color" in docker("run", "--rm", *options, image, "sh", "-c", show)
+
+
+def test_a_committed_folder_is_published_as_it_is(world: World, tmp_path: Path) -> None:
+    """Red when `skip` publishes nothing, collects, compresses, or .dockerignore leaves the folder out."""
+    project = copy_of_project("plain", tmp_path / "plain")
+    with (project / "config" / "settings.py").open("a") as settings:
+        settings.write("STATIC_ROOT = BASE_DIR / 'staticfiles'\n")
+    plant(project / "staticfiles", {"css/committed.css": "p {}\n" * 500, "js/app.js": "1"})
+    image = world.image("web", project, COLLECTSTATIC="skip")
+    options = ("--volume", f"{world.volume()}:/srv/static", "--read-only")
+    docker("run", "--rm", *options, image, "python", "/opt/slipway/publish_static.py")
+    for folder in ("/app/staticfiles", "/srv/static"):
+        listing = world.run(image, "sh", "-c", f"cd {folder} && find . -type f | sort", options=options)
+        assert listing.split() == ["./css/committed.css", "./js/app.js"], folder
+
+
+def test_a_missing_reference_is_named(world: World, tmp_path: Path) -> None:
+    """Red without MISSING_REFERENCE: the last line would be Django's, about an object at an address."""
+    project = copy_of_project("plain", tmp_path / "plain")
+    (project / "assets" / "site.css").write_text("p { background: url(no/such.png) }\n")
+    storage = "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
+    with (project / "config" / "settings.py").open("a") as settings:
+        settings.write(f"STORAGES = {{'staticfiles': {{'BACKEND': '{storage}'}}}}\n")
+    output = world.failure("web", project)
+    assert "SLIP-134: site.css refers to no/such.png, which is not among the static files" in output

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -31,6 +32,8 @@ def checkout(tmp_path: Path) -> Path:
     (root / "example").mkdir(parents=True)
     (root / "example" / "manage.py").touch()
     (root / ".env").touch()
+    for name in ("Dockerfile", "Dockerfile.dockerignore"):
+        shutil.copy2(ROOT / name, root / name)
     return root
 
 

@@ -120,17 +120,43 @@ def test_the_copy_has_the_same_places(tmp_path: Path) -> None:
     project = tmp_path / "project"
     write(project, "a/requirements.txt", "-e ../lib\n")
     plant(project, "lib/pkg/setup.py")
-    assert dependency_files.main([str(project), "a", str(tmp_path / "out")]) == 0
+    assert dependency_files.main([str(project), "a", str(tmp_path / "out"), str(tmp_path / "features")]) == 0
     copied = {str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*") if p.is_file()}
     assert copied == {"a/requirements.txt", "lib/pkg/setup.py"}
 
 
-def test_further_sources_of_a_pipfile(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Red when the default index is listed too: it would win over a mirror."""
-    sources = [
-        {"name": "pypi", "url": "https://index.test/simple"},
-        {"name": "own", "url": "https://own.test/simple"},
-    ]
-    write(tmp_path, "Pipfile.lock", json.dumps({"_meta": {"sources": sources}}))
-    assert dependency_files.main(["--pipfile-sources", str(tmp_path / "Pipfile.lock")]) == 0
-    assert capsys.readouterr().out == "https://own.test/simple\n"
+def test_the_metadata_of_a_setup_py_and_no_code(tmp_path: Path) -> None:
+    """Red when a change of the code would install again, or setup.py cannot read its own version."""
+    write(tmp_path, "setup.py", "setup(install_requires=['django'])")
+    plant(tmp_path, "VERSION", "shop/__init__.py", "shop/models.py", "src/thing/_version.py", "manage.py")
+    assert chosen(tmp_path) == {"setup.py", "VERSION", "shop/__init__.py", "src/thing/_version.py"}
+
+
+def test_the_project_itself_is_not_a_local_package(tmp_path: Path) -> None:
+    """Red when `-e .` takes the whole project along: every change of it would install again."""
+    write(tmp_path, "requirements.txt", "-e .\n-e .[postgres]\n.\n-e ./libs/thing\n")
+    plant(tmp_path, "libs/thing/setup.py", "manage.py")
+    assert chosen(tmp_path) == {"requirements.txt", "libs/thing"}
+
+
+def test_files_that_only_metadata_or_a_variable_names(tmp_path: Path) -> None:
+    """Red when setuptools' dynamic dependencies, or REQUIREMENTS_FILES, are not followed."""
+    write(
+        tmp_path,
+        "pyproject.toml",
+        '[tool.setuptools.dynamic]\ndependencies = {file = ["deploy/pinned.lst"]}\n',
+    )
+    write(tmp_path, "deploy/pinned.lst", "-r ../more.lst\n")
+    plant(tmp_path, "more.lst", "packages")
+    found = dependency_files.dependency_files(tmp_path, ".", ["packages"])
+    assert {str(p.relative_to(tmp_path)) for p in found} == {
+        "pyproject.toml", "deploy/pinned.lst", "more.lst", "packages",
+    }  # fmt: skip
+
+
+def test_what_the_code_uses(tmp_path: Path) -> None:
+    """Red when GeoDjango's libraries are installed because of somebody else's code."""
+    write(tmp_path, "node_modules/x/settings.py", "'django.contrib.gis'")
+    assert dependency_files.features(tmp_path) == []
+    write(tmp_path, "config/settings.py", "INSTALLED_APPS = ['django.contrib.gis']")
+    assert dependency_files.features(tmp_path) == ["geodjango"]

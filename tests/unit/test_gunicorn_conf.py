@@ -103,7 +103,7 @@ def test_bad_values_end_in_one_message(configured: Any, environment: dict[str, s
 
 
 def test_the_worker_fits_the_target(configured: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Red when worker_for looks at the callable's name, "asgi" anywhere in the path, or never at the source."""
+    """Red when worker_for looks at the callable's name, "asgi" anywhere in the path, or not at the source."""
     monkeypatch.chdir(tmp_path)
     assert configured(SERVER_TARGET="config.wsgi:application")["worker_class"] == "gthread"
     assert configured(SERVER_TARGET="asgi_shop.wsgi:asgi")["worker_class"] == "gthread"

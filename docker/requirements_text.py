@@ -1,0 +1,156 @@
+"""Requirements files as they are found in projects: read whatever their encoding, and put into what uv takes.
+
+pip takes more than uv does, and people freeze environments on systems that are not this one. What is changed
+is said, line by line; what is wrong otherwise is left to the installer's own message.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+# Longest first: the marks of UTF-32 begin like those of UTF-16.
+MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+INCLUDE = re.compile(r"""^\s*(?:-[rc]\s*|--(?:requirement|constraint)[\s=]+)(["']?)(.+?)\1\s*(?:\s#.*)?$""")
+EDITABLE = re.compile(r"""^\s*(?:-e\s*|--editable[\s=]+)(["']?)(.+?)\1\s*(?:\s#.*)?$""")
+INDEX = re.compile(r"""^\s*(?:-i\s*|--index-url[\s=]+|--pypi-url[\s=]+)(["']?)(\S+?)\1\s*(?:#.*)?$""")
+FURTHER_INDEX = re.compile(r"^\s*--extra-index-url[\s=]")
+OWN = re.compile(r"^(?:file:(?://)?)?([.\w/\-]*?)(?:\[([\w\-., ]+)\])?$")
+NAME = re.compile(r"^\s*([A-Za-z0-9][\w.\-]*)")
+# Written by `pip freeze` on Debian and Ubuntu for a package that no index has, and by it on Windows for
+# packages that exist nowhere else. Names as in PEP 503.
+NOT_HERE = {
+    "pkg-resources", "pywin32", "pypiwin32", "pywin32-ctypes", "pywinpty", "twisted-iocpsupport",
+    "windows-curses", "win32-setctime", "wincertstore", "pyreadline", "pyreadline3", "wmi", "comtypes",
+}  # fmt: skip
+
+
+@dataclass
+class Cleaned:
+    """What ``clean`` made of one file."""
+
+    text: str
+    notes: list[str] = field(default_factory=list)
+    """What was changed, for the log."""
+    own: bool = False
+    """Whether the file installs the project itself (``-e .``), which is not a package here."""
+    own_extras: set[str] = field(default_factory=set)
+    further_index: bool = False
+    """Whether several indexes are asked."""
+    hashes: bool = False
+
+
+def read(path: Path) -> str:
+    """Return the text of ``path``: by its byte order mark, else UTF-8, else UTF-16 or Latin-1."""
+    content = path.read_bytes()
+    for mark, encoding in MARKS:
+        if content.startswith(mark):
+            return content.decode(encoding, errors="replace")
+    if b"\0" in content:
+        # PowerShell's `>` without its mark: every other byte of ASCII is nothing.
+        return content.decode("utf-16-le" if content[1:2] == b"\0" else "utf-16-be", errors="replace")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
+def included(text: str) -> Iterator[str]:
+    """Yield what ``-r`` and ``-c`` lines name, as written."""
+    for line in text.splitlines():
+        if match := INCLUDE.match(line):
+            yield match[2]
+
+
+def names(text: str) -> Iterator[str]:
+    """Yield the names of the distributions a file asks for, as in PEP 503."""
+    for line in text.splitlines():
+        if match := NAME.match(line):
+            yield normalised(match[1])
+
+
+def normalised(name: str) -> str:
+    """The name as in PEP 503."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def clean(text: str, folder: Path, project: Path, default_index: str, public_index: str) -> Cleaned:
+    """Return ``text`` as uv takes it.
+
+    ``folder`` is where the installer runs and ``project`` the folder whose own package is not installed;
+    ``default_index`` is the index of this build, empty for the ``public_index``, the installer's own.
+    """
+    done = Cleaned("")
+    lines: list[str] = []
+    # A line that ends in a backslash goes on: hashes stand that way.
+    for line in re.sub(r"\\\r?\n", " ", text).splitlines():
+        kept, note = _line(line, done, folder, project, default_index, public_index)
+        if note:
+            done.notes.append(note)
+        if kept is not None:
+            lines.append(kept)
+    done.text = "\n".join([*lines, ""])
+    return done
+
+
+def _line(
+    line: str, done: Cleaned, folder: Path, project: Path, default_index: str, public_index: str
+) -> tuple[str | None, str]:
+    done.hashes |= "--hash=" in line
+    if match := EDITABLE.match(line):
+        return _editable(match[2], line, done, folder, project)
+    if match := INDEX.match(line):
+        return _index(match[2], line, done, default_index, public_index)
+    if FURTHER_INDEX.match(line):
+        done.further_index = True
+        return line, ""
+    if _is_own(line.split("#", maxsplit=1)[0].strip(), done, folder, project):
+        return None, ""
+    name = NAME.match(line)
+    if name and normalised(name[1]) in NOT_HERE and ";" not in line:
+        return None, f"{line.strip()}: left out, it does not exist for Linux"
+    return line, ""
+
+
+def _editable(target: str, line: str, done: Cleaned, folder: Path, project: Path) -> tuple[str | None, str]:
+    vcs = re.match(r"(?:git|hg|svn|bzr)\+", target)
+    if vcs:
+        egg = re.search(r"#(?:.*&)?egg=([\w.\-]+(?:\[[^\]]*\])?)", target)
+        # Sources below src/ cannot be edited in an image: it is installed as any other.
+        return (f"{egg[1]} @ {target}" if egg else target), ""
+    if _is_own(target, done, folder, project):
+        return None, ""
+    return line, ""
+
+
+def _is_own(target: str, done: Cleaned, folder: Path, project: Path) -> bool:
+    match = OWN.match(target)
+    if not match or not match[1].startswith((".", "/")) or match[1].endswith((".txt", ".whl", ".gz", ".zip")):
+        return False
+    if (folder / match[1]).resolve() != project.resolve():
+        return False
+    done.own = True
+    done.own_extras.update(extra.strip() for extra in (match[2] or "").split(",") if extra.strip())
+    return True
+
+
+def _index(
+    address: str, line: str, done: Cleaned, default_index: str, public_index: str
+) -> tuple[str | None, str]:
+    """An index of the project's own stays beside this build's; the public one gives way to its mirror."""
+    if not default_index:
+        return line, ""
+    host = re.compile(r"https?://(?:[^@/]*@)?([^/:]+).*")
+    if host.sub(r"\1", address) == host.sub(r"\1", public_index):
+        return None, "the public package index is left to this machine's mirror"
+    done.further_index = True
+    return f"--extra-index-url {address}", ""

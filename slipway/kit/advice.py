@@ -1,0 +1,77 @@
+"""What ``invoke upgrade`` says: what became of each file, what needs a person, what to do next."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from slipway.errors import SlipwayError
+from slipway.kit import files
+from slipway.kit.merging import Plan
+from slipway.kit.sources import Source
+from slipway.output import note
+
+__all__ = ["advice", "refuse_conflicts", "say", "show"]
+
+_PINS = "requirements/tools.txt"
+_VARIABLES = ".env.example"
+
+
+def advice(before: files.Tree, after: files.Tree, newer: Source) -> list[str]:
+    """What to know and do between one state of the kit and another: variables, pins, the next start."""
+    found = []
+    with TemporaryDirectory() as folder:
+        old = _variables(before, newer, Path(folder, "old"))
+        new = _variables(after, newer, Path(folder, "new"))
+    if old is not None and new is not None:
+        found += [f"new variables, explained in {_VARIABLES}: {', '.join(new - old)}"] if new - old else []
+        found += [f"variables that are gone: {', '.join(sorted(old - new))}"] if old - new else []
+    if before.get(_PINS) != after.get(_PINS):
+        found.append("the tools have other pins: ./bootstrap installs them")
+    return [*found, "then: ./bootstrap invoke up, and invoke deploy for what serves"]
+
+
+def _variables(tree: files.Tree, newer: Source, target: Path) -> set[str] | None:
+    file = tree.get(_VARIABLES)
+    if not file or not newer.write(file, target):
+        return None
+    return set(re.findall(r"^#?([A-Z][A-Z0-9_]*)=", target.read_text(encoding="utf-8"), re.MULTILINE))
+
+
+def show(steps: Plan, newer: Source, lines: list[str], *, done: bool) -> None:
+    """Say what becomes, or became, of each file, and then what to do next."""
+    clean = [path for path in steps.merge if path not in steps.conflicts]
+    note(
+        f"{'the kit is now' if done else 'the kit would become'} that of {newer.place} {newer.revision[:12]}"
+    )
+    for title, paths in (
+        ("from the newer kit", sorted(steps.take)),
+        ("merged with your changes" if done else "changed here and in the kit", clean),
+        ("gone from the kit", steps.remove),
+        ("yours, left as they are", steps.kept),
+        ("deleted here, and still so", steps.stays_deleted),
+    ):
+        if paths:
+            note(f"  {title} ({len(paths)}): {', '.join(paths[:12])}{', …' if len(paths) > 12 else ''}")
+    for path, why in steps.conflicts.items():
+        note(f"  conflict: {path}: {why}")
+    say(lines)
+
+
+def say(lines: list[str]) -> None:
+    """Say what to do next, under what was said before."""
+    for line in lines:
+        note(f"  {line}")
+
+
+def refuse_conflicts(conflicts: Mapping[str, str]) -> None:
+    """Raise ``SlipwayError`` SLIP-154 if there are any, by path."""
+    if conflicts:
+        raise SlipwayError(
+            "SLIP-154",
+            f"{len(conflicts)} of the kit's files need you: {', '.join(conflicts)}",
+            "settle each (git diff shows them) and commit; what was here before is in git, and of a copy in "
+            ".slipway/before-upgrade too",
+        )

@@ -1,0 +1,116 @@
+"""``invoke upgrade``: the kit's files here become those of a newer kit, what was changed here stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from slipway.errors import SlipwayError
+from slipway.kit import files, record
+from slipway.kit.advice import advice, refuse_conflicts, say
+from slipway.kit.filewise import BEFORE, finish, guess, replace
+from slipway.kit.record import Record
+from slipway.kit.sources import Source, open_source
+from slipway.output import note
+from slipway.run import Runner
+
+__all__ = ["upgrade"]
+
+
+def upgrade(root: Path, runner: Runner, *, place: str = "", revision: str = "") -> None:
+    """Bring the kit in ``root`` to what ``place``, a folder or URL, has at ``revision``.
+
+    By default ``place`` is where the kit came from, ``revision`` what is checked out there. A clone is
+    merged by git; a copy, and a project made of the kit, file by file, from what they came from to the
+    newer kit. A dry run shows what would change. Raises ``SlipwayError`` SLIP-151 to SLIP-155; with SLIP-154
+    all is done and the conflicts are in the files.
+    """
+    if not runner.dry and finish(root):
+        return
+    found = record.read(root)
+    place = place or record.default_source(root, found, runner)
+    if not place:
+        raise SlipwayError(
+            "SLIP-151",
+            "it is not known where this kit came from: no remote, and none was noted",
+            "name a clone, an unpacked archive or a URL: invoke upgrade --from PATH_OR_URL",
+        )
+    top = files.toplevel(root, runner)
+    _check_clean(root, top, found, runner)
+    newer = open_source(root, place, revision, runner)
+    if found is None and top == root and _is_related(root, newer, runner):
+        _merge(root, newer, runner)
+    else:
+        replace(root, found or guess(root, newer, runner), newer, runner)
+
+
+def _check_clean(root: Path, top: Path | None, found: Record | None, runner: Runner) -> None:
+    """Refuse where git could not tell what the upgrade changed from what was changed before."""
+    if runner.capture(["git", "--version"]).returncode:
+        raise SlipwayError(
+            "SLIP-061", "the program 'git' is not installed", "install it: apt-get install git"
+        )
+    if top is None:
+        note(f"not in a git repository: what is replaced is kept in {BEFORE}")
+        return
+    git = ["git", "-C", str(root)]
+    if runner.capture([*git, "rev-parse", "--verify", "--quiet", "MERGE_HEAD"]).returncode == 0:
+        raise SlipwayError(
+            "SLIP-153",
+            "a merge is under way in this repository",
+            "end it with git commit, or take it back with git merge --abort; then run it again",
+        )
+    argv = [*git, "status", "--porcelain", "--no-renames", "--untracked-files=all", "-z", "--", "."]
+    changed = []
+    for entry in filter(None, runner.capture(argv).stdout.split("\0")):
+        path = (top / entry[3:]).relative_to(root).as_posix()
+        known = path in found.files or path == record.NAME if found else not entry.startswith("??")
+        changed += [path] if known else []
+    if changed:
+        more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
+        raise SlipwayError(
+            "SLIP-153",
+            f"files of the kit are not committed: {', '.join(changed[:5])}{more}",
+            "commit them (git add, git commit) or take them back (git stash), so that there is a way back",
+        )
+
+
+def _is_related(root: Path, newer: Source, runner: Runner) -> bool:
+    """Take the newer kit's commits into the clone; returns whether the two have any in common."""
+    mirror, ref = root / ".slipway/kit.git", "refs/slipway/newer"
+    if not newer.revision:
+        return False
+    runner.capture(["git", f"--git-dir={mirror}", "update-ref", ref, newer.revision], check=True)
+    runner.capture(["git", "-C", str(root), "fetch", "--quiet", "--no-tags", str(mirror), ref], check=True)
+    return bool(_base(root, newer, runner))
+
+
+def _base(root: Path, newer: Source, runner: Runner) -> str:
+    return runner.capture(["git", "-C", str(root), "merge-base", "HEAD", newer.revision]).stdout.strip()
+
+
+def _merge(root: Path, newer: Source, runner: Runner) -> None:
+    git = ["git", "-C", str(root)]
+    base = _base(root, newer, runner)
+    if base == newer.revision:
+        note(f"the kit is up to date with {newer.revision[:12]}")
+        return
+    lines = advice(files.listing(git, base, runner), newer.tree, newer)
+    if runner.dry:
+        runner.run([*git, "merge", "--no-commit", newer.revision])
+        print(runner.capture([*git, "diff", "--stat", f"HEAD...{newer.revision}"]).stdout, end="")
+        say(lines)
+        return
+    code = runner.run([*git, "merge", "--no-commit", newer.revision], check=False).returncode
+    unmerged = runner.capture([*git, "diff", "--name-only", "--diff-filter=U", "-z"]).stdout.split("\0")
+    conflicts = {path: "changed here and in the kit" for path in unmerged if path}
+    if code and not conflicts:
+        raise SlipwayError(
+            "SLIP-153",
+            "git does not merge the newer kit (see above); nothing was changed",
+            "do what git says, then run it again",
+        )
+    merging = runner.capture([*git, "rev-parse", "--verify", "--quiet", "MERGE_HEAD"]).returncode == 0
+    if merging and not conflicts:
+        lines = [*lines, "look at it with git diff --cached, try it, then git commit; or git merge --abort"]
+    say(lines)
+    refuse_conflicts(conflicts)

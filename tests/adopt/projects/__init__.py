@@ -1,0 +1,1 @@
+"""One file per project; each holds ``PROJECT`` and what its tests look for."""
