@@ -91,9 +91,9 @@ def find(path: Path, manage_dir: str = "") -> Layout:
     manage = _manage_dir(root, manage_dir)
     # The files that say what is installed may lie above, up to the top of the repository.
     top = root
-    if not _has_dependencies(root, manage):
+    if not _has_dependencies(root):
         for above in _up_to_repository(root):
-            if _has_dependencies(above, above):
+            if _has_dependencies(above):
                 top = above
                 break
     layout = Layout(root=top, manage=manage)
@@ -147,13 +147,10 @@ def _is_djangos(path: Path) -> bool:
     return b"django" in text.lower() or b"execute_from_command_line" in text
 
 
-def _has_dependencies(folder: Path, manage: Path) -> bool:
-    from slipway.adoption.dependencies import is_manifest  # noqa: PLC0415 - it needs this module
+def _has_dependencies(folder: Path) -> bool:
+    from slipway.adoption.dependencies import installs  # noqa: PLC0415 - it needs this module
 
-    for place, files in walk(folder, depth=3):
-        if any(is_manifest(place / name) for name in files):
-            return True
-    return manage != folder and any(is_manifest(entry) for entry in manage.iterdir())
+    return any(installs(place) for place, _ in walk(folder, depth=3))
 
 
 def _up_to_repository(root: Path) -> Iterator[Path]:

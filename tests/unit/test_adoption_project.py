@@ -116,8 +116,12 @@ def test_python(tmp_path: Path, files: dict[str, str], version: str) -> None:
 
 def test_requirements_for_production(tmp_path: Path) -> None:
     """Red when the first file of the folder is taken."""
-    files = {"requirements.txt": None, "requirements/base.txt": "Django\n", "requirements/dev.txt": "-r base.txt\n",
-             "requirements/production.txt": "-r base.txt\ngunicorn\n"}  # fmt: skip
+    files = {
+        "requirements.txt": None,
+        "requirements/base.txt": "Django\n",
+        "requirements/dev.txt": "-r base.txt\n",
+        "requirements/production.txt": "-r base.txt\ngunicorn\n",
+    }
     found = found_in(tmp_path / "p", **files)
     assert found.env["REQUIREMENTS_FILES"] == "requirements/production.txt"
     assert found.project.dependencies.has("django")
