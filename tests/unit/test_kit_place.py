@@ -77,6 +77,7 @@ def test_tests_that_production_imports_are_let_in(tmp_path: Path) -> None:
         tmp_path,
         {
             "tests/factories.py": "",
+            "shop/__init__.py": "",
             "shop/views.py": "from tests.factories import ANN\n",
             "shop/tests/test_views.py": "from blog.tests import x\n",
             "blog/__init__.py": "",
