@@ -76,11 +76,12 @@ def nginx(session: nox.Session) -> None:
     pytest(session, "nginx")
 
 
-@nox.session(default=False, tags=["gate"])
-def images(session: nox.Session) -> None:
+@nox.session(default=False)
+@nox.parametrize("form", [nox.param("not long", id="short", tags=["gate"]), nox.param("long", id="long")])
+def images(session: nox.Session, form: str) -> None:
     """The Dockerfile with every dependency manager, and what must not be in an image."""
     install(session)
-    pytest(session, "images")
+    pytest(session, "images", "-m", form)
 
 
 @nox.session(default=False)

@@ -81,8 +81,8 @@ def started(world: World, image: str, folder: Path, *options: str) -> str:
     return container
 
 
-# The oldest gunicorn that runs on this Python, which has no setting wsgi_app and goes with no worker package of
-# today; and nothing of a server in the lock.
+# The oldest gunicorn that runs on this Python, which has no setting wsgi_app and goes with no worker package
+# of today; and nothing of a server in the lock.
 @pytest.mark.parametrize("pinned", ["gunicorn==20.0.4", ""])
 def test_websockets_beside_any_gunicorn(world: World, tmp_path: Path, pinned: str) -> None:
     """Red when the module's name alone decides, without mend_old_gunicorn, or without the target in CMD."""
