@@ -134,13 +134,17 @@ def _prefer_postgres(project: Project) -> None:
         if _default_kind(project.with_values(**{name: _url(project)})) == "postgres":
             project.give(name, _url(project), "DATABASES: the stack's PostgreSQL")
             return
-    parts = {name: _suggested(project, name) for name in names if _suggested(project, name)}
+    parts: dict[str, str] = {}
     for _ in range(6):
         after = project.with_values(**parts)
         more = {
             n: _suggested(project, n)
             for n in after.deciding("DATABASES")
-            if _suggested(project, n) and n not in parts and n not in project.assumed
+            if _suggested(project, n)
+            and n not in parts
+            and n not in project.assumed
+            # Of NAME and NAME_FILE one.
+            and (n.removesuffix("_FILE") == n or n.removesuffix("_FILE") not in after.reads)
         }
         if not more:
             break

@@ -27,11 +27,12 @@ from slipway.adoption.objects import (
 if TYPE_CHECKING:
     from slipway.adoption.evaluator import Evaluator
 
-__all__ = ["BUILTINS", "CONSTANTS", "EnvironPath", "call", "instance", "method"]
+__all__ = ["BUILTINS", "CONSTANTS", "GENERATED", "EnvironPath", "call", "instance", "method"]
 
 BUILTINS = frozenset(name for name in dir(builtins) if not name.startswith("_")) | {"__import__"}
 CONSTANTS: Mapping[str, Any] = {
-    "sys.argv": ["gunicorn"],
+    # Settings ask for sys.argv[1] as if manage.py alone imported them.
+    "sys.argv": ["gunicorn", "--config"],
     "sys.platform": "linux",
     "sys.version_info": (3, 13, 0, "final", 0),
     "os.name": "posix",
@@ -50,6 +51,8 @@ _COLLECTION_METHODS = {
     "update",
     "setdefault", "add", "discard", "union", "count", "reverse", "sort", "clear",
 }  # fmt: skip
+GENERATED = "generated"
+"""In the place of what is made at random."""
 _HOME = "/tmp"  # noqa: S108 - as the image has it
 _SECRETS = "/run/secrets/"
 _FILE_NOT_THERE = "FileNotFoundError"
@@ -549,9 +552,10 @@ _KNOWN: Mapping[str, _Known] = {
     "strtobool()": _strtobool,
     "django_heroku.settings": _heroku,
     "heroku.settings": _heroku,
-    "get_random_secret_key()": _constant("generated"),
-    "secrets.token_urlsafe": _constant("generated"),
-    "secrets.token_hex": _constant("generated"),
+    "get_random_secret_key()": _constant(GENERATED),
+    "secrets.token_urlsafe": _constant(GENERATED),
+    "secrets.token_hex": _constant(GENERATED),
+    "get_random_string()": _constant(GENERATED),
     "gettext_lazy()": lambda run, args, kwargs, line: args[0] if args else "",
     "gettext()": lambda run, args, kwargs, line: args[0] if args else "",
     "ugettext_lazy()": lambda run, args, kwargs, line: args[0] if args else "",

@@ -235,3 +235,83 @@ DATABASES["reports"] = {"ENGINE": "django.db.backends.postgresql", "NAME": os.en
     found = found_in(tmp_path / "p", more=more)
     assert found.env["EXTRA_DATABASES"] == "reports"
     assert (found.app["R_NAME"], found.app["R_HOST"]) == ("reports", "db")
+
+
+READER = """
+import os
+from django.core.exceptions import ImproperlyConfigured
+def given(name):
+    return bool(os.environ.get(name) or os.environ.get(f"{name}_FILE"))
+def text(name, default=None):
+    value = os.environ.get(name)
+    path = os.environ.get(f"{name}_FILE")
+    if value and path:
+        raise ImproperlyConfigured(f"{name} and {name}_FILE are both set")
+    if path:
+        value = open(path).read()
+    if value:
+        return value
+    if default is None:
+        raise ImproperlyConfigured(f"{name} is not set")
+    return default
+"""
+
+
+def test_a_reader_of_the_projects_own(tmp_path: Path) -> None:
+    """Red when what a function has read is forgotten at its ``raise``, or NAME_FILE is given beside NAME."""
+    settings = SETTINGS.replace('os.environ["SECRET_KEY"]', 'text("SECRET_KEY")').replace(
+        "import os\n", "import os\nfrom .env import given, text\n"
+    )
+    more = """
+def _postgres():
+    return {"ENGINE": "django.db.backends.postgresql", "HOST": text("POSTGRES_HOST"), "NAME": text("POSTGRES_DB"),
+        "USER": text("POSTGRES_USER"), "PASSWORD": text("POSTGRES_PASSWORD")}
+DATABASES = {"default": _postgres() if given("POSTGRES_HOST") else DATABASES["default"]}
+"""
+    found = found_in(tmp_path / "p", **{"shop/settings.py": settings + more, "shop/env.py": READER})
+    assert {n: v for n, v in found.app.items() if n != "DEBUG"} == {
+        "SECRET_KEY": "{{secret:secret_key}}", "POSTGRES_HOST": "db", "POSTGRES_DB": "app",
+        "POSTGRES_USER": "app", "POSTGRES_PASSWORD": "{{secret:postgres_password}}",
+    }  # fmt: skip
+    assert (found.env["DATABASE"], found.left) == ("postgres", {})
+    assert "may end" not in found.warnings
+
+
+def test_settings_that_look_at_the_command(tmp_path: Path) -> None:
+    """Red when sys.argv has one entry: sys.argv[1] makes the database unknown."""
+    more = """
+import sys, dj_database_url
+del DATABASES
+if os.getenv("DEVELOPMENT_MODE", "False") == "True":
+    DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": BASE_DIR / "db.sqlite3"}}
+elif len(sys.argv) > 0 and sys.argv[1] != "collectstatic":
+    if os.getenv("DATABASE_URL", None) is None:
+        raise Exception("DATABASE_URL environment variable not defined")
+    DATABASES = {"default": dj_database_url.parse(os.environ.get("DATABASE_URL"))}
+"""
+    found = found_in(tmp_path / "p", more=more)
+    assert found.app["DATABASE_URL"] == "postgres://app:{{secret:postgres_password}}@db:5432/app"
+    assert found.env["DATABASE"] == "postgres"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "overlay"),
+    [
+        ("", None, True),
+        ("SECRET_KEY = ''", None, True),
+        ("SECRET_KEY = 'django-insecure-x'", None, True),
+        ("from django.core.management.utils import get_random_secret_key\nSECRET_KEY = get_random_secret_key()", None, True),
+        ("SECRET_KEY = 'dev' if os.environ.get('STAGE') == 'dev' else 'live'", None, True),
+        ("SECRET_KEY = os.environ.get('SECRET_KEY', 'django-insecure-x')", "SECRET_KEY", False),
+        ("SECRET_KEY = os.getenv('SIGNS_SESSIONS', 'dev')", "SIGNS_SESSIONS", False),
+        ("SECRET_KEY = open(os.getenv('KEY_FILE', '/etc/key')).read()", "KEY_FILE", False),
+    ],
+)  # fmt: skip
+def test_a_secret_key_is_nobody_elses(tmp_path: Path, text: str, line: str | None, overlay: bool) -> None:
+    """Red when Django would start with a key that is public, or not start for want of one."""
+    settings = SETTINGS.replace('SECRET_KEY = os.environ["SECRET_KEY"]', text)
+    found = found_in(tmp_path / "p", **{"shop/settings.py": settings})
+    assert ("SECRET_KEY" in found.env.get("SETTINGS_OVERLAY", "").split()) is overlay
+    if line:
+        value = "/run/secrets/secret_key" if line.endswith("_FILE") else "{{secret:secret_key}}"
+        assert found.app[line] == value
