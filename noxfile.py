@@ -76,11 +76,23 @@ def nginx(session: nox.Session) -> None:
     pytest(session, "nginx")
 
 
-@nox.session(default=False, tags=["gate"])
-def images(session: nox.Session) -> None:
+@nox.session(default=False)
+@nox.parametrize("form", [nox.param("not long", id="short", tags=["gate"]), nox.param("long", id="long")])
+def images(session: nox.Session, form: str) -> None:
     """The Dockerfile with every dependency manager, and what must not be in an image."""
     install(session)
-    pytest(session, "images")
+<<<<<<< HEAD
+    pytest(session, "images", "-m", form)
+=======
+    pytest(session, "images", "--ignore=tests/images/test_image_assets.py")
+
+
+@nox.session(default=False)
+def assets(session: nox.Session) -> None:
+    """The stage with Node.js, whose base is built where it cannot be pulled."""
+    install(session)
+    pytest(session, "images/test_image_assets.py")
+>>>>>>> main
 
 
 @nox.session(default=False)

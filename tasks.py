@@ -51,7 +51,7 @@ def adopt(
     json: bool = False,
     prod: bool = False,
 ) -> None:
-    """Describe your project to the kit: scan it, write .env and app.env."""
+    """Scan your project, write .env and app.env."""
     from slipway.adoption.adopt import adopt as scan_and_write
 
     dry = dry or bool(c.config.run.dry)

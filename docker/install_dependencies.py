@@ -72,6 +72,7 @@ class Installation:
             self.folder, os.environ.get("DEPENDENCY_MANAGER", ""), words("REQUIREMENTS_FILES")
         )
         say(str(choice))
+        self._forget_required_version()
         install: Callable[[dependency_choice.Choice], None] = getattr(self, f"_from_{choice.manager}")
         install(choice)
         self._check_django(choice)
@@ -86,7 +87,6 @@ class Installation:
         A lock made against another index than this build uses does not match it in uv's eyes. Then the locked
         versions and hashes are installed from this build's index.
         """
-        self._forget_required_version()
         chosen = [f"--extra={name}" for name in self.extras] + [f"--group={name}" for name in self.groups]
         chosen += ["--no-default-groups"] if self.production else []
         check = ["uv", "lock", "--check", "--no-progress"]
@@ -337,7 +337,7 @@ class Installation:
     def _install_tool(self, name: str) -> str:
         """Put a manager into an environment of its own; return why it cannot be had, or nothing."""
         place = self.scratch / name
-        self._try(["uv", "venv", "--quiet", "--no-project", str(place)], quiet=True)
+        self._try(["uv", "venv", "--quiet", "--no-project", "--no-config", str(place)], quiet=True)
         environment = {**os.environ, "VIRTUAL_ENV": str(place), "UV_COMPILE_BYTECODE": "0"}
         for variable in ("UV_PROJECT_ENVIRONMENT", "UV_PYTHON"):
             environment.pop(variable, None)
@@ -369,10 +369,10 @@ class Installation:
 
     def _forget_required_version(self) -> None:
         """The uv of the build is the kit's, whichever made the lock."""
-        path = self.folder / "pyproject.toml"
-        if path.is_file():
-            text = requirements_text.read(path)
-            path.write_text(re.sub(r"(?m)^required-version\s*=.*$", "", text), encoding="utf-8")
+        for path in (self.folder / "pyproject.toml", self.folder / "uv.toml"):
+            text = requirements_text.read(path) if path.is_file() else ""
+            if "required-version" in text:
+                path.write_text(re.sub(r"(?m)^required-version\s*=.*$", "", text), encoding="utf-8")
 
     def _check_django(self, choice: dependency_choice.Choice) -> None:
         if not list(VENV.glob("lib/python3*/site-packages/django/__init__.py")):

@@ -34,7 +34,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 from explain_failure import explain_failure
 from migrate_back import BackError, back_plan, name_of, reversals
-from migrate_lock import LockError, MigrationLock, end_with_client, lock_timeout
+from migrate_lock import LockError, MigrationLock, end_with_client, lock_timeout, sqlite_lock
 from migrate_warnings import plan_warnings
 
 INTERRUPTED = 130
@@ -83,8 +83,11 @@ class Run:
         if options.get("plan") or options.get("check_unapplied"):
             return execute(*arguments, **options)
         connection = connections[options.get("database") or DEFAULT_DB_ALIAS]
+        if connection.vendor == "sqlite":
+            with sqlite_lock(str(connection.settings_dict["NAME"]), self._timeout, say):
+                return execute(*arguments, **options)
         if connection.vendor != "postgresql":
-            say(f"migrate: no lock, which is for PostgreSQL only: this is {connection.display_name}")
+            say(f"migrate: no lock, which is for PostgreSQL and SQLite: this is {connection.display_name}")
             return execute(*arguments, **options)
         self._lock = MigrationLock(without_pool(connection), say)
         try:

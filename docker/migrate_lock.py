@@ -1,7 +1,9 @@
-"""The migration lock: a PostgreSQL advisory lock, held by a session of its own."""
+"""The migration lock: a PostgreSQL advisory lock, held by a session of its own; SQLite's is on its file."""
 
 # ruff: noqa: S608 - what is put into statements here are our own constants
 
+import contextlib
+import fcntl
 import os
 import socket
 import time
@@ -142,6 +144,43 @@ class MigrationLock:
         with self._connection.cursor() as cursor:
             cursor.execute(statement, parameters)
             return cursor.fetchone()
+
+
+@contextlib.contextmanager
+def sqlite_lock(name, timeout, say=print):
+    """Hold the lock on the SQLite file ``name`` for the block; one in memory has none. Raises LockError.
+
+    It is flock's, which knows nothing of SQLite's own locks and ends with the process. The file is made
+    where it is not there yet: to SQLite an empty one is a new database.
+    """
+    if ":memory:" in name or name.startswith("file:") or not name:
+        yield
+        return
+    descriptor = os.open(name, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        started, told = time.monotonic(), False
+        while not _locked(descriptor):
+            if time.monotonic() - started >= timeout:
+                raise LockError(
+                    f"SLIP-086: migrations have waited {timeout} s for another run on {name}; fix: wait "
+                    "until it is done, or end it, or raise MIGRATE_LOCK_TIMEOUT"
+                )
+            if not told:
+                say(f"migrate: waiting for another run on {name}")
+                told = True
+            time.sleep(POLL_SECONDS)
+        yield
+    finally:
+        # Only now: closing any descriptor of the file ends this process's SQLite locks on it.
+        os.close(descriptor)
+
+
+def _locked(descriptor):
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def session_name():

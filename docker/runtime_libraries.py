@@ -42,8 +42,14 @@ FEATURES = {
 }
 # Libraries whose package is not called like them.
 ELSEWHERE = {
+    "libexslt.so.0": ("libxslt1.1",),
     "libgthread-2.0.so.0": ("libglib2.0-0t64", "libglib2.0-0"),
     "libjpeg.so.62": ("libjpeg62-turbo",),
+    "libxml2.so.2": ("libxml2",),
+    "libxmlsec1.so.1": ("libxmlsec1-1", "libxmlsec1"),
+    "libxmlsec1-openssl.so.1": ("libxmlsec1-openssl",),
+    "libxslt.so.1": ("libxslt1.1",),
+    "libz.so.1": ("zlib1g",),
 }
 
 

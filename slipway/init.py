@@ -14,7 +14,7 @@ from slipway.kit import place
 from slipway.output import note
 from slipway.settings import Settings, load, record_machine, settings_file, variables, write_if_changed
 
-__all__ = ["backup_user", "check", "create_missing", "record"]
+__all__ = ["backup_user", "check", "create_missing", "record", "record_build"]
 
 _NOT_ROOT = 10001  # as the Dockerfile has it
 
@@ -122,13 +122,20 @@ def _record_processes(stack: Stack) -> None:
 def _record_place(settings: Settings) -> None:
     """Write what keeps the kit's own files out of the project's image and of the containers that mount it."""
     root = settings.root
-    dockerfile = root / place.DOCKERFILE
-    write_if_changed(dockerfile, (root / "Dockerfile").read_text(encoding="utf-8"))
-    ignored = (root / "Dockerfile.dockerignore").read_text(encoding="utf-8")
-    write_if_changed(dockerfile.with_name("Dockerfile.dockerignore"), place.dockerignore(ignored, settings))
+    # Each build writes it anew; it looks through the project, which not every task should wait for.
+    if not (root / place.DOCKERFILE).exists():
+        record_build(settings)
     stack = Stack(settings, prod=False)
     if place.hides(settings):
         write_if_changed(root / stack.hidden_file, place.hidden(settings, stack.project_services()))
+
+
+def record_build(settings: Settings) -> None:
+    """Write the Dockerfile that images are built from, and beside it what never reaches a build."""
+    dockerfile = settings.root / place.DOCKERFILE
+    ignored = (settings.root / "Dockerfile.dockerignore").read_text(encoding="utf-8")
+    write_if_changed(dockerfile.with_name("Dockerfile.dockerignore"), place.dockerignore(ignored, settings))
+    write_if_changed(dockerfile, (settings.root / "Dockerfile").read_text(encoding="utf-8"))
 
 
 def _record_store_ca(settings: Settings) -> None:

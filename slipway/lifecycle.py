@@ -75,6 +75,8 @@ def run_build(
     Raises ``SlipwayError`` SLIP-050.
     """
     runner = session.runner
+    if not runner.dry:
+        init.record_build(session.settings)
     argv = stack.build(services, no_cache=no_cache, progress=progress)
     if runner.run(argv, check=False).returncode == 0:
         return

@@ -149,7 +149,7 @@ class Settings:
     )  # fmt: skip
     redis: str = _setting("REDIS", "off", values.choice("on", "off"))
     redis_image: str = _setting("REDIS_IMAGE", "valkey/valkey:8.1-trixie", _REFERENCE)
-    redis_memory: str = _setting("REDIS_MEMORY", "128m", values.size)
+    redis_memory: str = _setting("REDIS_MEMORY", "256m", values.size)
     redis_cpus: float = _setting("REDIS_CPUS", "0.5", values.cpus)
     redis_pids: int = _setting("REDIS_PIDS", "64", values.integer(16, 4_194_304))
     celery_app: str | None = _setting(

@@ -32,10 +32,10 @@ def adopt(
     """Scan the project at ``path`` and write what is found into the env files of the kit at ``root``.
 
     They are shown as a diff first. ``dry`` stops there; without ``yes`` the person is asked. ``env_file`` is
-    the kit's own settings file (default: ``.env``, or ``slipway.env`` where that is). With ``into`` the kit is
-    copied into that folder of the project first, and the env files are that copy's. Raises ``SlipwayError``
-    SLIP-144 to SLIP-148 for a project that cannot be adopted, SLIP-150 and SLIP-152 for a copy that cannot be
-    made, SLIP-069 without consent; then nothing is written.
+    the kit's own settings file (default: ``.env``, or ``slipway.env`` where that is). With ``into`` the kit
+    is copied into that folder of the project first, and the env files are that copy's. Raises
+    ``SlipwayError`` SLIP-144 to SLIP-148 for a project that cannot be adopted, SLIP-150 and SLIP-152 for a
+    copy that cannot be made, SLIP-069 without consent; then nothing is written.
     """
     kit = root
     if into:

@@ -17,14 +17,15 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from slipway.adoption.finding import Findings
+from slipway.adoption.imagecode import load
 from slipway.adoption.layout import Layout, walk
 from slipway.errors import SlipwayError
 
-__all__ = ["Dependencies", "is_manifest", "scan"]
+__all__ = ["Dependencies", "installs", "scan"]
 
-_REQUIREMENTS = re.compile(r"(^|.*[-_.])(requirements?|reqs?|pip[-_]?requirements|dependencies)([-_.].*)?\.(txt|pip|in)$|requirements\.txt$", re.I)  # fmt: skip
-_NOT_PRODUCTION = re.compile(r"(^|[-_./])(dev|devel|develop|development|local|test|tests|testing|docs?|lint|ci|min|optional|build)([-_.]|$)", re.I)  # fmt: skip
-_PREFERRED = ("production", "prod", "requirements", "base", "common", "main", "deploy", "heroku", "docker")
+TEXT = load("requirements_text")
+RULE = load("dependency_choice")
+"""The rule by which a build chooses, so that what is said here is what it will do."""
 _OTHER_MANAGERS = {
     "environment.yml": "conda", "environment.yaml": "conda", "conda-lock.yml": "conda", "pdm.lock": "PDM",
     "pixi.lock": "pixi", "pixi.toml": "pixi", "BUILD": "Bazel", "buildout.cfg": "zc.buildout",
@@ -40,6 +41,8 @@ class Dependencies:
     files: tuple[str, ...] = ()
     packages: dict[str, str] = field(default_factory=dict)
     where: dict[str, str] = field(default_factory=dict)
+    others: tuple[str, ...] = ()
+    """What is there too and passed over."""
     groups: tuple[str, ...] = ()
     extras: tuple[str, ...] = ()
 
@@ -48,37 +51,26 @@ class Dependencies:
         return any(name in self.packages for name in names)
 
 
-def is_manifest(path: Path) -> bool:
-    """Whether a file says what is installed."""
-    name = path.name
-    if name in {"uv.lock", "poetry.lock", "Pipfile", "Pipfile.lock", "setup.py"}:
-        return path.is_file()
-    if name == "pyproject.toml":
-        return _declares(path)
-    if name == "setup.cfg":
-        return "install_requires" in _text(path)
-    if name.endswith((".txt", ".pip", ".in")) and path.parent.name in {"requirements", "reqs"}:
-        return True
-    return bool(_REQUIREMENTS.match(name))
+def installs(folder: Path) -> bool:
+    """Whether the kit finds something to install from in a folder, by the build's own rule."""
+    return _choice(folder) is not None
 
 
-def _declares(path: Path) -> bool:
-    data = _toml(path)
-    poetry = data.get("tool", {}).get("poetry", {})
-    return bool(
-        data.get("project", {}).get("dependencies")
-        or "dependencies" in data.get("project", {}).get("dynamic", [])
-    ) or bool(poetry.get("dependencies"))
+def _choice(folder: Path) -> Any:
+    try:
+        return RULE.choose(folder)
+    except RULE.ChoiceError:
+        return None
 
 
 def scan(layout: Layout, findings: Findings) -> Dependencies:
-    """Find the dependencies of the project and say where they are. Raises ``SlipwayError`` SLIP-147 for none."""
-    folder = _folder(layout)
-    if folder is None:
-        _refuse(layout)
-        raise AssertionError
-    found = Dependencies(folder)
-    _choose(layout, found, findings)
+    """Find the project's dependencies and say where they are. Raises ``SlipwayError`` SLIP-147 for none."""
+    every = [_read(layout, folder) for folder in dict.fromkeys(_candidates(layout)) if installs(folder)]
+    if not every:
+        raise _refusal(layout)
+    # A folder of tools' own requirements may be nearer than the one with Django's.
+    found = next((entry for entry in every if entry.has("django")), every[0])
+    _say(layout, found, findings)
     return found
 
 
@@ -91,26 +83,12 @@ def _candidates(layout: Layout) -> Iterator[Path]:
             break
         here = here.parent
     for folder, _ in walk(layout.root, depth=3):
-        if folder != layout.root:
+        # requirements/base.txt is found from the folder above it.
+        if folder != layout.root and not RULE.words(folder.name) & RULE.WORDS:
             yield folder
 
 
-def _folder(layout: Layout) -> Path | None:
-    for folder in dict.fromkeys(_candidates(layout)):
-        if any(is_manifest(path) for path in folder.iterdir() if path.is_file()):
-            # requirements/base.txt is found from the folder above, where -r and -c count from anyway.
-            return (
-                folder.parent if folder.name in {"requirements", "reqs"} and folder != layout.root else folder
-            )
-        for name in ("requirements", "reqs"):
-            if (folder / name).is_dir() and any(
-                is_manifest(p) for p in (folder / name).iterdir() if p.is_file()
-            ):
-                return folder
-    return None
-
-
-def _refuse(layout: Layout) -> None:
+def _refusal(layout: Layout) -> SlipwayError:
     there = [
         f"{(folder / name).relative_to(layout.root)} ({_OTHER_MANAGERS[name]})"
         for folder, files in walk(layout.root, depth=2)
@@ -118,132 +96,58 @@ def _refuse(layout: Layout) -> None:
         if name in _OTHER_MANAGERS
     ]
     if there:
-        raise SlipwayError(
+        return SlipwayError(
             "SLIP-147",
             f"the kit cannot install from what is in {layout.root}: {', '.join(there)}",
-            "export its packages to a requirements.txt and commit that (pip freeze, pdm export, conda list --export)",
+            "export its packages to a requirements.txt and commit that (pip freeze, pdm export)",
         )
-    raise SlipwayError(
+    return SlipwayError(
         "SLIP-147",
-        f"nothing in {layout.root} says what to install: no uv.lock, poetry.lock, Pipfile, requirements file, "
-        "pyproject.toml with dependencies or setup.py",
+        f"nothing in {layout.root} says what to install: no uv.lock, poetry.lock, Pipfile, requirements.txt "
+        "or the like, pyproject.toml with dependencies, setup.py",
         "write the packages into a requirements.txt (pip freeze >requirements.txt)",
     )
 
 
-def _choose(layout: Layout, found: Dependencies, findings: Findings) -> None:
-    folder = found.folder
-    at = layout.at
-    pyproject = folder / "pyproject.toml"
-    locks = [name for name in ("uv.lock", "poetry.lock", "Pipfile.lock") if (folder / name).is_file()]
-    requirements = _requirements(folder)
-    if locks:
-        found.manager = {"uv.lock": "uv", "poetry.lock": "poetry", "Pipfile.lock": "pipenv"}[locks[0]]
-        found.files = (locks[0],)
-        if locks[0] == "Pipfile.lock":
-            _from_pipfile_lock(folder / locks[0], found, at(folder / locks[0]))
-        else:
-            _from_lock(folder / locks[0], found, at(folder / locks[0]))
-        others = [*locks[1:], *(p.name for p in requirements if p.parent == folder)]
-        if others:
-            findings.say(
-                "DEPENDENCY_MANAGER",
-                found.manager,
-                f"{locks[0]} is there beside {', '.join(others)}; a lock says the most",
-                at(folder / locks[0]),
-                sure=False,
-            )
-    elif requirements:
-        found.manager = "requirements"
-        _choose_requirements(layout, found, requirements, findings)
-        if _declares(pyproject) or (folder / "Pipfile").is_file():
-            other = "pyproject.toml" if _declares(pyproject) else "Pipfile"
-            findings.say(
-                "DEPENDENCY_MANAGER", "requirements",
-                f"{found.files[0]} is there beside {other}, which has no lock", at(folder / found.files[0]), sure=False,
-            )  # fmt: skip
-    elif (folder / "Pipfile").is_file():
-        found.manager, found.files = "pipenv", ("Pipfile",)
-        for name, spec in _toml(folder / "Pipfile").get("packages", {}).items():
-            version = (
-                spec if isinstance(spec, str) else spec.get("version", "") if isinstance(spec, dict) else ""
-            )
-            _note(
-                found, name, version.replace("*", "") if version == "*" else version, at(folder / "Pipfile")
-            )
+def _read(layout: Layout, folder: Path) -> Dependencies:
+    """What a folder's files name, those of the rule's choice."""
+    choice = _choice(folder)
+    found = Dependencies(folder, choice.manager, choice.files, others=choice.passed_over)
+    where = layout.at(folder / found.files[0])
+    if found.manager == "requirements":
+        for name in found.files:
+            for package, version, path, line in _packages_of(folder / name):
+                _note(found, package, version, layout.at(path, line))
+    elif found.files[0] == "Pipfile.lock":
+        _from_pipfile_lock(folder / "Pipfile.lock", found, where)
+    elif found.files[0] == "Pipfile":
+        _from_pipfile(folder / "Pipfile", found, where)
+    elif found.files[0].endswith(".lock"):
+        _from_lock(folder / found.files[0], found, where)
     else:
-        found.manager = "project"
-        name = next(
-            (n for n in ("pyproject.toml", "setup.py", "setup.cfg") if (folder / n).is_file()),
-            "pyproject.toml",
-        )
-        found.files = (name,)
-        _from_project(folder, found, at(folder / name))
+        _from_project(folder, found, where)
+    return found
+
+
+def _say(layout: Layout, found: Dependencies, findings: Findings) -> None:
+    where = layout.at(found.folder / found.files[0])
+    if found.others:
+        why = f"{found.files[0]} is there beside {', '.join(found.others)}"
+        findings.say("DEPENDENCY_MANAGER", found.manager, why, where, sure=False)
+    if found.manager == "requirements":
+        every = [n for n in RULE.requirements_files(found.folder) if n not in found.files]
+        others = [n for n in every if not RULE.role(n) & set(RULE.DEVELOPMENT)]
+        if others:
+            why = f"for production, by name and content; there are also {', '.join(others[:4])}"
+            findings.say("REQUIREMENTS_FILES", " ".join(found.files), why, where, sure=False)
     if found.manager in {"uv", "poetry", "project"}:
-        _groups(pyproject, found, findings, at(pyproject))
+        pyproject = found.folder / "pyproject.toml"
+        _groups(pyproject, found, findings, layout.at(pyproject))
     if not found.has("django"):
-        findings.warn(
-            f"Django is not among the packages of {', '.join(found.files)}", at(folder / found.files[0])
-        )
+        findings.warn(f"Django is not among the packages of {', '.join(found.files)}", where)
 
 
 # -- requirements files ------------------------------------------------------------------------------
-
-
-def _requirements(folder: Path) -> list[Path]:
-    found = [path for path in sorted(folder.iterdir()) if path.is_file() and _REQUIREMENTS.match(path.name)]
-    for name in ("requirements", "reqs"):
-        if (folder / name).is_dir():
-            found += [
-                p
-                for p in sorted((folder / name).iterdir())
-                if p.is_file() and p.suffix in {".txt", ".pip", ".in"}
-            ]
-    # What is compiled from a .in is what is installed.
-    return [path for path in found if path.suffix != ".in" or not path.with_suffix(".txt").exists()]
-
-
-def _choose_requirements(layout: Layout, found: Dependencies, every: list[Path], findings: Findings) -> None:
-    def rank(path: Path) -> tuple[bool, int, int, str]:
-        words = re.split(r"[-_.]", path.name.lower())
-        development = bool(_NOT_PRODUCTION.search(path.stem)) or "constraint" in path.name.lower()
-        named = [index for index, name in enumerate(_PREFERRED) if name in words]
-        if path.name == "requirements.txt" and path.parent == found.folder:
-            named = [2]
-        return development, min(named, default=len(_PREFERRED)), len(path.parts), path.name
-
-    best = sorted(every, key=rank)
-    # requirements.txt beside requirements/production.txt is often an alias of it; the plain name is what tools take.
-    plain = found.folder / "requirements.txt"
-    chosen = plain if plain in every and _packages_of(plain) else best[0]
-    if chosen == plain and best[0] != plain and _only_includes(plain) and rank(best[0])[1] < 2:
-        chosen = best[0]
-    name = chosen.relative_to(found.folder).as_posix()
-    found.files = (name,)
-    for package, version, where, line in _packages_of(chosen):
-        _note(found, package, version, layout.at(where, line))
-    default = (
-        "requirements.txt",
-        "requirements/production.txt",
-        "requirements/prod.txt",
-        "requirements/base.txt",
-    )
-    first = next((n for n in default if (found.folder / n).is_file()), "")
-    others = [p.relative_to(found.folder).as_posix() for p in best if p != chosen]
-    if name != first or (others and chosen != plain):
-        also = f"; there are also {', '.join(others[:4])}" if others else ""
-        findings.say(
-            "REQUIREMENTS_FILES",
-            name,
-            f"the file for production, by its name{also}",
-            layout.at(chosen),
-            sure=not others,
-        )
-
-
-def _only_includes(path: Path) -> bool:
-    lines = [line.strip() for line in _text(path).splitlines()]
-    return all(line.startswith(("-r", "--requirement", "#")) for line in lines if line)
 
 
 def _packages_of(path: Path, seen: frozenset[Path] = frozenset()) -> list[tuple[str, str, Path, int]]:
@@ -295,6 +199,12 @@ def _from_pipfile_lock(path: Path, found: Dependencies, where: str) -> None:
         raise SlipwayError("SLIP-147", f"{where} is not JSON", "make it again: pipenv lock") from None
     for name, spec in data.get("default", {}).items():
         _note(found, name, spec.get("version", ""), where)
+
+
+def _from_pipfile(path: Path, found: Dependencies, where: str) -> None:
+    for name, spec in _toml(path).get("packages", {}).items():
+        version = spec if isinstance(spec, str) else spec.get("version", "") if isinstance(spec, dict) else ""
+        _note(found, name, "" if version == "*" else version, where)
 
 
 def _from_project(folder: Path, found: Dependencies, where: str) -> None:
@@ -390,11 +300,9 @@ def _toml(path: Path) -> dict[str, Any]:
 
 
 def _text(path: Path) -> str:
-    """A file's text, whichever of the encodings that editors write."""
+    """A file's text, whichever of the encodings that editors write; empty for one that is not there."""
     try:
-        raw = path.read_bytes()
+        text: str = TEXT.read(path)
     except OSError:
         return ""
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return raw.decode("utf-16", errors="replace")
-    return raw.decode("utf-8-sig", errors="replace")
+    return text

@@ -1,6 +1,6 @@
 """How the usual libraries turn the text of an environment variable into a value.
 
-django-environ, environs, python-decouple, dj-database-url: the rules are theirs, as of their current releases.
+django-environ, environs, python-decouple, dj-database-url, django-configurations: the rules are theirs.
 """
 
 from __future__ import annotations
@@ -32,20 +32,21 @@ _ENGINES = {
     "spatialite": "django.contrib.gis.db.backends.spatialite",
 }
 _CONFIGURATION_KINDS = {
-    "BooleanValue": "bool", "IntegerValue": "int", "FloatValue": "float", "ListValue": "list", "TupleValue": "list",
-    "SetValue": "list", "DictValue": "dict", "DatabaseURLValue": "db", "CacheURLValue": "cache",
-    "EmailURLValue": "email", "PositiveIntegerValue": "int",
+    "BooleanValue": "bool", "IntegerValue": "int", "PositiveIntegerValue": "int", "FloatValue": "float",
+    "ListValue": "list", "TupleValue": "list", "SetValue": "list", "DictValue": "dict",
+    "DatabaseURLValue": "db", "CacheURLValue": "cache", "EmailURLValue": "email",
 }  # fmt: skip
 _CONFIGURATION_NAMES = {
     "DatabaseURLValue": "DATABASE_URL", "CacheURLValue": "CACHE_URL", "EmailURLValue": "EMAIL_URL",
 }  # fmt: skip
 _KINDS = {
-    "str": "str", "bytes": "str", "unicode": "str", "bool": "bool", "int": "int", "float": "float", "decimal": "float",
-    "json": "json", "list": "list", "tuple": "list", "set": "list", "dict": "dict", "url": "url", "path": "str",
-    "db": "db", "db_url": "db", "dj_db_url": "db", "database_url": "db", "cache": "cache", "cache_url": "cache",
-    "dj_cache_url": "cache", "email": "email", "email_url": "email", "dj_email_url": "email", "search_url": "url",
-    "search": "url", "channels": "channels", "channels_url": "channels", "uuid": "str", "enum": "str", "log_level": "str",
-    "timedelta": "int", "date": "str", "datetime": "str",
+    "str": "str", "bytes": "str", "unicode": "str", "path": "str", "uuid": "str", "enum": "str",
+    "date": "str", "datetime": "str", "log_level": "str", "bool": "bool", "int": "int", "timedelta": "int",
+    "float": "float", "decimal": "float", "json": "json", "list": "list", "tuple": "list", "set": "list",
+    "dict": "dict",
+    "url": "url", "search": "url", "search_url": "url", "db": "db", "db_url": "db", "dj_db_url": "db",
+    "database_url": "db", "cache": "cache", "cache_url": "cache", "dj_cache_url": "cache", "email": "email",
+    "email_url": "email", "dj_email_url": "email", "channels": "channels", "channels_url": "channels",
 }  # fmt: skip
 _DEFAULT_NAMES = {
     "db": "DATABASE_URL", "db_url": "DATABASE_URL", "dj_db_url": "DATABASE_URL", "cache": "CACHE_URL",
@@ -107,7 +108,7 @@ class EnvReader:
             return text
         if method in {"list", "tuple", "set"}:
             cast = None
-        return convert(run, text, kind or "str", cast, line)
+        return convert(run, text, kind or "str", cast, line, {name})
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ class ConfigurationValue:
         text = run.read(name, MISSING if required else self.default, kind, line, "ValueError")
         if not isinstance(text, str):
             return text
-        value = convert(run, text, kind, None, line)
+        value = convert(run, text, kind, None, line, {name})
         return {"default": value} if kind in {"db", "cache"} else value
 
 
@@ -142,8 +143,8 @@ class Prefixed:
     prefix: str
 
 
-def convert(run: Evaluator, text: str, kind: str, cast: Any, line: int) -> Any:
-    """The value of ``text``. Raises ``Raised`` ValueError as the libraries do."""
+def convert(run: Evaluator, text: str, kind: str, cast: Any, line: int, reads: set[str] | None = None) -> Any:
+    """The value of ``text``, which is that of ``reads``. Raises ``Raised`` ValueError as the libraries do."""
     if isinstance(cast, Csv):
         parts = [part.strip() for part in text.split(cast.delimiter) if part.strip()]
         return (
@@ -152,7 +153,11 @@ def convert(run: Evaluator, text: str, kind: str, cast: Any, line: int) -> Any:
             else [convert(run, p, _kind_of(cast.cast), cast.cast, line) for p in parts]
         )
     if isinstance(cast, Function):
-        return run.call(cast, [text], {}, line)
+        outer, run.argument_reads = run.argument_reads, reads or set()
+        try:
+            return run.call(cast, [text], {}, line)
+        finally:
+            run.argument_reads = outer
     simple: dict[str, Callable[[str], Any]] = {
         "bool": _boolean,
         "int": lambda t: int(t.replace(",", "")),
@@ -166,7 +171,7 @@ def convert(run: Evaluator, text: str, kind: str, cast: Any, line: int) -> Any:
     try:
         return simple[kind](text) if kind in simple else (text if kind in {"str", "url"} else UNKNOWN)
     except ValueError:
-        raise Raised("ValueError", set(run.touched)) from None
+        raise Raised("ValueError", reads or set(run.argument_reads)) from None
 
 
 def _boolean(text: str) -> bool:

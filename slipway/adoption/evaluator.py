@@ -1,13 +1,14 @@
-"""Following a settings module without running it: its syntax tree is walked, and what is not plain stays unknown.
+"""Following a settings module without running it: its syntax tree is walked, what is not plain is unknown.
 
-What it understands is what settings files are made of: constants, paths, ``if`` on the environment, star imports,
-small helper functions, the usual readers of environment variables. No code of the project is ever executed.
+What it understands is what settings files are made of: constants, paths, ``if`` on the environment, star
+imports, small helper functions, the usual readers of variables. No code of the project is ever executed.
 """
 
 from __future__ import annotations
 
 import ast
 import contextlib
+import functools
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -40,10 +41,12 @@ _LONGEST = 100_000
 
 _BINARY: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod, ast.BitOr: operator.or_, ast.BitAnd: operator.and_,
+    ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod, ast.BitOr: operator.or_,
+    ast.BitAnd: operator.and_,
 }  # fmt: skip
 _COMPARE: Mapping[type[ast.cmpop], Callable[[Any, Any], Any]] = {
-    ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt,
+    ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le,
+    ast.Gt: operator.gt,
     ast.GtE: operator.ge, ast.Is: operator.is_, ast.IsNot: operator.is_not,
     ast.In: lambda a, b: a in b, ast.NotIn: lambda a, b: a not in b,
 }  # fmt: skip
@@ -55,6 +58,12 @@ _PARENTS = {
     "ImproperlyConfigured": {"Exception"},
     "EnvError": {"EnvValidationError", "Exception"},
 }
+
+
+@functools.lru_cache(maxsize=64)
+def _parsed(source: bytes, filename: str) -> ast.Module:
+    # A scan evaluates the same few files some dozens of times.
+    return ast.parse(source, filename=filename)
 
 
 class _Return(Exception):  # noqa: N818 - control flow of the project's code
@@ -84,8 +93,8 @@ class Stop:
 class Evaluator:
     """One reading of the project's modules in an assumed environment.
 
-    ``root`` is PROJECT_ROOT on this machine, ``search`` the folders Python imports from, ``environ`` the assumed
-    variables.
+    ``root`` is PROJECT_ROOT on this machine, ``search`` the folders Python imports from, ``environ`` the
+    assumed variables.
     """
 
     root: Path
@@ -98,6 +107,8 @@ class Evaluator:
     path_edits: list[str] = field(default_factory=list)
     modules: dict[str, Scope | None] = field(default_factory=dict)
     touched: set[str] = field(default_factory=set)
+    argument_reads: set[str] = field(default_factory=set)
+    """The variables that the arguments of the present call have read."""
     _control: list[set[str]] = field(default_factory=list)
     _scopes: list[Scope] = field(default_factory=list)
     _steps: int = 0
@@ -138,7 +149,7 @@ class Evaluator:
 
     def run_file(self, path: Path, scope: Scope) -> None:
         """Evaluate a file's statements into ``scope``. Raises SyntaxError as parsing does."""
-        tree = ast.parse(path.read_bytes(), filename=str(path))
+        tree = _parsed(path.read_bytes(), str(path))
         scope.names.setdefault("__file__", self.in_container(path))
         scope.names.setdefault("__name__", scope.dotted)
         self._scopes.append(scope)
@@ -170,7 +181,9 @@ class Evaluator:
             pass
 
     def _uncaught(self, problem: Raised, statement: ast.stmt) -> None:
-        names = [name for name in problem.reads if name in self.reads and name not in self.environ]
+        unset = [name for name in self.reads if name in problem.reads and name not in self.environ]
+        # A default that does not convert is no missing variable; one that a `raise` speaks of is.
+        names = unset if problem.stated else [n for n in unset if self.reads[n].default in (None, MISSING)]
         for name in names:
             self.reads[name].required = True
             if name not in self.missing:
@@ -198,11 +211,14 @@ class Evaluator:
             raise Raised(problem, {name})
         return default
 
-    def absent(self) -> set[str]:
-        """The variables of this statement that are not set and have no default: what a None comes from."""
+    def absent(self, reads: set[str] | None = None) -> set[str]:
+        """Which of the variables read are not set and have no default: what a None comes from.
+
+        ``reads`` are, by default, those of the arguments of the call that is being evaluated.
+        """
         return {
             name
-            for name in self.touched
+            for name in (self.argument_reads if reads is None else reads)
             if name not in self.environ
             and (known := self.reads.get(name))
             and known.default in (None, MISSING)
@@ -316,7 +332,7 @@ class Evaluator:
             self._mark_assigned([*node.body, *node.orelse], reads)
 
     def _mark_assigned(self, statements: Sequence[ast.stmt], reads: set[str]) -> None:
-        """What is set or would be set under a condition depends on it, also where that branch is not taken."""
+        """What would be set under a condition depends on it, also where that branch is not taken."""
         for statement in statements if reads else ():
             for node in ast.walk(statement):
                 targets: Sequence[ast.expr] = ()
@@ -409,7 +425,7 @@ class Evaluator:
                 words = [self.value(argument) for argument in call.args]
                 text = " ".join(word for word in words if isinstance(word, str))
             call = call.func
-        raise Raised(_last_name(call) if call is not None else "Exception", set(), text)
+        raise Raised(_last_name(call) if call is not None else "Exception", set(), text, stated=True)
 
     def _do_assert(self, node: ast.Assert) -> None:
         test, reads = self._apart(node.test)
@@ -628,12 +644,13 @@ class Evaluator:
         return External(f"builtins.{name}") if name in library.BUILTINS else UNKNOWN
 
     def _of_attribute(self, node: ast.Attribute) -> Any:
-        return self.attribute(self.value(node.value), node.attr)
+        owner, reads = self._apart(node.value)
+        if owner is None:
+            raise Raised("AttributeError", self.absent(reads))
+        return self.attribute(owner, node.attr)
 
     def attribute(self, owner: Any, name: str) -> Any:
-        """``owner.name``. Raises ``Raised`` for one of None, as Python does."""
-        if owner is None:
-            raise Raised("AttributeError", self.absent())
+        """``owner.name``."""
         if isinstance(owner, External):
             dotted = f"{owner.dotted}.{name}"
             if dotted in library.CONSTANTS:
@@ -666,6 +683,19 @@ class Evaluator:
         function = self.value(node.func)
         if isinstance(function, Unknown) and _reads_environment(node):
             function = EnvReader("unknown")
+        before, self.touched = self.touched, set()
+        try:
+            args, kwargs = self._arguments(node)
+        finally:
+            reads = self.touched
+            self.touched = before | reads
+        outer, self.argument_reads = self.argument_reads, reads
+        try:
+            return self.call(function, args, kwargs, node.lineno)
+        finally:
+            self.argument_reads = outer
+
+    def _arguments(self, node: ast.Call) -> tuple[list[Any], dict[str, Any]]:
         args: list[Any] = []
         for argument in node.args:
             if isinstance(argument, ast.Starred):
@@ -680,7 +710,7 @@ class Evaluator:
                 kwargs[keyword.arg] = value
             elif isinstance(value, dict):
                 kwargs |= {key: entry for key, entry in value.items() if isinstance(key, str)}
-        return self.call(function, args, kwargs, node.lineno)
+        return args, kwargs
 
     def call(self, function: Any, args: list[Any], kwargs: dict[str, Any], line: int) -> Any:
         """Call something of the project, or what ``library`` knows of the rest."""
@@ -738,9 +768,11 @@ class Evaluator:
         return None
 
     def _of_binop(self, node: ast.BinOp) -> Any:
-        left, right = self.value(node.left), self.value(node.right)
-        if None in (left, right) and isinstance(left, str | None) and isinstance(right, str | None):
-            raise Raised("TypeError", self.absent())
+        left, of_left = self._apart(node.left)
+        right, of_right = self._apart(node.right)
+        texts = isinstance(left, str | None) and isinstance(right, str | None)
+        if texts and (left is None or right is None):
+            raise Raised("TypeError", self.absent(of_left | of_right))
         return _combine(type(node.op), left, right)
 
     def _of_boolop(self, node: ast.BoolOp) -> Any:

@@ -11,8 +11,8 @@ __all__ = ["Finding", "Findings", "Open", "Warned"]
 class Finding:
     """A variable's value, and why it has it.
 
-    ``file`` is ``.env`` or the file of the project's variables it belongs in, ``where`` the FILE:LINE of the project
-    that says so. A finding that is not ``sure`` is a guess: setting ``variable`` otherwise decides it.
+    ``file`` is ``.env`` or the file of the project's variables it belongs in, ``where`` the FILE:LINE of
+    the project that says so. What is not ``sure`` is a guess: setting ``variable`` otherwise decides it.
     """
 
     variable: str

@@ -1,4 +1,4 @@
-"""HEALTH_READY_PATH and HEALTH_CODES: an address that answers, found in the project's urls without running them."""
+"""HEALTH_READY_PATH and HEALTH_CODES: an address that answers, found in the urls by reading them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,15 @@ __all__ = ["CODES", "choose"]
 
 CODES = "200-399 401 403 404 405"
 """A page that wants a sign-in or is not there is served all the same; 400 is a refused host, 5xx a fault."""
-_HEALTH = re.compile(r"^/([\w-]+/){0,3}(_{0,2}(healthz?|health[-_]?check|healthcheck|readyz?|readiness|heartbeat|lbheartbeat|livez?|liveness|alive|ping|ht|up|status)_{0,2})/?$", re.I)  # fmt: skip
-_RANK = ("ready", "readyz", "readiness", "health", "healthz", "healthcheck", "health-check", "health_check", "heartbeat", "ht", "ping", "live", "alive", "livez", "status", "up")  # fmt: skip
+_HEALTH = re.compile(
+    r"^/([\w-]+/){0,3}_{0,2}(healthz?|health[-_]?check|readyz?|readiness|heartbeat|lbheartbeat|livez?|liveness"
+    r"|alive|ping|ht|up|status)_{0,2}/?$",
+    re.IGNORECASE,
+)
+_RANK = (
+    "ready", "readyz", "readiness", "health", "healthz", "healthcheck", "health-check", "health_check",
+    "heartbeat", "ht", "ping", "live", "alive", "livez", "status", "up",
+)  # fmt: skip
 _DEEPEST = 4
 
 

@@ -17,8 +17,8 @@ from slipway.kit.files import is_kit_folder
 __all__ = ["Layout", "find", "walk"]
 
 _SKIPPED = {
-    "node_modules", "site-packages", "__pycache__", "bower_components", "venv", "env", "virtualenv", "build", "dist",
-    "htmlcov", "staticfiles",
+    "node_modules", "site-packages", "__pycache__", "bower_components", "venv", "env", "virtualenv", "build",
+    "dist", "htmlcov", "staticfiles",
 }  # fmt: skip
 # What a project keeps beside itself: not what somebody wants to run when there is another manage.py.
 _SECONDARY = re.compile(
@@ -91,9 +91,9 @@ def find(path: Path, manage_dir: str = "") -> Layout:
     manage = _manage_dir(root, manage_dir)
     # The files that say what is installed may lie above, up to the top of the repository.
     top = root
-    if not _has_dependencies(root, manage):
+    if not _has_dependencies(root):
         for above in _up_to_repository(root):
-            if _has_dependencies(above, above):
+            if _has_dependencies(above):
                 top = above
                 break
     layout = Layout(root=top, manage=manage)
@@ -147,13 +147,10 @@ def _is_djangos(path: Path) -> bool:
     return b"django" in text.lower() or b"execute_from_command_line" in text
 
 
-def _has_dependencies(folder: Path, manage: Path) -> bool:
-    from slipway.adoption.dependencies import is_manifest  # noqa: PLC0415 - it needs this module
+def _has_dependencies(folder: Path) -> bool:
+    from slipway.adoption.dependencies import installs  # noqa: PLC0415 - it needs this module
 
-    for place, files in walk(folder, depth=3):
-        if any(is_manifest(place / name) for name in files):
-            return True
-    return manage != folder and any(is_manifest(entry) for entry in manage.iterdir())
+    return any(installs(place) for place, _ in walk(folder, depth=3))
 
 
 def _up_to_repository(root: Path) -> Iterator[Path]:
@@ -168,7 +165,10 @@ def _up_to_repository(root: Path) -> Iterator[Path]:
 # -- the settings module -----------------------------------------------------------------------------
 
 _DEVELOPMENT = re.compile(r"(^|[._])(local|dev|develop|development|devel|test|tests|testing|debug)($|[._])")
-_BY_NAME = ("production", "prod", "live", "deploy", "heroku", "docker", "server", "default", "base", "common", "settings", "local", "dev", "development")  # fmt: skip
+_BY_NAME = (
+    "production", "prod", "live", "deploy", "heroku", "docker", "server", "default", "base", "common",
+    "settings", "local", "dev", "development",
+)  # fmt: skip
 
 
 def _find_settings(layout: Layout) -> None:
@@ -207,9 +207,9 @@ def _find_settings(layout: Layout) -> None:
     if named:
         raise SlipwayError(
             "SLIP-146",
-            f"{layout.at(*_line_of(manage, named))}: manage.py names the settings module {named}, which is not in "
+            f"{layout.at(*_line_of(manage, named))} names the settings module {named}, which is not in "
             f"{layout.manage}",
-            "restore the module; or, when it is made by hand on each machine, make it (an example file is often beside it)",
+            "restore it; or, when each machine makes its own, make it (an example is often beside it)",
         )
     raise SlipwayError(
         "SLIP-146",
@@ -219,7 +219,7 @@ def _find_settings(layout: Layout) -> None:
 
 
 def _choose_configuration(layout: Layout, manage: Path) -> None:
-    """The class of django-configurations: the server's, else one for production by its name, else manage.py's."""
+    """The class of django-configurations: the server's, else production's by its name, else manage.py's."""
     found = layout.configurations
     first = found.get(manage, "")
     server = next((name for path, name in found.items() if path != manage), first)
@@ -266,7 +266,7 @@ def _line_of(path: Path, text: str) -> tuple[Path, int | None]:
 
 
 def _named_settings(layout: Layout, path: Path) -> str:
-    """What a file of the project gives DJANGO_SETTINGS_MODULE, followed as far as its conditions can be told."""
+    """What a file of the project gives DJANGO_SETTINGS_MODULE, as far as its conditions can be told."""
     run = Evaluator(layout.root, (layout.manage,), {})
     scope = Scope(path=path, dotted="__main__")
     try:
@@ -307,7 +307,7 @@ def _added_paths(layout: Layout, path: Path) -> list[Path]:
 
 
 def _by_name(layout: Layout) -> list[str]:
-    """Modules that assign INSTALLED_APPS, or import from one that does, the likeliest for production first."""
+    """Modules that assign INSTALLED_APPS or import from one that does, the likeliest for production first."""
     found: list[str] = []
     for base in layout.search:
         for folder, files in walk(base, depth=4):

@@ -40,14 +40,18 @@ CONSTANTS: Mapping[str, Any] = {
     "os.linesep": "\n",
 }
 _STRING_METHODS = {
-    "capitalize", "count", "encode", "endswith", "find", "format", "index", "isdigit", "join", "lower", "lstrip",
-    "partition", "removeprefix", "removesuffix", "replace", "rpartition", "rsplit", "rstrip", "split", "splitlines",
+    "capitalize", "count", "encode", "endswith", "find", "format", "index", "isdigit", "join", "lower",
+    "lstrip", "partition", "removeprefix", "removesuffix", "replace", "rpartition", "rsplit", "rstrip",
+    "split", "splitlines",
     "startswith", "strip", "title", "upper", "zfill", "casefold", "decode",
 }  # fmt: skip
 _COLLECTION_METHODS = {
-    "append", "extend", "insert", "remove", "index", "copy", "pop", "get", "items", "keys", "values", "update",
+    "append", "extend", "insert", "remove", "index", "copy", "pop", "get", "items", "keys", "values",
+    "update",
     "setdefault", "add", "discard", "union", "count", "reverse", "sort", "clear",
 }  # fmt: skip
+_HOME = "/tmp"  # noqa: S108 - as the image has it
+_SECRETS = "/run/secrets/"
 _FILE_NOT_THERE = "FileNotFoundError"
 
 
@@ -223,16 +227,16 @@ def _os_path(run: Evaluator, name: str, args: list[Any]) -> Any:
         "relpath",
         "expanduser",
     }:
-        return (
-            getattr(posixpath, name)(*places) if name != "expanduser" else places[0].replace("~", "/tmp", 1)
-        )
+        if name == "expanduser":
+            return places[0].replace("~", _HOME, 1)
+        return getattr(posixpath, name)(*places)
     return UNKNOWN
 
 
 def _exists(run: Evaluator, place: str, how: str = "exists") -> Any:
     host = run.on_host(posixpath.normpath(posixpath.join("/app", place)))
     if host is None:
-        return place == "/.dockerenv"
+        return place == "/.dockerenv" or place.startswith(_SECRETS)
     # Kept out of every image, as Dockerfile.dockerignore says.
     if host.name == ".env" or host.name.startswith(".env."):
         return False
@@ -261,6 +265,8 @@ def _path_method(run: Evaluator, owner: PurePosixPath, name: str, args: list[Any
 
 
 def _text_of(run: Evaluator, place: str) -> Any:
+    if place.startswith(_SECRETS):
+        return f"slipway-secret-{place.removeprefix(_SECRETS)}"
     host = run.on_host(posixpath.normpath(posixpath.join("/app", place)))
     if host is None or not host.is_file() or not _exists(run, place):
         raise Raised(_FILE_NOT_THERE, set(), f"there is no file {place}")
@@ -382,7 +388,7 @@ def _loads(run: Evaluator, args: list[Any], kwargs: dict[str, Any], line: int) -
     try:
         return json.loads(text)
     except ValueError:
-        raise Raised("ValueError", set(run.touched)) from None
+        raise Raised("ValueError", set(run.argument_reads)) from None
 
 
 def _strtobool(run: Evaluator, args: list[Any], kwargs: dict[str, Any], line: int) -> Any:
@@ -404,7 +410,7 @@ def _literal(run: Evaluator, args: list[Any], kwargs: dict[str, Any], line: int)
     try:
         return ast.literal_eval(args[0])
     except (ValueError, SyntaxError):
-        raise Raised("ValueError", set(run.touched)) from None
+        raise Raised("ValueError", set(run.argument_reads)) from None
 
 
 def _heroku(run: Evaluator, args: list[Any], kwargs: dict[str, Any], line: int) -> Any:
@@ -439,7 +445,7 @@ def _builtin(run: Evaluator, name: str, args: list[Any], kwargs: dict[str, Any],
         try:
             return int(args[0]) if name == "int" else float(args[0])
         except ValueError:
-            raise Raised("ValueError", set(run.touched)) from None
+            raise Raised("ValueError", set(run.argument_reads)) from None
     if name in {"int", "float", "len", "list", "tuple", "set"} and args and args[0] is None:
         return _nothing(run, None)
     if name == "str" and args and isinstance(args[0], str | int | float | bool | PurePosixPath | EnvironPath):
@@ -509,7 +515,7 @@ _KNOWN: Mapping[str, _Known] = {
     "path.Path": _path,
     "unipath.Path": _path,
     "pathlib.Path.cwd": _constant(PurePosixPath("/app")),
-    "pathlib.Path.home": _constant(PurePosixPath("/tmp")),  # noqa: S108 - HOME in the image
+    "pathlib.Path.home": _constant(PurePosixPath(_HOME)),
     "environ.Env": _environ_env,
     "environ.FileAwareEnv": _environ_env,
     "environ.Env.read_env": _constant(None),

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 __all__ = [
-    "MISSING", "UNKNOWN", "Bound", "ClassValue", "External", "Function", "Instance", "Raised", "Read", "Scope",
-    "Unknown",
+    "MISSING", "UNKNOWN", "Bound", "ClassValue", "External", "Function", "Instance", "Raised", "Read",
+    "Scope", "Unknown",
 ]  # fmt: skip
 
 
@@ -27,7 +27,7 @@ MISSING = Unknown()
 
 @dataclass(frozen=True)
 class External:
-    """A name of a package outside the project, ``os.path.join`` for example; built-ins are ``builtins.NAME``."""
+    """A name outside the project, ``os.path.join`` for example; built-ins are ``builtins.NAME``."""
 
     dotted: str
 
@@ -98,10 +98,16 @@ class Read:
 
 
 class Raised(Exception):  # noqa: N818 - an exception of the project's code, not of this one
-    """An exception that the project's code raises: its class's name, and the variables it is about."""
+    """An exception that the project's code raises: its class's name, and the variables it is about.
 
-    def __init__(self, kind: str, reads: set[str] | None = None, text: str = "") -> None:
+    ``stated`` is one of a ``raise`` statement, as opposed to one of Python's own.
+    """
+
+    def __init__(
+        self, kind: str, reads: set[str] | None = None, text: str = "", *, stated: bool = False
+    ) -> None:
         super().__init__(kind)
         self.kind = kind
         self.reads = reads or set()
         self.text = text
+        self.stated = stated

@@ -1,4 +1,4 @@
-"""One project under scan: its layout, packages, the variables it is assumed to get, and its settings under them."""
+"""One project under scan: layout, packages, the variables it is assumed to get, its settings under them."""
 
 from __future__ import annotations
 

@@ -15,8 +15,8 @@ from slipway.pythonversion import DEFAULT, OFFERED, Declaration
 
 __all__ = ["choose", "django_version"]
 
-# The first releases with binary packages for 3.12, 3.13 and 3.14, as the package index has them. An older pin would
-# have to be compiled there, which its own code often does not survive.
+# The first releases with binary packages for 3.12, 3.13 and 3.14, as the package index has them. An older pin
+# would have to be compiled there, which its own code often does not survive.
 _FIRST_BINARIES = {
     "aiohttp": ("3.9.0", "3.10.6", "3.13.0"),
     "cffi": ("1.16.0", "1.17.0", "2.0.0"),

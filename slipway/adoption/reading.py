@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from slipway.adoption.evaluator import Evaluator, Stop
 from slipway.adoption.layout import Layout
-from slipway.adoption.objects import UNKNOWN, ClassValue, External, Function, Read, Scope, Unknown
+from slipway.adoption.objects import ClassValue, External, Function, Read, Scope, Unknown
 from slipway.errors import SlipwayError
 
-__all__ = ["Reading", "read", "text_of"]
+__all__ = ["Reading", "read", "text_of", "texts"]
 
 _PLACEHOLDER = re.compile(r"\{\{secret:([\w.-]+)\}\}")
 
@@ -62,7 +63,7 @@ class Reading:
 
 
 def read(layout: Layout, environ: dict[str, str]) -> Reading:
-    """Evaluate the settings module. Raises ``SlipwayError`` SLIP-146 with file and line when a file does not parse."""
+    """Evaluate the settings module. Raises ``SlipwayError`` SLIP-146 when a file does not parse."""
     assumed = {name: _PLACEHOLDER.sub(r"slipway-secret-\1", value) for name, value in environ.items()}
     assumed.setdefault("DJANGO_SETTINGS_MODULE", layout.settings)
     run = Evaluator(layout.root, layout.search, assumed)
@@ -111,6 +112,13 @@ def text_of(value: Any) -> str | None:
     return str(value)
 
 
-def is_known(value: Any) -> bool:
-    """Whether a value could be told."""
-    return value is not UNKNOWN and not isinstance(value, External)
+def texts(value: Any) -> Iterator[str]:
+    """Every text and path in a setting's value, however deep."""
+    if isinstance(value, str | PurePosixPath):
+        yield str(value)
+    elif isinstance(value, dict):
+        for entry in value.values():
+            yield from texts(entry)
+    elif isinstance(value, list | tuple | set):
+        for entry in value:
+            yield from texts(entry)

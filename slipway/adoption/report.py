@@ -1,4 +1,4 @@
-"""What the person is told: findings with their reasons, guesses with what decides them, what is left to do."""
+"""What the person is told: findings with reasons, guesses with what decides them, what is left to do."""
 
 from __future__ import annotations
 
@@ -19,10 +19,8 @@ def as_text(project: Project, kept: dict[str, str]) -> str:
     """The report for people. ``kept`` are the variables that ``.env`` has already."""
     findings = project.findings
     version = django_version(project)
-    lines = [
-        f"{project.layout.root}: Django{f' {version}' if version else ''}, from {', '.join(project.dependencies.files)}",
-        "",
-    ]
+    django = f"Django {version}" if version else "Django"
+    lines = [f"{project.layout.root}: {django}, from {', '.join(project.dependencies.files)}", ""]
     sure = [f for f in findings.found if f.sure]
     guesses = [f for f in findings.found if not f.sure]
     lines += ["Found:", *_listed(sure, kept)]

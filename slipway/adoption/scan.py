@@ -7,7 +7,19 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from slipway.adoption import data, dependencies, health, layout, packages, python, server, static, variables
+from slipway.adoption import (
+    databases,
+    dependencies,
+    health,
+    layout,
+    packages,
+    python,
+    redis,
+    server,
+    static,
+    variables,
+    workers,
+)
 from slipway.adoption.finding import Findings
 from slipway.adoption.project import Project
 
@@ -26,7 +38,8 @@ def scan(
     """Return what is found in the project at ``path`` for the kit in the folder ``kit``.
 
     ``given`` are the variables the project has already in its env files, ``stand_ins`` whether this machine
-    runs on the kit's own base images, ``database`` the name and user of the stack's. Raises ``SlipwayError`` SLIP-144 to SLIP-148.
+    runs on the kit's own base images, ``database`` the name and user of the stack's. Raises
+    ``SlipwayError`` SLIP-144 to SLIP-148.
     """
     findings = Findings()
     place = layout.find(path, manage_dir)
@@ -43,11 +56,11 @@ def scan(
     variables.fill_required(found)
     variables.secret_key(found)
     variables.hosts(found)
-    data.databases(found)
+    databases.databases(found)
     variables.fill_required(found)
-    data.redis(found)
+    redis.redis(found)
     variables.settle_https(found)
-    data.workers(found)
+    workers.workers(found)
     server.choose(found)
     static.collected(found)
     static.uploads(found)

@@ -15,6 +15,7 @@ from slipway.adoption.reading import text_of
 __all__ = ["assets", "collected", "uploads"]
 
 _INSIDE = re.compile(r"/([A-Za-z0-9_.~-]+/)+")
+_BUILDS = ("build", "prod", "production", "build:prod", "build-prod", "build:css", "dist")
 _ABSOLUTE = re.compile(r"(/[A-Za-z0-9_.-]+)+")
 
 
@@ -154,8 +155,7 @@ def assets(project: Project) -> None:
         for data in [_json(folder / "package.json")]
         if isinstance(data.get("scripts"), dict)
     ]
-    built = [(folder, next(n for n in ("build", "prod", "production", "build:prod", "build-prod", "build:css", "dist") if n in scripts))
-             for folder, scripts in packages if set(scripts) & {"build", "prod", "production", "build:prod", "build-prod", "build:css", "dist"}]  # fmt: skip
+    built = [(folder, name) for folder, scripts in packages for name in _BUILDS if name in scripts]
     if not built:
         return
     sources = [
@@ -179,10 +179,11 @@ def assets(project: Project) -> None:
     if not absent and not loader:
         folder = built[0][0]
         project.findings.warn(
-            f"{layout.at(folder / 'package.json')} has a build; if the site needs what it makes, set ASSETS_COMMAND and ASSETS_DIR"
+            f"{layout.at(folder / 'package.json')} has a build; if the site needs what it makes: "
+            "ASSETS_COMMAND, ASSETS_DIR"
         )
         return
-    folder, script = min(built, key=lambda entry: (len(entry[0].parts), str(entry[0])))
+    folder, script = min(built, key=lambda e: (len(e[0].parts), str(e[0]), _BUILDS.index(e[1])))
     why = (
         f"{loader} is installed"
         if loader

@@ -25,8 +25,15 @@ _STAND_INS = {
     "url": "http://localhost",
     "list": "localhost",
 }
-_EXAMPLES = (".env.example", ".env.sample", ".env.template", ".env.dist", ".env.tmpl", "env.example", "example.env",
-             "env.sample", "sample.env", ".env-example", ".env-sample", ".env.dev", ".env.local.example", ".env.production.example", ".env")  # fmt: skip
+_HOSTS = (
+    "localhost,127.0.0.1", "localhost 127.0.0.1", '["localhost","127.0.0.1"]', "localhost;127.0.0.1",
+    "['localhost','127.0.0.1']", "localhost",
+)  # fmt: skip
+_EXAMPLES = (
+    ".env.example", ".env.sample", ".env.template", ".env.dist", ".env.tmpl", "env.example", "example.env",
+    "env.sample", "sample.env", ".env-example", ".env-sample", ".env.dev", ".env.local.example",
+    ".env.production.example", ".env",
+)  # fmt: skip
 
 
 def fill_required(project: Project) -> None:
@@ -93,15 +100,7 @@ def _sort(kind: str) -> str:
 
 
 def _spellings(name: str) -> tuple[str, ...]:
-    if name.endswith("HOSTS"):
-        return (
-            "localhost,127.0.0.1",
-            "localhost 127.0.0.1",
-            '["localhost","127.0.0.1"]',
-            "['localhost','127.0.0.1']",
-            "localhost",
-        )
-    return ()
+    return _HOSTS if name.endswith("HOSTS") else ()
 
 
 def _is_accepted(project: Project, name: str, value: str) -> bool:
@@ -169,7 +168,8 @@ def secret_key(project: Project) -> None:
     value = project.settings.get("SECRET_KEY")
     if isinstance(value, str) and value and not settings.deciding("SECRET_KEY"):
         project.findings.warn(
-            "SECRET_KEY stands in the project's files: whoever reads them can sign sessions. SETTINGS_OVERLAY may name it",
+            "SECRET_KEY stands in the project's files; who reads them can sign sessions. SETTINGS_OVERLAY "
+            "can replace it",
             settings.where("SECRET_KEY"),
         )
 
@@ -216,8 +216,6 @@ def admits(hosts_: Any, name: str) -> bool:
 def hosts(project: Project) -> None:
     """ALLOWED_HOSTS admits the names the stack answers to."""
     settings = project.settings
-    spellings = ("localhost,127.0.0.1", "localhost 127.0.0.1", '["localhost","127.0.0.1"]', "localhost;127.0.0.1",
-                 "['localhost','127.0.0.1']", "localhost", "*")  # fmt: skip
     names = [n for n in settings.deciding("ALLOWED_HOSTS") if "DEBUG" not in n]
     likely = sorted(names, key=lambda name: "HOST" not in name)
 
@@ -228,9 +226,9 @@ def hosts(project: Project) -> None:
 
     if both(settings):
         return
-    found = try_values(project, likely, spellings, both) or try_values(
-        project, likely, spellings, lambda s: admits(s.get("ALLOWED_HOSTS"), "localhost")
-    )
+    tries = ((_HOSTS, both), (_HOSTS, lambda s: admits(s.get("ALLOWED_HOSTS"), "localhost")), (("*",), both))
+    attempts = (try_values(project, likely, spellings, good) for spellings, good in tries)
+    found = next((attempt for attempt in attempts if attempt), None)
     if found:
         project.give(
             found[0], found[1], "ALLOWED_HOSTS; in production the site's names, those of SERVER_NAMES"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from slipway.kit import testcode
 from slipway.settings import Settings
 
 __all__ = ["DOCKERFILE", "dockerignore", "hidden", "hides", "own_paths"]
@@ -12,6 +13,7 @@ __all__ = ["DOCKERFILE", "dockerignore", "hidden", "hides", "own_paths"]
 DOCKERFILE = ".slipway/Dockerfile"
 """What stacks build from: a copy, because BuildKit takes ``Dockerfile.dockerignore`` from beside it."""
 
+_SECRETS = "# Secrets, last,"
 _KIT_SECTION = re.compile(r"^# The kit's own machinery, .*\n(?:(?!\n).*\n)*", re.MULTILINE)
 
 
@@ -48,7 +50,10 @@ def dockerignore(text: str, settings: Settings) -> str:
         *own_paths(settings),
         *(f.relative_to(project).as_posix() for f in files if f.is_relative_to(project)),
     ]
-    # Written like patterns of the root, which win over all above.
+    tests = testcode.needed(project, own_paths(settings))
+    # Before the part about secrets, which has the last word on what is let back in.
+    back = "".join(f"!{_literal(path)}\n" for path in tests)
+    text = text.replace(_SECRETS, f"# Folders called tests that production imports\n{back}\n{_SECRETS}", 1)
     return f"{text}\n# This checkout's\n" + "".join(f"{_literal(line)}\n" for line in dict.fromkeys(lines))
 
 

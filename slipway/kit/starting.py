@@ -103,7 +103,7 @@ def _check_name(root: Path, name: str, *, keep_example: bool) -> None:
     problem = ""
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name) or keyword.iskeyword(name):
         problem = "is not a name that Python, Compose and a folder can share"
-    elif name in sys.stdlib_module_names or name in {"django", "gunicorn", "psycopg"}:
+    elif name in sys.stdlib_module_names or name in {"django", "gunicorn", "psycopg", "test"}:
         problem = "is a module of Python's or Django's, which it would hide"
     elif name == _EXAMPLE or (root / name).exists():
         problem = "is taken: there is a file or folder of that name"

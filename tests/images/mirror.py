@@ -14,12 +14,17 @@ class Mirror:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.refused: set[str] = set()
+        """Names of packages that this mirror does not have."""
         debian = (debian_mirror() or "").rstrip("/")
         mirror = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 mirror.asked.append(self.path)
+                if mirror.refused.intersection(self.path.split("/")):
+                    self.send_error(404)
+                    return
                 place = self.path.replace("/simple", INDEX, 1) if self.path.startswith("/simple") else (
                     debian + self.path.removeprefix("/debian")
                 )  # fmt: skip

@@ -124,9 +124,13 @@ def test_a_process_beside_web_is_given_what_web_has(settings: Settings, prod: bo
 
     And when Compose takes a dollar of its command for a variable.
     """
-    chosen = replace(settings, **_BESIDE)
+    chosen = replace(settings, **_BESIDE, data_paths=("db.sqlite3",), settings_overlay=("DEBUG",))
     services = _config(chosen, prod=prod)["services"]
     web = services["web"]
+    assert ("SLIPWAY_OVERLAY" in web["environment"]) and all(
+        services[name]["environment"]["SLIPWAY_OVERLAY"] == web["environment"]["SLIPWAY_OVERLAY"]
+        for name in ("worker", "beat", "mailer")
+    )
     assert services["mailer"]["command"] == ["python", "manage.py", "send", "a $$b 'c'"]
     for name in ("worker", "beat", "mailer"):
         service = services[name]

@@ -169,13 +169,13 @@ def test_plan_and_check_apply_nothing_and_say_what_is_unsafe(project: Project) -
     assert "reversed, it removes the column applied.required" in back.stderr, back.stderr
 
 
-def test_sqlite_has_no_lock_and_says_so(project: Project) -> None:
-    """Red when the lock is asked of a database that has none."""
+def test_sqlite_needs_no_server_for_its_lock(project: Project) -> None:
+    """Red when PostgreSQL's lock is asked of it."""
     shutil.rmtree(project.root / "example" / "ledger" / "migrations")
     sqlite = ("-e", "POSTGRES_HOST=", "-e", "SQLITE_PATH=/tmp/site.sqlite3")
     done = project.compose("run", "--rm", "-T", *sqlite, "migrate")
     assert done.returncode == 0, done.stderr
-    assert "no lock, which is for PostgreSQL only: this is SQLite" in done.stderr
+    assert "no lock" not in done.stderr
     assert "Applying guestbook.0001_initial... OK" in done.stdout
 
 

@@ -47,13 +47,14 @@ def seen(own: World, word: str) -> dict[str, Any]:
 
 
 def images(own: World) -> dict[str, str]:
-    """The release of each running container of the project's image, by service."""
+    """The release of each running container of the project's image that stays, by service."""
     found = {}
     for container in own.containers(everything=False):
         image = container["Config"]["Image"]
         if image.startswith(f"{own.project}-web"):
             found[container["Config"]["Labels"]["com.docker.compose.service"]] = image.partition(":")[2]
-    return found
+    # One-shots of a deploy that was taken back may be at work yet.
+    return {name: release for name, release in found.items() if name not in {"migrate", "static"}}
 
 
 def since(own: World, release: str, word: str) -> int:

@@ -66,6 +66,22 @@ def test_metadata_come_first_and_tar_and_sha256sum_can_do_it(
     assert done.returncode == 0 and done.stdout.count(": OK") == 3, done.stderr
 
 
+def test_more_databases_have_members_of_their_own(archive: ModuleType, tmp_path: Path) -> None:
+    """Red when one is not found by its name, or any name at all is a member's."""
+    for member, found in (("database-sales_2026.dump", ["sales_2026"]), ("database-../x.dump", [])):
+        sink, source = io.BytesIO(), tmp_path / "source"
+        source.write_bytes(b"PGDMP")
+        members = {member: {"size": 5, "sha256": archive.digest(source)}}
+        facts = {"format": 2, "writer": "test", "members": members, "media": {}, "project": "shop-prod"}
+        archive.write(sink, {**facts, "release": "one", "created": "now"}, {member: source})
+        assert archive.extra_databases(facts) == found
+        if found:
+            assert _read(archive, sink.getvalue(), tmp_path / "out")["members"] == members
+        else:
+            with pytest.raises(Exception, match="SLIP-095"):
+                _read(archive, sink.getvalue(), tmp_path / "out")
+
+
 def test_every_single_bit_counts(archive: ModuleType, written: bytes, tmp_path: Path) -> None:
     """Red when a byte anywhere, padding and end included, may be another."""
     for at in range(len(written)):

@@ -70,6 +70,23 @@ def test_a_dry_run_prints_and_asks_nothing(settings: Settings, capsys: pytest.Ca
     assert "--single-transaction" in swap and 'RENAME TO "app"' in swap
 
 
+def test_several_databases_change_names_in_one_transaction(
+    settings: Settings, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Red when one is left out, or changes by itself. The dumps of a deploy lie beside its own."""
+    own = tmp_path / "T-before-1.2.dump"
+    for name in (own.name, f"{own.name}.reports", f"{own.name}.reports.part"):
+        (tmp_path / name).touch()
+    extra = database.beside(own)
+    assert extra == {"reports": tmp_path / "T-before-1.2.dump.reports"}
+    session = Session(Stack(settings, prod=True, cwd=settings.root), Runner(dry=True))
+    database.restore(session, own, extra)
+    *fills, swap = capsys.readouterr().out.splitlines()
+    assert [line.rsplit("/", 1)[1] for line in fills] == [own.name, f"{own.name}.reports"]
+    assert "--single-transaction" in swap
+    assert 'RENAME TO "app"' in swap and 'RENAME TO "reports"' in swap
+
+
 def test_nobody_is_in_the_database_that_is_renamed(settings: Settings) -> None:
     """Red when DB_NAME=postgres: PostgreSQL refuses to rename the database one is in."""
     session = Session(Stack(replace(settings, db_name="postgres"), prod=True), Runner())

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from slipway import deploy
+from slipway import deploy, diagnosis, switchover
 from slipway.compose import Stack
+from slipway.engine import ContainerState
 from slipway.errors import SlipwayError
 from slipway.run import Runner
 from slipway.session import Session
@@ -63,3 +65,31 @@ def test_commands_of_a_deploy_carry_the_new_release(settings: Settings) -> None:
     argv = Stack(settings, prod=True, cwd=settings.root).for_release("next").command("up", "web")
     assert argv[:4] == ["env", "RELEASE=next", "docker", "compose"]
     assert Stack(settings, prod=True).for_release("next").images()[0] == "shop-prod-web:next"
+
+
+def test_a_dry_deploy_prints_what_changes_beside_web(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before the switch. Red when it is left out, or a project without any is shown it."""
+    for changes, shown in (({}, False), ({"celery_app": "config"}, True)):
+        stack = Stack(replace(settings, **changes), prod=True, cwd=settings.root)
+        switchover.plan(Session(stack, Runner(dry=True)), "next")
+        said = capsys.readouterr()
+        assert ("--no-deps worker" in said.out) == ("== processes" in said.err) == shown
+        if shown:
+            assert said.err.index("== processes") < said.err.index("== switch")
+
+
+def test_one_that_ends_without_an_error_is_told_so(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Red when its last line, which is no error, is given as the reason."""
+    monkeypatch.setattr("slipway.engine.logs", lambda *_: ["0 mails sent"])
+    state = ContainerState(
+        id="1", name="shop-prod-mailer-1", service="mailer", image="i", state="restarting", health="starting",
+        exit_code=0, ports=(), addresses={}, health_output="", error="", restarts=3, beside_web=True,
+    )  # fmt: skip
+    session = Session(Stack(settings, prod=True), Runner())
+    assert "mailer does not stay" in diagnosis.failure(session, [state]).problem
+    failed = diagnosis.failure(session, [replace(state, exit_code=1)]).problem
+    assert "mailer failed" in failed and "0 mails sent" in failed

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import sqlite3
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -214,3 +216,17 @@ def test_the_session_name_fits_into_postgresql(monkeypatch: pytest.MonkeyPatch) 
     assert len(lock.session_name()) == 63
     monkeypatch.setenv("RELEASE", "r-1")
     assert lock.session_name().startswith("slipway migrate r-1 on ")
+
+
+def test_two_runs_on_one_sqlite_file_are_one_after_the_other(tmp_path: Path) -> None:
+    """Red when the lock is not taken, or is kept after the block."""
+    file = str(tmp_path / "db.sqlite3")
+    said: list[str] = []
+    with lock.sqlite_lock(file, 0, said.append):
+        with pytest.raises(lock.LockError, match="SLIP-086"), lock.sqlite_lock(file, 0, said.append):
+            pytest.fail("two at once")
+        # SQLite's own locks are others.
+        with sqlite3.connect(file) as connection:
+            connection.execute("CREATE TABLE one (id)")
+    with lock.sqlite_lock(file, 0), lock.sqlite_lock(":memory:", 0), lock.sqlite_lock(":memory:", 0):
+        assert sqlite3.connect(file).execute("SELECT count(*) FROM one").fetchone() == (0,)

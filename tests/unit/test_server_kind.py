@@ -63,8 +63,8 @@ def test_the_source_decides_and_then_the_name(
 def test_what_is_installed_is_not_asked_for() -> None:
     """Red when names are compared as they are spelled, or a hash stays behind."""
     text = (
-        "click==8 \\\n    --hash=a\nuvicorn-worker==0.4 \\\n    --hash=b\n"
+        "click==8 \\\n    --hash=a\nUvicorn_Worker==0.4 \\\n    --hash=b\n"
         "h11==1 ; python_version < '3' \\\n    --hash=c\n"
     )
-    assert missing(text, {"click", "h11"}) == "uvicorn-worker==0.4 \\\n    --hash=b\n"
+    assert missing(text, {"click", "h11"}) == "Uvicorn_Worker==0.4 \\\n    --hash=b\n"
     assert missing(text, {"click", "h11", "uvicorn-worker"}) == ""

@@ -11,4 +11,11 @@ def show(request):
     return JsonResponse({"debug": settings.DEBUG, "hosts": settings.ALLOWED_HOSTS, "batch": settings.BATCH})
 
 
-urlpatterns = [path("healthz/live", show)]
+def enter(request):
+    from django.contrib.auth.models import User
+
+    User.objects.create(username=f"visitor {User.objects.count()}")
+    return JsonResponse({"visitors": User.objects.count()})
+
+
+urlpatterns = [path("healthz/live", show), path("enter", enter)]

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
-from slipway.adoption.layout import walk
 from slipway.adoption.project import Project
-from slipway.adoption.reading import Reading, text_of
+from slipway.adoption.reading import Reading, text_of, texts
 from slipway.adoption.variables import try_values
 from slipway.suggestions import suggest
 
-__all__ = ["databases", "redis", "workers"]
+__all__ = ["databases"]
 
 _DRIVERS = (
     "psycopg",
@@ -31,6 +29,13 @@ _PASSWORD = "{{secret:postgres_password}}"  # noqa: S105 - the name of one
 def _url(project: Project) -> str:
     name, user = project.database
     return f"postgres://{user}:{_PASSWORD}@db:5432/{name}"
+
+
+_KINDS = (
+    ("postg", "postgres"), ("psqlextra", "postgres"), ("sqlite", "sqlite"), ("spatialite", "sqlite"),
+    ("mysql", "MySQL"), ("maria", "MySQL"), ("oracle", "Oracle"), ("mssql", "SQL Server"),
+    ("djongo", "MongoDB"),
+)  # fmt: skip
 
 
 def databases(project: Project) -> None:
@@ -61,7 +66,10 @@ def databases(project: Project) -> None:
 def _decide(project: Project, kinds: dict[str, str], where: str) -> None:
     findings = project.findings
     other = next((kind for kind in kinds.values() if kind not in {"postgres", "sqlite", "unknown"}), "")
-    if "postgres" in kinds.values():
+    host = _part(project.settings, "HOST")
+    if kinds.get("default") == "postgres" and host != "db" and _is_given(project):
+        findings.say("DATABASE", "none", f"app.env names a server: {host}", where)
+    elif "postgres" in kinds.values():
         findings.say("DATABASE", "postgres", "the settings' database is PostgreSQL", where)
         _assign(project)
         _check_postgres(project)
@@ -83,8 +91,8 @@ def _decide(project: Project, kinds: dict[str, str], where: str) -> None:
             project.give(entry.variable, "unused", "of MySQL; required, and not used", sure=False)
     elif other or not project.dependencies.has(*_DRIVERS):
         findings.say(
-            "DATABASE", "none", f"the database is {other or 'not known'}, which the kit does not run", where, sure=False
-        )  # fmt: skip
+            "DATABASE", "none", f"the database is {other or 'unknown'}, not the kit's", where, sure=False
+        )
         findings.warn("the database is none of the kit's: give the project the address of a server", where)
         return
     else:
@@ -94,13 +102,16 @@ def _decide(project: Project, kinds: dict[str, str], where: str) -> None:
         findings.say("EXTRA_PIP_PACKAGES", "psycopg2-binary", why, where, sure=False)
 
 
+def _is_given(project: Project) -> bool:
+    return any(name in project.given for name in project.settings.deciding("DATABASES"))
+
+
 def _kind(entry: Any) -> str:
     engine = entry.get("ENGINE") if isinstance(entry, dict) else None
     if not isinstance(engine, str):
         return "unknown"
     low = engine.lower()
-    for word, kind in (("postg", "postgres"), ("psqlextra", "postgres"), ("sqlite", "sqlite"), ("spatialite", "sqlite"),
-                       ("mysql", "MySQL"), ("maria", "MySQL"), ("oracle", "Oracle"), ("mssql", "SQL Server"), ("djongo", "MongoDB")):  # fmt: skip
+    for word, kind in _KINDS:
         if word in low:
             return kind
     return engine or "unknown"
@@ -173,13 +184,10 @@ def _assign(project: Project) -> None:
     for name in names:
         if project.settings.reads.get(name) is None or project.settings.reads[name].kind == "db":
             continue
-        if (
-            re.search(r"(URL|URI|DSN)$", name)
-            and _default_kind(project.with_values(**{name: _url(project)})) == "postgres"
-        ):
-            if _part(project.with_values(**{name: _url(project)}), "HOST") == "db":
-                project.give(name, _url(project), "DATABASES: the stack's PostgreSQL")
-                continue
+        by_url = project.with_values(**{name: _url(project)}) if re.search(r"(URL|URI|DSN)$", name) else None
+        if by_url and _default_kind(by_url) == "postgres" and _part(by_url, "HOST") == "db":
+            project.give(name, _url(project), "DATABASES: the stack's PostgreSQL")
+            continue
         place = _place_of(project, name)
         if place:
             _give_part(project, name, *place)
@@ -247,9 +255,8 @@ def _check_postgres(project: Project) -> None:
         wrong = []
         if isinstance(host, str) and host != "db":
             wrong.append(f"the host is {host or 'this machine'}")
-        if not isinstance(password, str) or "slipway-secret-postgres_password" not in password:
-            if not isinstance(password, str | type(None)) or "run/secrets" not in str(password):
-                wrong.append("the password is not the stack's")
+        if not (isinstance(password, str) and "slipway-secret-postgres_password" in password):
+            wrong.append("the password is not the stack's")
         if str(port) not in {"", "5432", "None", "?"}:
             wrong.append(f"the port is {port}")
         if wrong:
@@ -279,9 +286,7 @@ def _keep_sqlite(project: Project, entry: dict[str, Any]) -> None:
         return
     folder = PurePosixPath(name).parent
     # A folder of its own, which other settings point into as well, is what the project takes for its data.
-    others = [
-        text for text in _texts(list(project.settings.values.values())) if text.startswith(f"{folder}/")
-    ]
+    others = [text for text in texts(list(project.settings.values.values())) if text.startswith(f"{folder}/")]
     together = (
         len(set(others)) > 1
         and str(folder) not in {".", "/", "/app"}
@@ -306,9 +311,7 @@ def keep(project: Project, place: str, what: str) -> None:
     inside = path.relative_to("/app").as_posix() if path.is_relative_to("/app") else str(path)
     if inside in {".", ""} or re.search(r"\s", inside) or inside in project.data:
         return
-    if any(inside.startswith(f"{kept.rstrip('/')}/") for kept in project.data) or str(path).startswith(
-        ("/tmp", "/dev", "/proc")
-    ):
+    if any(inside.startswith(f"{kept.rstrip('/')}/") for kept in project.data):
         return
     inside = f"{inside}/" if place.endswith("/") else inside
     project.data.append(inside)
@@ -328,210 +331,3 @@ def _normal(path: PurePosixPath) -> Iterator[str]:
         else:
             parts.append(part)
     yield from parts
-
-
-# -- redis -------------------------------------------------------------------------------------------
-
-_REDIS_SETTINGS = (
-    "CACHES", "CHANNEL_LAYERS", "CELERY_BROKER_URL", "BROKER_URL", "CELERY_RESULT_BACKEND", "RQ_QUEUES", "HUEY", "Q_CLUSTER",
-    "REDIS_URL", "REDIS_HOST", "CACHEOPS_REDIS", "DRAMATIQ_BROKER", "CELERY_BROKER", "SESSION_REDIS", "CONSTANCE_REDIS_CONNECTION",
-    "REDIS_CONNECTION", "THUMBNAIL_REDIS_HOST", "THUMBNAIL_REDIS_URL",
-)  # fmt: skip
-_REDIS_URL = re.compile(r"^rediss?://|^valkeys?://")
-
-
-def redis(project: Project) -> None:
-    """REDIS, and the variables that lead to it."""
-    settings = project.settings
-    using = [name for name in _REDIS_SETTINGS if _mentions_redis(settings.get(name), name)]
-    brokers = [
-        n
-        for n in ("CELERY_BROKER_URL", "BROKER_URL", "CELERY_BROKER")
-        if str(settings.get(n, "")).startswith(("amqp", "pyamqp"))
-    ]
-    if brokers:
-        for name in settings.deciding(*brokers):
-            value = "redis://redis:6379/0"
-            if any(str(project.with_values(**{name: value}).get(b)) == value for b in brokers):
-                project.give(name, value, "the kit runs redis, not RabbitMQ, as the broker", sure=False)
-                using += brokers
-                if not project.dependencies.has("redis"):
-                    project.findings.say(
-                        "EXTRA_PIP_PACKAGES",
-                        "redis",
-                        "Celery on redis needs it",
-                        settings.where(brokers[0]),
-                        sure=False,
-                    )
-    given = any("redis:6379" in value or name == "REDIS_HOST" for name, value in project.assumed.items())
-    if not using and not given:
-        return
-    settings = project.settings
-    first = using[0] if using else next((n for n in project.assumed if "REDIS" in n), "")
-    project.findings.say(
-        "REDIS", "on", f"{first} uses it", settings.where(first) or settings.where_read(first)
-    )
-    for name in settings.deciding(*using):
-        if name in project.given or settings.reads[name].kind == "db":
-            continue
-        suggestion = suggest(name)
-        if re.search(r"(HOST|HOSTNAME|SERVER)$", name):
-            project.give(name, "redis", "the stack's redis")
-        elif _leads_to_redis(project, name, using):
-            current = str(settings.reads[name].default)
-            number = re.search(r"/(\d+)$", current)
-            value = f"redis://redis:6379/{number[1] if number else 0}"
-            project.give(name, value, "the stack's redis")
-        elif suggestion is not None and re.search(r"REDIS.*PORT", name):
-            project.give(name, "6379", "the stack's redis")
-    settings = project.settings
-    for name in dict.fromkeys(using):
-        elsewhere = [
-            text
-            for text in _texts(settings.get(name))
-            if re.search(r"(^|//|@)(localhost|127\.0\.0\.1)(:|/|$)", text)
-        ]
-        if elsewhere and settings.get(name) is not None:
-            project.override(name, f"redis is at {elsewhere[0]}")
-
-
-def _leads_to_redis(project: Project, name: str, using: list[str]) -> bool:
-    mark = "redis://slipwaymark:6379/0"
-    after = project.with_values(**{name: mark})
-    return any(mark in text for setting in using for text in _texts(after.get(setting)))
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str | PurePosixPath):
-        yield str(value)
-    elif isinstance(value, dict):
-        for entry in value.values():
-            yield from _texts(entry)
-    elif isinstance(value, list | tuple | set):
-        for entry in value:
-            yield from _texts(entry)
-
-
-def _mentions_redis(value: Any, name: str) -> bool:
-    if value is None:
-        return False
-    return any(
-        _REDIS_URL.match(text)
-        or re.search(r"\.redis|[Rr]edis(Cache|ChannelLayer|Huey|Broker)|channels_redis", text)
-        for text in _texts(value)
-    ) or (name in {"REDIS_HOST", "RQ_QUEUES"} and isinstance(value, str | dict) and bool(value))
-
-
-# -- processes ---------------------------------------------------------------------------------------
-
-_BY_APP = {
-    "django_rq": ("PROCESS_RQ", "python manage.py rqworker default"),
-    "huey.contrib.djhuey": ("PROCESS_HUEY", "python manage.py run_huey"),
-    "django_q": ("PROCESS_QCLUSTER", "python manage.py qcluster"),
-    "django_dramatiq": ("PROCESS_DRAMATIQ", "python manage.py rundramatiq"),
-    "background_task": ("PROCESS_TASKS", "python manage.py process_tasks"),
-    "procrastinate.contrib.django": ("PROCESS_PROCRASTINATE", "python manage.py procrastinate worker"),
-    "django_tasks.backends.database": ("PROCESS_TASKS", "python manage.py db_worker"),
-    "django_apscheduler": ("", ""),
-}
-
-
-def workers(project: Project) -> None:
-    """CELERY_APP, CELERY_BEAT and PROCESS_* lines."""
-    layout, settings = project.layout, project.settings
-    app = _celery_app(project) if project.dependencies.has("celery", "django-celery-beat") else None
-    eager = settings.get("CELERY_TASK_ALWAYS_EAGER") is True or settings.get("CELERY_ALWAYS_EAGER") is True
-    if app and not eager:
-        module, where, scheduled = app
-        project.findings.say("CELERY_APP", module, "its Celery app", where)
-        beat = (
-            scheduled
-            or settings.get("CELERY_BEAT_SCHEDULE")
-            or settings.get("CELERYBEAT_SCHEDULE")
-            or settings.installed("django_celery_beat")
-        )
-        if beat:
-            project.findings.say(
-                "CELERY_BEAT", "on", "it has a schedule", settings.where("CELERY_BEAT_SCHEDULE") or where
-            )
-    for name, (variable, command) in _BY_APP.items():
-        if variable and settings.installed(name):
-            project.findings.say(
-                variable, command, f"{name} is installed", settings.where("INSTALLED_APPS"), sure=False
-            )
-    said = {f.value for f in project.findings.found if f.variable.startswith("PROCESS_")}
-    for folder in dict.fromkeys((layout.root, layout.manage)):
-        path = folder / "Procfile"
-        for number, line in enumerate(
-            path.read_text(errors="replace").splitlines() if path.is_file() else (), 1
-        ):
-            match = re.match(r"([a-z][\w-]*):\s*(.+?)\s*$", line, re.I)
-            if not match or match[1].lower() in {"web", "release"} or "celery" in match[2]:
-                continue
-            command = re.sub(r"^(\w+=\S+\s+)+", "", match[2])
-            if (
-                command in said
-                or re.search(r"[$;&|'\"]", command)
-                or any(c.split()[2:3] == command.split()[2:3] and "manage.py" in c for c in said)
-            ):
-                continue
-            project.findings.say(
-                f"PROCESS_{re.sub(r'[^A-Z0-9]+', '_', match[1].upper())}",
-                command,
-                "a line of the Procfile",
-                layout.at(path, number),
-                sure=False,
-            )
-
-
-def _celery_app(project: Project) -> tuple[str, str, bool] | None:
-    layout = project.layout
-    for base in layout.search:
-        for folder, names in walk(base, depth=4):
-            for name in (
-                "celery.py",
-                "celery_app.py",
-                "celeryapp.py",
-                "celeryconf.py",
-                "celery_config.py",
-                "__init__.py",
-                "tasks.py",
-                "worker.py",
-            ):
-                if name not in names:
-                    continue
-                path = folder / name
-                text = path.read_text(encoding="utf-8", errors="replace")
-                if "Celery(" not in text:
-                    continue
-                found = _assigned_celery(text)
-                if found:
-                    parts = path.relative_to(base).with_suffix("").parts
-                    module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-                    target = module if found[0] in {"app", "celery"} else f"{module}:{found[0]}"
-                    return target, layout.at(path, found[1]), "beat_schedule" in text or "crontab(" in text
-    return None
-
-
-def _assigned_celery(text: str) -> tuple[str, int] | None:
-    try:
-        tree = ast.parse(text)
-    except SyntaxError:
-        return None
-    for node in tree.body:
-        if (
-            isinstance(node, ast.Assign)
-            and isinstance(node.value, ast.Call)
-            and isinstance(node.targets[0], ast.Name)
-        ):
-            function = node.value.func
-            called = (
-                function.id
-                if isinstance(function, ast.Name)
-                else function.attr
-                if isinstance(function, ast.Attribute)
-                else ""
-            )
-            if called == "Celery":
-                return node.targets[0].id, node.lineno
-    return None

@@ -1,0 +1,237 @@
+"""Reading settings without running them: what each way of writing them comes to."""
+# ruff: noqa: E501 - a case is a line
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from adoptkit import SETTINGS, found_in
+
+from slipway.adoption.evaluator import Evaluator
+
+POSTGRES = """
+DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql", "NAME": os.environ["N"], "USER": os.environ.get("U"),
+    "PASSWORD": os.environ["P"], "HOST": os.environ.get("H", "localhost"), "PORT": int(os.environ["PORT_OF_IT"])}}
+"""
+WITHOUT = SETTINGS.replace("DEBUG = False\n", "").replace('ALLOWED_HOSTS = ["localhost", "127.0.0.1"]\n', "")
+
+
+def _names(tmp_path: Path, text: str, **environ: str) -> dict[str, object]:
+    (tmp_path / "conf.py").write_text(text)
+    run = Evaluator(tmp_path, (tmp_path,), dict(environ))
+    scope = run.module("conf")
+    assert scope
+    return scope.names
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("import os\nX = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'a')", "/app/a"),
+        ("from pathlib import Path\nX = str(Path(__file__).resolve().parent / 'a' / 'b')", "/app/a/b"),
+        ("import environ\nX = str((environ.Path(__file__) - 1).path('a'))", "/app/a"),
+        ("import os\nX = os.getenv('SET', 'no')", "yes"),
+        ("import os\nX = 'in' if 'SET' in os.environ else 'out'", "in"),
+        ("from decouple import config, Csv\nX = config('LIST', cast=Csv())", ["a", "b"]),
+        ("import environ\nenv = environ.Env(ON=(bool, False))\nX = env('ON')", True),
+        ("from environs import Env\nenv = Env()\nwith env.prefixed('L'):\n    X = env.list('IST')", ["a", "b"]),
+        ("import os\ndef get(n):\n    try:\n        return os.environ[n]\n    except KeyError:\n        return 'd'\nX = get('NO')", "d"),
+        ("import os\nX = [h.strip() for h in os.environ['LIST'].split(',') if h]", ["a", "b"]),
+        ("try:\n    from .local import *\nexcept ImportError:\n    X = 'none'", "none"),
+        ("X = [1]\nX += [2]\nX.append(3)", [1, 2, 3]),
+        ("import os\nmatch os.environ['SET']:\n    case 'yes':\n        X = 1\n    case _:\n        X = 2", 1),
+    ],
+)  # fmt: skip
+def test_values(tmp_path: Path, text: str, value: object) -> None:
+    """Red when a way in which settings are written stays unknown."""
+    assert _names(tmp_path, text, SET="yes", LIST="a,b", ON="on")["X"] == value
+
+
+def test_nothing_of_the_project_runs(tmp_path: Path) -> None:
+    """Red when a module is imported instead of read."""
+    mark = tmp_path / "ran"
+    found_in(
+        tmp_path / "p",
+        more=f"\nopen({str(mark)!r}, 'w').write('x')\nimport shutil; shutil.rmtree('/nowhere')\n",
+    )
+    assert not mark.exists()
+
+
+def test_the_parts_of_a_database_are_found_by_where_they_end_up(tmp_path: Path) -> None:
+    """Red when variables are judged by their names alone: these have none that says anything."""
+    found = found_in(tmp_path / "p", more=POSTGRES)
+    assert {name: found.app[name] for name in ("N", "U", "P", "H", "PORT_OF_IT")} == {
+        "N": "app", "U": "app", "P": "{{secret:postgres_password}}", "H": "db", "PORT_OF_IT": "5432",
+    }  # fmt: skip
+    assert found.env["DATABASE"] == "postgres"
+    assert found.left == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "variable"),
+    [
+        ("import dj_database_url\nDATABASES = {'default': dj_database_url.config(default='sqlite:///db.sqlite3')}", "DATABASE_URL"),
+        ("import environ\nenv = environ.Env()\nDATABASES = {'default': env.db('DB_ADDRESS')}", "DB_ADDRESS"),
+        ("import dj_database_url\nu = os.getenv('DATABASE_URL')\nif u:\n    DATABASES['default'].update(dj_database_url.parse(u))", "DATABASE_URL"),
+        ("from decouple import config\nimport dj_database_url\nDATABASES = {'default': dj_database_url.config(default=config('DATABASE_URL'))}", "DATABASE_URL"),
+        ("import environ\nenv = environ.Env()\nif env('DATABASE_URL'):\n    DATABASES = {'default': env.db()}", "DATABASE_URL"),
+    ],
+)  # fmt: skip
+def test_a_database_by_url(tmp_path: Path, text: str, variable: str) -> None:
+    """Red when an optional URL is left out although the driver is there."""
+    found = found_in(tmp_path / "p", more=text)
+    assert found.app[variable] == "postgres://app:{{secret:postgres_password}}@db:5432/app"
+    assert found.env["DATABASE"] == "postgres"
+
+
+def test_without_a_driver_sqlite_stays_sqlite(tmp_path: Path) -> None:
+    """Red when PostgreSQL is taken wherever a URL is read."""
+    more = "import dj_database_url\nDATABASES = {'default': dj_database_url.config(default=f'sqlite:///{BASE_DIR}/my.db')}"
+    found = found_in(tmp_path / "p", more=more, **{"requirements.txt": "Django==5.2\n"})
+    assert (found.env["DATABASE"], found.env["DATA_PATHS"]) == ("none", "my.db")
+    assert "DATABASE_URL" not in found.app
+
+
+def test_a_family_behind_a_switch(tmp_path: Path) -> None:
+    """Red when only what is read at first is seen: the rest shows once ENGINE is PostgreSQL's."""
+    more = """
+DATABASES = {"default": {"ENGINE": os.getenv("DB_ENGINE") or "django.db.backends.sqlite3", "NAME": os.getenv("DB_NAME") or "x"}}
+if os.getenv("DB_HOST"):
+    DATABASES["default"]["HOST"] = os.getenv("DB_HOST")
+if os.getenv("DB_PASSWORD"):
+    DATABASES["default"]["PASSWORD"] = os.getenv("DB_PASSWORD")
+"""
+    found = found_in(tmp_path / "p", more=more)
+    assert found.app["DB_HOST"] == "db"
+    assert found.app["DB_PASSWORD"] == "{{secret:postgres_password}}"
+    assert "SETTINGS_OVERLAY" not in found.env
+
+
+def test_a_fixed_database_is_the_overlays(tmp_path: Path) -> None:
+    """Red when a PostgreSQL on localhost is taken for the stack's."""
+    more = "DATABASES = {'default': {'ENGINE': 'django.db.backends.postgresql', 'NAME': 'x', 'HOST': 'localhost'}}"
+    assert found_in(tmp_path / "p", more=more).env["SETTINGS_OVERLAY"] == "DATABASES"
+
+
+def test_a_server_of_the_persons_own_stays(tmp_path: Path) -> None:
+    """Red when what stands in app.env is overridden."""
+    given = {"DATABASE_URL": "postgres://me:pw@db.example.org/shop", "SECRET_KEY": "x"}
+    more = "import environ\nenv = environ.Env()\nDATABASES = {'default': env.db()}"
+    found = found_in(tmp_path / "p", more=more, given=given)
+    assert found.env["DATABASE"] == "none"
+    assert "SETTINGS_OVERLAY" not in found.env and "DATABASE_URL" not in found.app
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("DEBUG = os.environ.get('DEBUG', 'True') == 'True'", "False"),
+        ("DEBUG = bool(int(os.environ.get('DEBUG', 1)))", "0"),
+        ("DEBUG = os.environ.get('DEBUG', True)", ""),
+        ("from decouple import config\nDEBUG = config('DEBUG', default=True, cast=bool)", "False"),
+    ],
+)
+def test_debug_is_off_in_the_spelling_its_reader_takes(tmp_path: Path, text: str, value: str) -> None:
+    """Red when DEBUG=False is written where bool("False") is true."""
+    found = found_in(tmp_path / "p", **{"shop/settings.py": SETTINGS.replace("DEBUG = False", text)})
+    assert found.app["DEBUG"] == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("os.environ.get('HOSTS', '').split(',')", "localhost,127.0.0.1"),
+        ("os.environ.get('HOSTS', '').split()", "localhost 127.0.0.1"),
+        ("os.environ.get('HOSTS', 'x').split(';')", "localhost;127.0.0.1"),
+        ("__import__('json').loads(os.environ.get('HOSTS', '[]'))", '["localhost","127.0.0.1"]'),
+        ("[os.environ.get('HOSTS')]", "localhost"),
+        ("os.environ.get('HOSTS').split(',')", "localhost,127.0.0.1"),
+    ],
+)
+def test_hosts_in_the_form_their_reader_takes(tmp_path: Path, text: str, value: str) -> None:
+    """Red when a list is written with commas for everybody."""
+    found = found_in(tmp_path / "p", more=f"\nALLOWED_HOSTS = {text}\n")
+    assert found.app["HOSTS"] == value
+
+
+def test_what_is_fixed_is_the_overlays(tmp_path: Path) -> None:
+    """Red when hard-coded settings go unnoticed."""
+    more = "\nDEBUG = True\nALLOWED_HOSTS = ['shop.example.org']\nSTATIC_ROOT = None\nSECURE_SSL_REDIRECT = True\n"
+    found = found_in(tmp_path / "p", more=more)
+    assert found.env["SETTINGS_OVERLAY"].split() == [
+        "DEBUG",
+        "ALLOWED_HOSTS",
+        "SECURE_SSL_REDIRECT",
+        "STATIC_ROOT",
+    ]
+    assert found.env["HEALTH_FORWARDED_PROTO"] == "https"
+
+
+def test_https_by_variable_waits_for_tls(tmp_path: Path) -> None:
+    """Red when a site on http redirects every page to https."""
+    more = "\nSECURE_SSL_REDIRECT = os.environ.get('SSL_REDIRECT', 'yes') != '0'\n"
+    found = found_in(tmp_path / "p", more=more)
+    assert found.app["SSL_REDIRECT"] == "0"
+    assert "SETTINGS_OVERLAY" not in found.env
+
+
+def test_required_variables_are_left_by_name(tmp_path: Path) -> None:
+    """Red when a value is made up for what only the person knows, or the search stops at the first."""
+    more = """
+PAY = os.environ["PAY_API_KEY"]
+def need(name):
+    try:
+        return os.environ[name]
+    except KeyError:
+        raise RuntimeError(name)
+SHIP = need("SHIP_ACCOUNT")
+if not os.environ.get("TAX_NUMBER"):
+    raise ValueError("TAX_NUMBER is not set")
+OPTIONAL = os.environ.get("OPTIONAL")
+"""
+    found = found_in(tmp_path / "p", more=more)
+    assert set(found.left) == {"PAY_API_KEY", "SHIP_ACCOUNT", "TAX_NUMBER"}
+    assert not set(found.left) & set(found.app)
+    assert found.app["SECRET_KEY"] == "{{secret:secret_key}}"
+    assert found.where("SECRET_KEY") == "shop/settings.py:6"
+
+
+def test_examples_help_and_secrets_stay_where_they_are(tmp_path: Path) -> None:
+    """Red when a secret of a committed .env is copied, or what an example file has is not used."""
+    more = "\nA = os.environ['PAGE_SIZE']\nB = os.environ['PAY_TOKEN']\nC = os.environ['FEED']\n"
+    dotenv = "PAY_TOKEN=s3cretOfTheirs\nFEED=https://me:s3cretOfTheirs@example.org/\nPAGE_SIZE=20\n"
+    found = found_in(tmp_path / "p", more=more, **{".env": dotenv})
+    assert found.app["PAGE_SIZE"] == "20"
+    assert set(found.left) == {"PAY_TOKEN", "FEED"}
+    assert "s3cretOfTheirs" not in repr(found.project.findings)
+
+
+def test_redis_and_celery(tmp_path: Path) -> None:
+    """Red when the broker stays on localhost, or the worker is not seen."""
+    more = """
+CELERY_BROKER_URL = os.environ.get("BROKER", "redis://localhost:6379/3")
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://127.0.0.1:6379/1"}}
+CELERY_BEAT_SCHEDULE = {"a": 1}
+"""
+    found = found_in(
+        tmp_path / "p", more=more,
+        **{"shop/celery.py": "from celery import Celery\napp = Celery('shop')\n", "requirements.txt": "Django\ncelery[redis]\n"},
+    )  # fmt: skip
+    assert (found.env["REDIS"], found.app["BROKER"]) == ("on", "redis://redis:6379/3")
+    assert (found.env["CELERY_APP"], found.env["CELERY_BEAT"]) == ("shop.celery", "on")
+    assert found.env["SETTINGS_OVERLAY"] == "CACHES"
+
+
+def test_a_second_database(tmp_path: Path) -> None:
+    """Red when only `default` is looked at."""
+    more = (
+        POSTGRES
+        + """
+DATABASES["reports"] = {"ENGINE": "django.db.backends.postgresql", "NAME": os.environ["R_NAME"], "HOST": os.environ["R_HOST"],
+    "USER": "app", "PASSWORD": os.environ["R_PASSWORD"]}
+"""
+    )
+    found = found_in(tmp_path / "p", more=more)
+    assert found.env["EXTRA_DATABASES"] == "reports"
+    assert (found.app["R_NAME"], found.app["R_HOST"]) == ("reports", "db")
