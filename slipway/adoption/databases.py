@@ -26,9 +26,9 @@ _DRIVERS = (
 _PASSWORD = "{{secret:postgres_password}}"  # noqa: S105 - the name of one
 
 
-def _url(project: Project) -> str:
+def _url(project: Project, database: str = "") -> str:
     name, user = project.database
-    return f"postgres://{user}:{_PASSWORD}@db:5432/{name}"
+    return f"postgres://{user}:{_PASSWORD}@db:5432/{database or name}"
 
 
 _KINDS = (
@@ -179,22 +179,58 @@ def _assign(project: Project) -> None:
         if n not in project.given and not n.startswith("DJANGO_SETTINGS")
     ]
     for name in names:
-        if (
-            settings.reads[name].kind == "db"
-            and name not in project.assumed
-            and _default_kind(project.with_values(**{name: _url(project)})) == "postgres"
-        ):
-            project.give(name, _url(project), "DATABASES: the stack's PostgreSQL")
-    for name in names:
-        if project.settings.reads.get(name) is None or project.settings.reads[name].kind == "db":
+        alias = _alias_by_url(project, name)
+        if alias:
+            database = _database_of(project, alias)
+            _forget(project, name)
+            project.give(name, _url(project, database), f"DATABASES[{alias!r}]: the stack's PostgreSQL")
             continue
-        by_url = project.with_values(**{name: _url(project)}) if re.search(r"(URL|URI|DSN)$", name) else None
-        if by_url and _default_kind(by_url) == "postgres" and _part(by_url, "HOST") == "db":
-            project.give(name, _url(project), "DATABASES: the stack's PostgreSQL")
+        if project.settings.reads.get(name) is None or project.settings.reads[name].kind == "db":
             continue
         place = _place_of(project, name)
         if place:
             _give_part(project, name, *place)
+
+
+def _alias_by_url(project: Project, name: str) -> str:
+    """Which of the databases that there are a variable decides by a URL; empty when none."""
+    there = project.settings.get("DATABASES")
+    mark = f"{_SENTINEL}x"
+    after = project.with_values(**{name: _url(project, mark)}).get("DATABASES")
+    found = [
+        str(alias)
+        for alias, entry in (after.items() if isinstance(after, dict) else ())
+        if isinstance(entry, dict) and entry.get("NAME") == mark
+    ]
+    # One that would come to be by the variable alone is the person's wish.
+    return next((a for a in found if not isinstance(there, dict) or a in there), "")
+
+
+def _forget(project: Project, name: str) -> None:
+    """Take back what was assumed of a variable before its place was known."""
+    project.assumed.pop(name, None)
+    findings = project.findings
+    findings.found[:] = [f for f in findings.found if (f.variable, f.file) != (name, "app.env")]
+    findings.left[:] = [o for o in findings.left if o.variable != name]
+
+
+def _database_of(project: Project, alias: str) -> str:
+    """The name of the database for an alias: one of its own, besides ``default`` and its replicas."""
+    if alias == "default" or re.search(r"replica|read|slave|secondary", alias, re.I):
+        return project.database[0]
+    database = re.sub(r"[^a-z0-9_]", "_", alias.lower())
+    already = (project.findings.value("EXTRA_DATABASES") or "").split()
+    if database not in already:
+        found = project.findings.found
+        found[:] = [f for f in found if f.variable != "EXTRA_DATABASES"]
+        more = [*already, database]
+        project.findings.say(
+            "EXTRA_DATABASES",
+            " ".join(more),
+            f"the settings have {len(more) + 1} databases",
+            project.settings.where("DATABASES"),
+        )
+    return database
 
 
 def _part(settings: Reading, key: str) -> Any:
@@ -214,28 +250,13 @@ def _place_of(project: Project, name: str) -> tuple[str, str] | None:
 
 
 def _give_part(project: Project, name: str, alias: str, key: str) -> None:
-    database, user = project.database
+    user = project.database[1]
     why = f"DATABASES[{alias!r}][{key!r}]"
-    if key == "NAME" and alias != "default" and not re.search(r"replica|read|slave|secondary", alias, re.I):
-        database = re.sub(r"[^a-z0-9_]", "_", alias.lower())
-        already = (project.findings.value("EXTRA_DATABASES") or "").split()
-        if database not in already:
-            found = project.findings.found
-            found[:] = [f for f in found if f.variable != "EXTRA_DATABASES"]
-            project.findings.say(
-                "EXTRA_DATABASES",
-                " ".join([*already, database]),
-                f"the settings have a second database, {alias}",
-                project.settings.where("DATABASES"),
-            )
+    database = _database_of(project, alias) if key == "NAME" else ""
     values = {"HOST": "db", "NAME": database, "USER": user, "PASSWORD": _PASSWORD, "PORT": "5432"}
     if key in values:
         value = "/run/secrets/postgres_password" if name.endswith("_FILE") else values[key]
-        project.assumed.pop(name, None)
-        project.findings.found[:] = [
-            f for f in project.findings.found if (f.variable, f.file) != (name, "app.env")
-        ]
-        project.findings.left[:] = [o for o in project.findings.left if o.variable != name]
+        _forget(project, name)
         project.give(name, value, why)
     elif key == "ENGINE":
         found_ = try_values(

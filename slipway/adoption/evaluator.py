@@ -185,8 +185,9 @@ class Evaluator:
 
     def _uncaught(self, problem: Raised, statement: ast.stmt) -> None:
         unset = [name for name in self.reads if name in problem.reads and name not in self.environ]
+        names = [name for name in unset if self.reads[name].default in (None, MISSING)]
         # A default that does not convert is no missing variable; one that a `raise` speaks of is.
-        names = unset if problem.stated else [n for n in unset if self.reads[n].default in (None, MISSING)]
+        names = names or (unset if problem.stated else [])
         # NAME or NAME_FILE, one of them: readers that take both refuse both.
         names = [n for n in names if n.removesuffix("_FILE") == n or n.removesuffix("_FILE") not in names]
         for name in names:
@@ -356,8 +357,8 @@ class Evaluator:
         try:
             self.block(statements)
         except Raised as problem:
-            # `if not SECRET_KEY: raise ImproperlyConfigured`: what the condition read is what is missing.
-            problem.reads |= reads
+            # `if not SECRET_KEY: raise ImproperlyConfigured`: what the nearest condition read is what is missing.
+            problem.reads = problem.reads or set(reads)
             raise
 
     def _either(self, *branches: Sequence[ast.stmt]) -> None:

@@ -110,6 +110,8 @@ def call(run: Evaluator, dotted: str, args: list[Any], kwargs: dict[str, Any], l
 
 def method(run: Evaluator, owner: Any, name: str, args: list[Any], kwargs: dict[str, Any], line: int) -> Any:
     """Call a method of a plain value."""
+    if name in {"get_secret_value", "unicode_string"}:  # pydantic's
+        return owner
     if isinstance(owner, OpenFile):
         return _text_of(run, owner.path) if name in {"read", "readline", "readlines"} else None
     if isinstance(owner, PurePosixPath):

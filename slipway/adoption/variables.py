@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from slipway.adoption.library import GENERATED
-from slipway.adoption.objects import Read
+from slipway.adoption.objects import Read, Unknown
 from slipway.adoption.project import Project
 from slipway.adoption.reading import Reading
 from slipway.suggestions import suggest
@@ -175,6 +175,10 @@ def secret_key(project: Project) -> None:
             project.give(name, value, "SECRET_KEY: a generated secret")
             return
     key = settings.get("SECRET_KEY")
+    if isinstance(key, Unknown) and any(
+        project.assumed.get(name) == "{{secret:secret_key}}" for name in names
+    ):
+        return
     if not key:
         project.override("SECRET_KEY", "the settings have none, and Django does not start without")
     elif isinstance(key, str) and key != GENERATED:

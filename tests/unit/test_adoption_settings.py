@@ -282,7 +282,8 @@ def test_settings_that_look_at_the_command(tmp_path: Path) -> None:
     more = """
 import sys, dj_database_url
 del DATABASES
-if os.getenv("DEVELOPMENT_MODE", "False") == "True":
+DEVELOPMENT_MODE = os.getenv("DEVELOPMENT_MODE", "False") == "True"
+if DEVELOPMENT_MODE is True:
     DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": BASE_DIR / "db.sqlite3"}}
 elif len(sys.argv) > 0 and sys.argv[1] != "collectstatic":
     if os.getenv("DATABASE_URL", None) is None:
@@ -292,6 +293,7 @@ elif len(sys.argv) > 0 and sys.argv[1] != "collectstatic":
     found = found_in(tmp_path / "p", more=more)
     assert found.app["DATABASE_URL"] == "postgres://app:{{secret:postgres_password}}@db:5432/app"
     assert found.env["DATABASE"] == "postgres"
+    assert found.left == {}
 
 
 @pytest.mark.parametrize(
@@ -304,6 +306,8 @@ elif len(sys.argv) > 0 and sys.argv[1] != "collectstatic":
         ("SECRET_KEY = 'dev' if os.environ.get('STAGE') == 'dev' else 'live'", None, True),
         ("SECRET_KEY = os.environ.get('SECRET_KEY', 'django-insecure-x')", "SECRET_KEY", False),
         ("SECRET_KEY = os.getenv('SIGNS_SESSIONS', 'dev')", "SIGNS_SESSIONS", False),
+        ("from pydantic import SecretStr\nfrom pydantic_settings import BaseSettings\nclass S(BaseSettings):\n    key: SecretStr\n"
+         "SECRET_KEY = S().key.get_secret_value()", "KEY", False),
         ("SECRET_KEY = open(os.getenv('KEY_FILE', '/etc/key')).read()", "KEY_FILE", False),
     ],
 )  # fmt: skip
@@ -315,3 +319,21 @@ def test_a_secret_key_is_nobody_elses(tmp_path: Path, text: str, line: str | Non
     if line:
         value = "/run/secrets/secret_key" if line.endswith("_FILE") else "{{secret:secret_key}}"
         assert found.app[line] == value
+
+
+def test_a_second_database_by_url(tmp_path: Path) -> None:
+    """Red when two aliases get one database, or what is optional a database that nobody asked for."""
+    more = """
+import dj_database_url, environ
+env = environ.Env()
+DATABASES = {"default": dj_database_url.config(), "archive": dj_database_url.config(env="ARCHIVE_DATABASE_URL"),
+    "log": env.db("LOG_URL")}
+if os.environ.get("STATS_URL"):
+    DATABASES["stats"] = dj_database_url.parse(os.environ["STATS_URL"])
+"""
+    found = found_in(tmp_path / "p", more=more)
+    url = "postgres://app:{{secret:postgres_password}}@db:5432/"
+    assert {n: found.app.get(n) for n in ("DATABASE_URL", "ARCHIVE_DATABASE_URL", "LOG_URL", "STATS_URL")} == {
+        "DATABASE_URL": f"{url}app", "ARCHIVE_DATABASE_URL": f"{url}archive", "LOG_URL": f"{url}log", "STATS_URL": None,
+    }  # fmt: skip
+    assert found.env["EXTRA_DATABASES"] == "archive log"
