@@ -357,7 +357,7 @@ class Evaluator:
         try:
             self.block(statements)
         except Raised as problem:
-            # `if not SECRET_KEY: raise ImproperlyConfigured`: what the nearest condition read is what is missing.
+            # `if not SECRET_KEY: raise ...`: what the nearest condition has read is what is missing.
             problem.reads = problem.reads or set(reads)
             raise
 
