@@ -166,7 +166,12 @@ def secret_key(project: Project) -> None:
             project.give(name, value, "SECRET_KEY: a generated secret")
             return
     value = project.settings.get("SECRET_KEY")
-    if isinstance(value, str) and value and not settings.deciding("SECRET_KEY"):
+    if settings.deciding("SECRET_KEY"):
+        return
+    if value in (None, ""):
+        # Such as a template whose development settings alone have one.
+        project.override("SECRET_KEY", "it is not set")
+    elif isinstance(value, str):
         project.findings.warn(
             "SECRET_KEY stands in the project's files; who reads them can sign sessions. SETTINGS_OVERLAY "
             "can replace it",
