@@ -31,8 +31,8 @@ __all__ = ["BUILTINS", "CONSTANTS", "GENERATED", "EnvironPath", "call", "instanc
 
 BUILTINS = frozenset(name for name in dir(builtins) if not name.startswith("_")) | {"__import__"}
 CONSTANTS: Mapping[str, Any] = {
-    # Settings ask for sys.argv[1] as if manage.py alone imported them.
-    "sys.argv": ["gunicorn", "--config"],
+    # As the image starts the server: settings that look for a command of manage.py find none.
+    "sys.argv": ["gunicorn", "--config", "gunicorn.conf.py", "config.wsgi:application"],
     "sys.platform": "linux",
     "sys.version_info": (3, 13, 0, "final", 0),
     "os.name": "posix",

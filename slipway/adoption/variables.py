@@ -175,21 +175,21 @@ def secret_key(project: Project) -> None:
             project.give(name, value, "SECRET_KEY: a generated secret")
             return
     key = settings.get("SECRET_KEY")
-    if isinstance(key, Unknown) and any(
-        project.assumed.get(name) == "{{secret:secret_key}}" for name in names
-    ):
+    if isinstance(key, Unknown):
+        likely = [n for n in names if re.search(r"SECRET|KEY", n) and not n.endswith("_FILE")]
+        if likely and not any(project.assumed.get(n) == "{{secret:secret_key}}" for n in likely):
+            project.give(likely[0], "{{secret:secret_key}}", "SECRET_KEY: a generated secret", sure=False)
         return
     if not key:
         project.override("SECRET_KEY", "the settings have none, and Django does not start without")
-    elif isinstance(key, str) and key != GENERATED:
+    elif key == GENERATED:
+        project.override("SECRET_KEY", "it is made anew at each start; the processes need one and the same")
+    else:
         project.override(
             "SECRET_KEY",
             "it stands in the project's files, and who reads them can sign sessions; to keep it, take "
             "SECRET_KEY out here",
         )
-    else:
-        why = "made anew at each start" if key == GENERATED else "not told by any variable"
-        project.override("SECRET_KEY", f"it is {why}; the processes need one and the same", sure=False)
 
 
 def off(project: Project) -> None:

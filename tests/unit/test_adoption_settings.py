@@ -197,6 +197,22 @@ OPTIONAL = os.environ.get("OPTIONAL")
     assert found.where("SECRET_KEY") == "shop/settings.py:6"
 
 
+def test_a_key_that_no_settings_set_is_the_overlays(tmp_path: Path) -> None:
+    """Red when a project whose development settings alone have a key is taken as it is, or UNKNOWN counts as none."""
+    files = {"shop/settings.py": SETTINGS.replace('SECRET_KEY = os.environ["SECRET_KEY"]\n', "")}
+    assert found_in(tmp_path / "p", **files).env["SETTINGS_OVERLAY"] == "SECRET_KEY"
+    files = {"shop/settings.py": SETTINGS.replace('os.environ["SECRET_KEY"]', "open('/etc/key').read()")}
+    assert "SETTINGS_OVERLAY" not in found_in(tmp_path / "q", **files).env
+
+
+def test_files_collected_long_ago_are_collected_again(tmp_path: Path) -> None:
+    """Red when a manifest without the admin's files counts as all that the site needs, or one with them does not."""
+    manifest = {"staticfiles/staticfiles.json": "{}"}
+    assert "COLLECTSTATIC" not in found_in(tmp_path / "p", **manifest).env
+    manifest["staticfiles/admin/css/base.css"] = ""
+    assert found_in(tmp_path / "q", **manifest).env["COLLECTSTATIC"] == "skip"
+
+
 def test_examples_help_and_secrets_stay_where_they_are(tmp_path: Path) -> None:
     """Red when a secret of a committed .env is copied, or what an example file has is not used."""
     more = "\nA = os.environ['PAGE_SIZE']\nB = os.environ['PAY_TOKEN']\nC = os.environ['FEED']\n"
