@@ -8,7 +8,7 @@ from pathlib import Path
 from slipway import envfile, init, settings
 from slipway.adoption import report, write
 from slipway.adoption.layout import path_word
-from slipway.adoption.python import uses_stand_ins
+from slipway.adoption.python import has_image
 from slipway.adoption.scan import scan
 from slipway.kit import copying
 from slipway.lifecycle import require_consent
@@ -50,13 +50,13 @@ def adopt(
         "app.dev.env": known.path(known.app_dev_env),
     }
     given = _given(root, known)
-    stand_ins = uses_stand_ins(settings.recorded(examples).get("PYTHON_IMAGE", ""))
+    recorded = settings.recorded(examples)
     project = scan(
         Path(path).expanduser(),
         root,
         manage_dir=manage_dir,
         given=given,
-        stand_ins=stand_ins,
+        can_have=lambda version: has_image(version, recorded),
         database=(known.db_name, known.db_user),
     )
     pending = write.changes(project, examples, files)

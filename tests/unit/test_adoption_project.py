@@ -115,6 +115,17 @@ def test_python(tmp_path: Path, files: dict[str, str], version: str) -> None:
     assert found_in(tmp_path / "p", **files).env["PYTHON_VERSION"] == version
 
 
+def test_a_python_that_this_machine_can_have(tmp_path: Path) -> None:
+    """Red when a machine without a registry is given a version it cannot get, or one with it another."""
+    pinned = {"runtime.txt": "python-3.12.4\n"}
+    assert found_in(tmp_path / "p", has_registry=True, **pinned).env["PYTHON_VERSION"] == "3.12"
+    found = found_in(tmp_path / "q", **pinned)
+    assert found.env["PYTHON_VERSION"] == "3.13"
+    assert "no registry has 3.12" in found.why("PYTHON_VERSION")
+    only = {"pyproject.toml": '[project]\nname="x"\nrequires-python="==3.12.*"\n'}
+    assert found_in(tmp_path / "r", **only).env["PYTHON_VERSION"] == "3.12"
+
+
 def test_requirements_for_production(tmp_path: Path) -> None:
     """Red when the first file of the folder is taken."""
     files = {
