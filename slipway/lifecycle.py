@@ -266,17 +266,24 @@ def require_consent(question: str, yes: bool) -> None:
 
 
 def failing_line(build_output: str) -> str:
-    """The last thing the failing build step printed, from BuildKit's plain output."""
-    last = "no output"
+    """What the failing build step printed last, from BuildKit's plain output.
+
+    uv ends with a hint, often about something else: then it is the last error before that.
+    """
+    said: list[str] = []
+    engine_error = ""
     for line in build_output.splitlines():
         printed = re.match(r"#\d+ (?:\d+\.\d+ (?P<step>.+)|ERROR: (?P<error>.+))", line)
-        if printed and printed["step"]:
-            last = printed["step"].strip() or last
-        elif printed and last == "no output":
-            last = printed["error"]
-    if last == "no output" and build_output.strip():
-        last = build_output.strip().splitlines()[-1]
-    return last
+        if printed and printed["step"] and printed["step"].strip():
+            said.append(printed["step"].strip())
+        elif printed and printed["error"]:
+            engine_error = printed["error"]
+    hint = next((i for i, line in enumerate(said) if line.startswith("hint: ")), len(said))
+    if hint and hint < len(said):
+        errors = [line for line in said[:hint] if re.match(r"\w*error:", line, re.IGNORECASE)]
+        return (errors or said[:hint])[-1]
+    rest = build_output.strip().splitlines()
+    return said[-1] if said else engine_error or (rest[-1] if rest else "no output")
 
 
 def _check(session: Session) -> None:

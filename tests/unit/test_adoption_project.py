@@ -73,11 +73,12 @@ def test_production_over_what_developers_type(tmp_path: Path) -> None:
             "shop/settings/__init__.py": "",
             "shop/settings/base.py": SETTINGS.replace("parent.parent", "parents[2]"),
             "shop/settings/local.py": "from .base import *\nDEBUG = True\n",
-            "shop/settings/production.py": "from .base import *\n",
+            "shop/settings/onserver.py": "from .base import *\n",
+            "shop/wsgi.py": MANAGE.replace("shop.settings", "shop.settings.onserver"),
             "manage.py": MANAGE.replace("shop.settings", "shop.settings.local"),
         },
     )  # fmt: skip
-    assert found.env["DJANGO_SETTINGS_MODULE"] == "shop.settings.production"
+    assert found.env["DJANGO_SETTINGS_MODULE"] == "shop.settings.onserver"
     assert found.dev["DJANGO_SETTINGS_MODULE"] == "shop.settings.local"
     assert found.env["DATA_PATHS"] == "db.sqlite3"
 

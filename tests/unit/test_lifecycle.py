@@ -34,6 +34,15 @@ def test_a_step_that_said_nothing_gives_the_engines_error() -> None:
     assert failing_line("") == "no output"
 
 
+def test_the_hint_of_uv_is_not_the_reason() -> None:
+    """Red when the last line stands for the reason, whatever it says."""
+    said = "error: Failed to build `psycopg2`\nError: pg_config executable not found.\nFor more, see\n"
+    hint = "hint: Build failures usually indicate a problem with the package or the build environment\n"
+    steps = "".join(f"#42 3.887        {line}\n" for line in (said + hint).splitlines())
+    assert failing_line(steps) == "Error: pg_config executable not found."
+    assert failing_line(f"#42 3.9 {hint}") == hint.strip()
+
+
 def test_nobody_to_ask_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Red when a pipe counts as consent."""
     monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
