@@ -232,7 +232,7 @@ FROM production AS web
 ARG MEDIA_ROOT=/app/media
 RUN install --directory --owner=10001 --group=10001 "${MEDIA_ROOT}"
 COPY --from=docker entrypoint.py probe.py end-if-silent migrate.py migrate_back.py migrate_lock.py migrate_warnings.py \
-    gunicorn.conf.py server_kind.py publish_static.py project_static.py report_settings.py served_paths.py \
+    gunicorn.conf.py server_kind.py visible_errors.py publish_static.py project_static.py report_settings.py served_paths.py \
     missing_variables.py suggestions.py explain_failure.py /opt/slipway/
 COPY --from=docker settings_overlay /opt/slipway/settings_overlay
 COPY --from=code /app /app

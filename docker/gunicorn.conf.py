@@ -17,6 +17,7 @@ from gunicorn.workers import SUPPORTED_WORKERS
 sys.path.insert(0, str(Path(__file__).parent))
 try:
     from server_kind import server_kind
+    from visible_errors import show_errors
 finally:
     sys.path.pop(0)
 
@@ -179,6 +180,7 @@ def post_request(worker, req, environ, resp):
 
 def post_worker_init(worker):
     """Called by gunicorn in each new worker process, once the project is loaded."""
+    show_errors()
     # Only threads can hang unnoticed: an event loop that does, gives no heartbeat.
     if worker.cfg.timeout and getattr(worker, "tpool", None):
         threading.Thread(target=replace_when_hung, args=(worker,), daemon=True).start()

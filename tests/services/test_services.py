@@ -15,8 +15,7 @@ from tests.support.world import World, docker
 def test_everything_beside_web_works(prod: World) -> None:
     """A task goes through Redis and writes into both databases; beat sends; the line of `.env` runs.
 
-    Red when one of them is left out of the compose files, or MIGRATE_DATABASES is not read; seen with
-    `compose/redis.yaml` gone from Stack.files, and without `--database` in docker/migrate.py.
+    Red when one of them is left out of the compose files, or MIGRATE_DATABASES is not read.
     """
     send(prod, "hello")
     found = eventually(lambda: (a := seen(prod, "hello"))["reports"] == 1 and a, "the worker to write")
@@ -69,7 +68,7 @@ def _redis(prod: World, *command: str) -> str:
 
 
 def test_a_full_redis_drops_what_may_go_and_keeps_the_queue(prod: World) -> None:
-    """Red without the bound that docker/redis/start.sh sets: the kernel kills it then."""
+    """Red without the bound of docker/redis/start.sh (the kernel kills it then), and with `noeviction`."""
     _redis(prod, "lpush", "kept", "a task")
     started = prod.container("redis")["State"]["StartedAt"]
     # From another container: in Redis's own it would share the memory.
@@ -112,7 +111,7 @@ def test_a_deploy_changes_them_and_loses_no_task(prod: World) -> None:
     """A task in the middle of its work is finished by the release that began it; there are never two beats.
 
     Red when they are not replaced, when the old ones are killed, or when the new start beside the old; seen
-    without the step `processes`, with `docker kill` for the stop, and with `--scale beat=2`.
+    without the step `processes`.
     """
     old = images(prod)["web"]
     send(prod, "long", 5)
@@ -129,9 +128,7 @@ def test_a_deploy_changes_them_and_loses_no_task(prod: World) -> None:
 
 
 def test_a_deploy_whose_worker_does_not_stay_changes_nothing(prod: World) -> None:
-    """Red when the switch does not wait for them, or what was there is not started again; seen without
-    `self.beside.take_back()`, and with the step behind the switch.
-    """
+    """Red when the switch does not wait for them, or `self.beside.take_back()` is left out."""
     broken = '\nimport sys\nif "worker" in sys.argv:\n    raise RuntimeError("this worker is broken")\n'
     before = images(prod)
     with appended(prod, "project/config/celery.py", broken):
@@ -161,11 +158,11 @@ def test_a_rollback_takes_them_back(prod: World) -> None:
     prod.invoke("deploy", "--release", "third")
 
 
-def test_a_restore_brings_both_databases_back_and_nobody_writes_meanwhile(prod: World) -> None:
+def test_a_restore_brings_both_databases_back(prod: World) -> None:
     """What was written after the backup is gone from both, and in the backup that the restore makes first.
 
-    Red when the archive has one database, when the two are not exchanged together, or when the processes go
-    on; seen without `extra` in backuprestore, and without extracontainers.stop there.
+    Red when the archive has one database, or when the two are not exchanged together; seen without
+    `source.extra` in backuprestore.
     """
     send(prod, "before")
     eventually(lambda: seen(prod, "before")["reports"] == 1, "the worker to write")
@@ -198,7 +195,7 @@ def test_going_back_with_the_dump_of_a_deploy_takes_both_databases(prod: World) 
 def test_an_upgrade_of_the_database_keeps_them_out(prod: World) -> None:
     """They stop before the old server is cut off, and work on the new one.
 
-    Red when a task fails meanwhile; seen without extracontainers.stop in upgrade.
+    Red when a task fails meanwhile, or they do not come back.
     """
     failures = docker("logs", f"{prod.project}-worker-1").count("raised unexpected")
     ids = {name: prod.container(name)["Id"] for name in BESIDE}
