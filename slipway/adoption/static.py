@@ -108,9 +108,14 @@ def _host(project: Project, place: str) -> Path | None:
 
 
 def _is_committed(project: Project, root: str) -> bool:
-    """A STATIC_ROOT with the manifest of a collectstatic in it, which git does not ignore."""
+    """A STATIC_ROOT with the manifest of a collectstatic in it, which git does not ignore.
+
+    One without the admin's files, where the admin is installed, is left over from something else.
+    """
     folder = _host(project, root)
     if folder is None or not (folder / "staticfiles.json").is_file():
+        return False
+    if project.settings.installed("django.contrib.admin") and not (folder / "admin").is_dir():
         return False
     ignored = "\n".join(
         (place / ".gitignore").read_text(errors="replace")
