@@ -86,7 +86,7 @@ def choose(project: Project, can_have: Callable[[str], bool]) -> None:
         why.append(f"no registry has {wanted} for this machine, and of {version} the kit builds an image")
     elif version not in carried and not can_have(version):
         project.findings.warn(
-            f"Python {version}: no registry has its image for this machine, and the kit builds none of that version"
+            f"Python {version}: no registry has its image for this machine, and the kit builds none"
         )
     where = declared[0].file if declared else ""
     if pins:
