@@ -72,6 +72,7 @@ def _decide(project: Project, kinds: dict[str, str], where: str) -> None:
     elif "postgres" in kinds.values():
         findings.say("DATABASE", "postgres", "the settings' database is PostgreSQL", where)
         _assign(project)
+        _settle_tls(project)
         _check_postgres(project)
     elif set(kinds.values()) <= {"sqlite"}:
         findings.say("DATABASE", "none", "SQLite is the only database", where)
@@ -282,6 +283,8 @@ def _check_postgres(project: Project) -> None:
             wrong.append(f"the host is {host or 'this machine'}")
         if not (isinstance(password, str) and "slipway-secret-postgres_password" in password):
             wrong.append("the password is not the stack's")
+        if _wants_tls(entry):
+            wrong.append("it wants TLS, which the stack's has not")
         if str(port) not in {"", "5432", "None", "?"}:
             wrong.append(f"the port is {port}")
         if wrong:
@@ -303,6 +306,34 @@ def _check_postgres(project: Project) -> None:
                     project.findings.say(
                         variable, value, "as the settings have it", settings.where("DATABASES")
                     )
+
+
+def _wants_tls(entry: dict[str, Any]) -> bool:
+    options = entry.get("OPTIONS")
+    return isinstance(options, dict) and options.get("sslmode") in {"require", "verify-ca", "verify-full"}
+
+
+def _settle_tls(project: Project) -> None:
+    """Switch TLS to the database off by a variable, where one decides it."""
+    found = project.settings.get("DATABASES")
+    entry = found.get("default") if isinstance(found, dict) else None
+    if not isinstance(entry, dict) or not _wants_tls(entry):
+        return
+    names = [n for n in project.settings.deciding("DATABASES") if re.search(r"SSL|TLS|DEBUG|LOCAL", n)]
+
+    def plain(after: Reading) -> bool:
+        there = after.get("DATABASES")
+        entry = there.get("default") if isinstance(there, dict) else None
+        return (
+            isinstance(entry, dict)
+            and not _wants_tls(entry)
+            and _kind(entry) == "postgres"
+            and after.get("DEBUG") == project.settings.get("DEBUG")
+        )
+
+    settled = try_values(project, names, ("disable", "False", "0", "false", "off", "no"), plain)
+    if settled:
+        project.give(*settled, "DATABASES: the stack's PostgreSQL has no TLS")
 
 
 def _keep_sqlite(project: Project, entry: dict[str, Any]) -> None:

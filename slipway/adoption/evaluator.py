@@ -202,6 +202,13 @@ class Evaluator:
             self.scope.names[target] = UNKNOWN
             self.scope.taint[target] = problem.reads | self.touched
             self.scope.where[target] = (self.scope.path, statement.lineno)
+        if isinstance(statement, ast.If | ast.Try | ast.With | ast.For):
+            # Its branches did not come to their end: what they would have set is not known.
+            for inner in ast.walk(statement):
+                for target in _targets(inner):
+                    self.scope.names.setdefault(target, UNKNOWN)
+                    self.scope.taint.setdefault(target, set()).update(problem.reads | self.touched)
+                    self.scope.where.setdefault(target, (self.scope.path, statement.lineno))
 
     # -- the environment ---------------------------------------------------------------------------
 
@@ -987,7 +994,9 @@ def _reads_environment(node: ast.Call) -> bool:
     )
 
 
-def _targets(statement: ast.stmt) -> list[str]:
+def _targets(statement: ast.AST) -> list[str]:
+    if isinstance(statement, ast.ImportFrom):
+        return [alias.asname or alias.name for alias in statement.names if alias.name != "*"]
     if isinstance(statement, ast.Assign):
         nodes = [n for t in statement.targets for n in (t.elts if isinstance(t, ast.Tuple) else [t])]
     elif isinstance(statement, ast.AnnAssign):

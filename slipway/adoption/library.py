@@ -331,13 +331,20 @@ def _dj_database_url_config(run: Evaluator, args: list[Any], kwargs: dict[str, A
     text = run.read(name, default, "db", line)
     # Without a URL there is an empty dictionary; an unknown default is one that the settings computed.
     found = {} if text is None else database_from_url(text)
-    if isinstance(found, dict) and kwargs.get("engine"):
-        found["ENGINE"] = kwargs["engine"]
-    return found
+    return _with_options(found, kwargs)
 
 
 def _parse_database_url(run: Evaluator, args: list[Any], kwargs: dict[str, Any], line: int) -> Any:
-    return database_from_url(args[0] if args else kwargs.get("url"))
+    return _with_options(database_from_url(args[0] if args else kwargs.get("url")), kwargs)
+
+
+def _with_options(found: Any, kwargs: dict[str, Any]) -> Any:
+    if isinstance(found, dict) and found:
+        if kwargs.get("engine"):
+            found["ENGINE"] = kwargs["engine"]
+        if kwargs.get("ssl_require") is True:
+            found["OPTIONS"] = {**found.get("OPTIONS", {}), "sslmode": "require"}
+    return found
 
 
 def _csv(run: Evaluator, args: list[Any], kwargs: dict[str, Any], line: int) -> Any:

@@ -408,4 +408,57 @@ def test_a_cookie_whose_name_wants_https(tmp_path: Path) -> None:
     more = "\nSESSION_COOKIE_SECURE = os.getenv('SECURE_COOKIES', '1') == '1'\nSESSION_COOKIE_NAME = '__Secure-sid'\n"
     found = found_in(tmp_path / "p", more=more)
     assert (found.app["SECURE_COOKIES"], found.env["SETTINGS_OVERLAY"]) == ("False", "SESSION_COOKIE_NAME")
-    assert "SESSION_COOKIE_NAME has a prefix that wants https" in found.warnings
+
+
+def test_what_a_branch_that_raises_would_set_is_not_known(tmp_path: Path) -> None:
+    """Red when the variables behind an `if` are not seen because the first of them is missing, or an import's names."""
+    more = """
+del DATABASES
+if os.environ.get("PGHOST"):
+    DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql", "HOST": os.environ["PGHOST"], "NAME": os.environ["PGDATABASE"],
+        "USER": os.environ["PGUSER"], "PASSWORD": os.environ["PGPASSWORD"], "OPTIONS": {"sslmode": os.environ.get("PGSSLMODE", "require")}}}
+else:
+    DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "x"}}
+"""
+    found = found_in(tmp_path / "p", more=more)
+    assert {name: found.app[name] for name in ("PGHOST", "PGDATABASE", "PGPASSWORD", "PGSSLMODE")} == {
+        "PGHOST": "db", "PGDATABASE": "app", "PGPASSWORD": "{{secret:postgres_password}}", "PGSSLMODE": "disable",
+    }  # fmt: skip
+    assert (found.env["DATABASE"], "SETTINGS_OVERLAY" in found.env) == ("postgres", False)
+    own = {
+        "shop/settings.py": SETTINGS.replace(
+            'SECRET_KEY = os.environ["SECRET_KEY"]', "from .own import SECRET_KEY"
+        )
+    }
+    assert "SETTINGS_OVERLAY" not in found_in(tmp_path / "q", **own).env
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{'default': dj_database_url.config(conn_max_age=600, ssl_require=True)}",
+        "{'default': dj_database_url.parse(os.environ['DATABASE_URL'], ssl_require=True)}",
+        "{'default': {**dj_database_url.config(), 'OPTIONS': {'sslmode': 'require'}}}",
+    ],
+)
+def test_a_database_that_wants_tls_is_the_overlays(tmp_path: Path, text: str) -> None:
+    """Red when the stack's PostgreSQL, which has no TLS, is asked for it at every request."""
+    found = found_in(tmp_path / "p", more=f"\nimport dj_database_url\nDATABASES = {text}\n")
+    assert (found.env["DATABASE"], found.env["SETTINGS_OVERLAY"]) == ("postgres", "DATABASES")
+
+
+def test_a_url_cast_by_its_parser(tmp_path: Path) -> None:
+    """Red when decouple's cast= by a function of another package leaves the database unknown."""
+    more = """
+from decouple import config
+from dj_database_url import parse as dburl
+DATABASES = {"default": config("DATABASE_URL", default="sqlite:///x.db", cast=dburl)}
+"""
+    found = found_in(tmp_path / "p", more=more)
+    assert found.app["DATABASE_URL"] == "postgres://app:{{secret:postgres_password}}@db:5432/app"
+
+
+def test_the_worker_of_every_queue(tmp_path: Path) -> None:
+    """Red when jobs in any queue but the first stay for ever."""
+    more = "\nINSTALLED_APPS += ['django_rq']\nRQ_QUEUES = {'default': {'HOST': 'redis'}, 'mails': {'HOST': 'redis'}}\n"
+    assert found_in(tmp_path / "p", more=more).env["PROCESS_RQ"] == "python manage.py rqworker default mails"
