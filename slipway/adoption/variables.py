@@ -288,6 +288,11 @@ def settle_https(project: Project) -> None:
             project.override(setting, "it is fixed to True, and TLS is off")
         else:
             project.override(setting, "it is fixed to True, and TLS is off")
-            name = setting.replace("_SECURE", "_NAME")
-            if str(settings.get(name, "")).startswith("__"):
-                project.override(name, "browsers take its prefix over https alone")
+        name = setting.replace("_SECURE", "_NAME")
+        if str(settings.get(name, "")).startswith("__"):
+            project.override(name, "browsers take its prefix over https alone")
+            project.findings.warn(
+                f"{name} has a prefix that wants https: when TLS is set, take it out of SETTINGS_OVERLAY, "
+                "with the SECURE settings",
+                settings.where(name),
+            )

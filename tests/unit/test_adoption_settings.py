@@ -389,3 +389,23 @@ if os.environ.get("STATS_URL"):
         "DATABASE_URL": f"{url}app", "ARCHIVE_DATABASE_URL": f"{url}archive", "LOG_URL": f"{url}log", "STATS_URL": None,
     }  # fmt: skip
     assert found.env["EXTRA_DATABASES"] == "archive log"
+
+
+def test_a_host_of_something_else_is_not_the_redis(tmp_path: Path) -> None:
+    """Red when all hosts of one table are redis's, because one of them decides CACHES."""
+    more = """
+CONF = {"database": {"host": os.getenv("SHOP_DB_HOST", "")}, "mail": {"host": os.getenv("SHOP_MAIL_HOST", "localhost")},
+    "queue": {"host": os.getenv("SHOP_QUEUE_HOST", "localhost")}, "search": {"host": os.getenv("SHOP_FINDER_HOST", "x")}}
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": f"redis://{CONF['queue']['host']}:6379/1"}}
+"""
+    found = found_in(tmp_path / "p", more=more)
+    assert found.app["SHOP_QUEUE_HOST"] == "redis"
+    assert not {"SHOP_DB_HOST", "SHOP_MAIL_HOST", "SHOP_FINDER_HOST"} & set(found.app)
+
+
+def test_a_cookie_whose_name_wants_https(tmp_path: Path) -> None:
+    """Red when SECURE is switched off by its variable and the name is left as it is: no browser signs in."""
+    more = "\nSESSION_COOKIE_SECURE = os.getenv('SECURE_COOKIES', '1') == '1'\nSESSION_COOKIE_NAME = '__Secure-sid'\n"
+    found = found_in(tmp_path / "p", more=more)
+    assert (found.app["SECURE_COOKIES"], found.env["SETTINGS_OVERLAY"]) == ("False", "SESSION_COOKIE_NAME")
+    assert "SESSION_COOKIE_NAME has a prefix that wants https" in found.warnings
