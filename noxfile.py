@@ -81,10 +81,7 @@ def nginx(session: nox.Session) -> None:
 def images(session: nox.Session, form: str) -> None:
     """The Dockerfile with every dependency manager, and what must not be in an image."""
     install(session)
-<<<<<<< HEAD
-    pytest(session, "images", "-m", form)
-=======
-    pytest(session, "images", "--ignore=tests/images/test_image_assets.py")
+    pytest(session, "images", "--ignore=tests/images/test_image_assets.py", "-m", form)
 
 
 @nox.session(default=False)
@@ -92,7 +89,6 @@ def assets(session: nox.Session) -> None:
     """The stage with Node.js, whose base is built where it cannot be pulled."""
     install(session)
     pytest(session, "images/test_image_assets.py")
->>>>>>> main
 
 
 @nox.session(default=False)

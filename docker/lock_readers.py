@@ -31,6 +31,7 @@ def from_poetry(folder: Path, groups: Iterable[str], extras: Iterable[str], ever
 
     ``everything`` takes every group. Raises StaleError for a direct dependency that is not locked.
     """
+    groups, extras = set(groups), set(extras)
     lock = tomllib.loads((folder / "poetry.lock").read_text(encoding="utf-8"))
     manifest = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8-sig"))
     by_name: dict[str, list[dict[str, Any]]] = {}
@@ -40,7 +41,7 @@ def from_poetry(folder: Path, groups: Iterable[str], extras: Iterable[str], ever
     # Files stand with each package since Poetry 1.3, together at the end before.
     files = lock.get("metadata", {}).get("files", {})
 
-    wanted = [*_poetry_direct(manifest, set(groups), set(extras), everything)]
+    wanted = [*_poetry_direct(manifest, groups, extras, everything)]
     chosen: dict[str, dict[str, Any]] = {}
     queue = [(name, wanted_extras) for name, wanted_extras in wanted]
     seen: set[tuple[str, frozenset[str]]] = set()
@@ -49,7 +50,7 @@ def from_poetry(folder: Path, groups: Iterable[str], extras: Iterable[str], ever
         if (name, package_extras) in seen or name == "python":
             continue
         seen.add((name, package_extras))
-        fitting = [p for p in by_name.get(name, []) if _fits(p)]
+        fitting = [p for p in by_name.get(name, []) if _fits(p, extras)]
         if not fitting:
             raise StaleError(f"{name} is asked for in pyproject.toml and not in poetry.lock")
         chosen[name] = package = fitting[0]
@@ -58,22 +59,29 @@ def from_poetry(folder: Path, groups: Iterable[str], extras: Iterable[str], ever
 
 
 def _check_content_hash(lock: Mapping[str, Any], manifest: Mapping[str, Any]) -> None:
-    """As Poetry's own ``Locker`` computes it for projects that name everything below ``tool.poetry``.
-
-    For others its formula has changed between releases; there, what is asked for and not locked tells.
-    """
+    """As Poetry's ``Locker`` computes it, in every form that its releases have."""
     locked = lock.get("metadata", {}).get("content-hash")
-    if "project" in manifest or "dependency-groups" in manifest or not locked:
+    if not locked:
         return
-    content = manifest.get("tool", {}).get("poetry", {})
+    poetry = manifest.get("tool", {}).get("poetry", {})
+    project = {
+        key: manifest.get("project", {})[key]
+        for key in ("requires-python", "dependencies", "optional-dependencies")
+        if manifest.get("project", {}).get(key) is not None
+    }
+    groups = manifest.get("dependency-groups", {})
     legacy = ("dependencies", "source", "extras", "dev-dependencies")
-    first = ("dependencies", "group", "source", "extras")
-    formulas = (
-        {key: content.get(key) for key in (*legacy, "group") if key in legacy or key in content},
-        {key: content.get(key) for key in first},
-        {key: content.get(key) for key in legacy},
-        {key: content.get(key) for key in (*first, "dev-dependencies") if key in first or key in content},
-    )
+    present = {key: poetry[key] for key in (*legacy, "group") if key in poetry}
+    formulas = [
+        # With [project], what is not there is left out; before, the keys stood there with null.
+        {**({"project": project} if project else {}), **more, "tool": {"poetry": present}}
+        for more in ({}, {"dependency-groups": groups})
+    ]
+    for keys in (legacy, ("dependencies", "group", "source", "extras"), (*legacy, "group")):
+        formulas += [
+            {key: poetry.get(key) for key in keys},
+            {**{key: poetry.get(key) for key in keys}, **present},
+        ]
     digests = {hashlib.sha256(json.dumps(f, sort_keys=True).encode()).hexdigest() for f in formulas}
     if locked not in digests:
         raise StaleError("pyproject.toml has changed since poetry.lock was made")
@@ -210,12 +218,12 @@ def _pinned(name: str, version: str, hashes: Iterable[str]) -> str:
     return " ".join([f"{name}=={version}", *(f"--hash={h}" for h in sorted(hashes))])
 
 
-def _fits(package: Mapping[str, Any]) -> bool:
-    """Whether this is the locked one of several versions that is for this Python."""
+def _fits(package: Mapping[str, Any], extras: Iterable[str]) -> bool:
+    """Whether this locked version, of several, is the one for this Python and the project's ``extras``."""
     markers = package.get("markers", "")
     if isinstance(markers, dict):  # one for each group
-        return any(_holds(marker) for marker in markers.values())
-    return _holds(markers) and _python_admits(package.get("python-versions", ""))
+        return any(_holds(marker, extras) for marker in markers.values())
+    return _holds(markers, extras) and _python_admits(package.get("python-versions", ""))
 
 
 def _python_admits(constraint: str) -> bool:

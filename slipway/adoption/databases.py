@@ -26,9 +26,9 @@ _DRIVERS = (
 _PASSWORD = "{{secret:postgres_password}}"  # noqa: S105 - the name of one
 
 
-def _url(project: Project) -> str:
+def _url(project: Project, database: str = "") -> str:
     name, user = project.database
-    return f"postgres://{user}:{_PASSWORD}@db:5432/{name}"
+    return f"postgres://{user}:{_PASSWORD}@db:5432/{database or name}"
 
 
 _KINDS = (
@@ -72,6 +72,7 @@ def _decide(project: Project, kinds: dict[str, str], where: str) -> None:
     elif "postgres" in kinds.values():
         findings.say("DATABASE", "postgres", "the settings' database is PostgreSQL", where)
         _assign(project)
+        _part_urls(project)
         _check_postgres(project)
     elif set(kinds.values()) <= {"sqlite"}:
         findings.say("DATABASE", "none", "SQLite is the only database", where)
@@ -212,27 +213,12 @@ def _place_of(project: Project, name: str) -> tuple[str, str] | None:
 def _give_part(project: Project, name: str, alias: str, key: str) -> None:
     database, user = project.database
     why = f"DATABASES[{alias!r}][{key!r}]"
-    if key == "NAME" and alias != "default" and not re.search(r"replica|read|slave|secondary", alias, re.I):
-        database = re.sub(r"[^a-z0-9_]", "_", alias.lower())
-        already = (project.findings.value("EXTRA_DATABASES") or "").split()
-        if database not in already:
-            found = project.findings.found
-            found[:] = [f for f in found if f.variable != "EXTRA_DATABASES"]
-            project.findings.say(
-                "EXTRA_DATABASES",
-                " ".join([*already, database]),
-                f"the settings have a second database, {alias}",
-                project.settings.where("DATABASES"),
-            )
+    if key == "NAME":
+        database = _further_database(project, alias) or database
     values = {"HOST": "db", "NAME": database, "USER": user, "PASSWORD": _PASSWORD, "PORT": "5432"}
     if key in values:
         value = "/run/secrets/postgres_password" if name.endswith("_FILE") else values[key]
-        project.assumed.pop(name, None)
-        project.findings.found[:] = [
-            f for f in project.findings.found if (f.variable, f.file) != (name, "app.env")
-        ]
-        project.findings.left[:] = [o for o in project.findings.left if o.variable != name]
-        project.give(name, value, why)
+        _give_instead(project, name, value, why)
     elif key == "ENGINE":
         found_ = try_values(
             project,
@@ -242,6 +228,48 @@ def _give_part(project: Project, name: str, alias: str, key: str) -> None:
         )
         if found_:
             project.give(*found_, why)
+
+
+def _part_urls(project: Project) -> None:
+    """A URL that does not lead to `default` names a database of its own: no two entries share one."""
+    for name in project.settings.deciding("DATABASES"):
+        if name in project.given or project.assumed.get(name) != _url(project):
+            continue
+        found = project.with_values(**{name: _url(project, _SENTINEL)}).get("DATABASES")
+        entries = found.items() if isinstance(found, dict) else ()
+        aliases = [
+            str(a) for a, entry in entries if isinstance(entry, dict) and entry.get("NAME") == _SENTINEL
+        ]
+        if aliases and "default" not in aliases:
+            database = _further_database(project, aliases[0])
+            _give_instead(project, name, _url(project, database), f"DATABASES[{aliases[0]!r}]")
+
+
+def _further_database(project: Project, alias: str) -> str:
+    """The database of an entry besides `default`, added to EXTRA_DATABASES; empty for a replica."""
+    if alias == "default" or re.search(r"replica|read|slave|secondary", alias, re.IGNORECASE):
+        return ""
+    database = re.sub(r"[^a-z0-9_]", "_", alias.lower())
+    already = (project.findings.value("EXTRA_DATABASES") or "").split()
+    if database not in already:
+        found = project.findings.found
+        found[:] = [f for f in found if f.variable != "EXTRA_DATABASES"]
+        project.findings.say(
+            "EXTRA_DATABASES",
+            " ".join([*already, database]),
+            f"the settings have a second database, {alias}",
+            project.settings.where("DATABASES"),
+        )
+    return database
+
+
+def _give_instead(project: Project, name: str, value: str, why: str) -> None:
+    """Give the project a variable in the place of what was found for it so far."""
+    project.assumed.pop(name, None)
+    findings = project.findings
+    findings.found[:] = [f for f in findings.found if (f.variable, f.file) != (name, "app.env")]
+    findings.left[:] = [o for o in findings.left if o.variable != name]
+    project.give(name, value, why)
 
 
 def _check_postgres(project: Project) -> None:

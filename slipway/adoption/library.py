@@ -31,8 +31,8 @@ __all__ = ["BUILTINS", "CONSTANTS", "EnvironPath", "call", "instance", "method"]
 
 BUILTINS = frozenset(name for name in dir(builtins) if not name.startswith("_")) | {"__import__"}
 CONSTANTS: Mapping[str, Any] = {
-    # As the image starts the server: settings that look for a command of manage.py find none.
-    "sys.argv": ["gunicorn", "--config", "gunicorn.conf.py", "config.wsgi:application"],
+    # As in the image: settings look at the second word for a command of manage.py's.
+    "sys.argv": ["/opt/venv/bin/gunicorn", "--config", "/opt/slipway/gunicorn.conf.py"],
     "sys.platform": "linux",
     "sys.version_info": (3, 13, 0, "final", 0),
     "os.name": "posix",

@@ -166,12 +166,11 @@ def secret_key(project: Project) -> None:
             project.give(name, value, "SECRET_KEY: a generated secret")
             return
     value = project.settings.get("SECRET_KEY")
-    if settings.deciding("SECRET_KEY"):
-        return
-    if value in (None, ""):
-        # Such as a template whose development settings alone have one.
+    # As templates leave it that keep the key in development's settings: Django does not start without one.
+    if not value and not settings.deciding("SECRET_KEY") and not project.layout.configuration:
         project.override("SECRET_KEY", "it is not set")
-    elif isinstance(value, str):
+        return
+    if isinstance(value, str) and value and not settings.deciding("SECRET_KEY"):
         project.findings.warn(
             "SECRET_KEY stands in the project's files; who reads them can sign sessions. SETTINGS_OVERLAY "
             "can replace it",

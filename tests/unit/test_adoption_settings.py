@@ -256,6 +256,23 @@ CELERY_BEAT_SCHEDULE = {"a": 1}
     assert found.env["SETTINGS_OVERLAY"] == "CACHES"
 
 
+def test_a_second_database_by_its_url(tmp_path: Path) -> None:
+    """Red when both URLs name one database: two entries then share their tables, and one has none."""
+    more = """
+import dj_database_url
+DATABASES = {
+    "default": dj_database_url.config(),
+    "archive": dj_database_url.parse(os.environ["ARCHIVE_URL"]),
+    "replica": dj_database_url.config(env="REPLICA_URL"),
+}
+"""
+    found = found_in(tmp_path / "p", more=more)
+    assert found.env["EXTRA_DATABASES"] == "archive"
+    assert found.app["DATABASE_URL"].endswith("@db:5432/app")
+    assert found.app["ARCHIVE_URL"].endswith("@db:5432/archive")
+    assert found.app["REPLICA_URL"] == found.app["DATABASE_URL"]
+
+
 def test_a_second_database(tmp_path: Path) -> None:
     """Red when only `default` is looked at."""
     more = (
@@ -268,3 +285,22 @@ DATABASES["reports"] = {"ENGINE": "django.db.backends.postgresql", "NAME": os.en
     found = found_in(tmp_path / "p", more=more)
     assert found.env["EXTRA_DATABASES"] == "reports"
     assert (found.app["R_NAME"], found.app["R_HOST"]) == ("reports", "db")
+
+
+def test_settings_that_look_at_the_command_line(tmp_path: Path) -> None:
+    """Red when the server's has one word: the second, which settings compare with a command's name, is missing."""
+    more = """
+import sys
+import dj_database_url
+if sys.argv[1] != "collectstatic":
+    if os.getenv("DATABASE_URL") is None:
+        raise Exception("DATABASE_URL is not defined")
+    DATABASES = {"default": dj_database_url.parse(os.environ.get("DATABASE_URL"))}
+"""
+    assert found_in(tmp_path / "p", more=more).app["DATABASE_URL"].startswith("postgres://")
+
+
+def test_a_key_that_production_does_not_have(tmp_path: Path) -> None:
+    """Red when only a key that a variable decides is thought of: Django does not start with an empty one."""
+    found = found_in(tmp_path / "p", more='SECRET_KEY = ""\n')
+    assert "SECRET_KEY" in found.env["SETTINGS_OVERLAY"].split()

@@ -53,6 +53,7 @@ version = "23.1.0"
 [[package]]
 name = "boto3"
 version = "1.2"
+markers = "extra == 's3'"
 
 [[package]]
 name = "gunicorn"
