@@ -419,7 +419,11 @@ def _reason(output: str) -> str:
         (line for line in lines if re.match("error: |\u00d7 ", line)), "error: the installation failed"
     )
     errors = [line for line in lines if re.match(r"(?:\w+\.)*\w*(?:Error|error|Exception)\b: ?\S", line)]
-    own = [line for line in errors if line != first]
+    # A compiler's first error says more than the command that ended with it, in which all options are.
+    compiled = [line for line in lines if re.search(r":\d+: (?:fatal )?error: ", line)]
+    own = compiled[:1] or [
+        line for line in errors if line != first and not line.startswith("error: Command ")
+    ]
     cause = [line for line in lines if line.startswith("cause: ")]
     return f"{first}: {own[-1]}" if own else f"{first}; {cause[-1]}" if cause else first
 

@@ -33,6 +33,10 @@ NOT_HERE = {
     "windows-curses", "win32-setctime", "wincertstore", "pyreadline", "pyreadline3", "wmi", "comtypes",
 }  # fmt: skip
 
+# What Python itself has since before 3.10, frozen on an older one. Their last releases refuse a newer Python,
+# or do not compile for it.
+STANDARD = {"backports-zoneinfo", "dataclasses", "functools32", "futures", "typing", "wsgiref"}
+
 
 @dataclass
 class Cleaned:
@@ -116,9 +120,14 @@ def _line(
     if _is_own(line.split("#", maxsplit=1)[0].strip(), done, folder, project):
         return None, ""
     name = NAME.match(line)
-    if name and normalised(name[1]) in NOT_HERE and ";" not in line:
-        return None, f"{line.strip()}: left out, it does not exist for Linux"
-    return line, ""
+    reason = _needless(normalised(name[1])) if name and ";" not in line else ""
+    return (None, f"{line.strip()}: left out, {reason}") if reason else (line, "")
+
+
+def _needless(name: str) -> str:
+    if name in NOT_HERE:
+        return "it does not exist for Linux"
+    return "Python itself has it" if name in STANDARD else ""
 
 
 def _editable(target: str, line: str, done: Cleaned, folder: Path, project: Path) -> tuple[str | None, str]:

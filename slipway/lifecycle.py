@@ -278,10 +278,12 @@ def failing_line(build_output: str) -> str:
             said.append(printed["step"].strip())
         elif printed and printed["error"]:
             engine_error = printed["error"]
-    hint = next((i for i, line in enumerate(said) if line.startswith("hint: ")), len(said))
-    if hint and hint < len(said):
-        errors = [line for line in said[:hint] if re.match(r"\w*error:", line, re.IGNORECASE)]
-        return (errors or said[:hint])[-1]
+    without = said[:]
+    while without and without[-1].startswith("hint: "):
+        without.pop()
+    if without and len(without) < len(said):
+        errors = [line for line in without if re.match(r"\w*error:", line, re.IGNORECASE)]
+        return (errors or without)[-1]
     rest = build_output.strip().splitlines()
     return said[-1] if said else engine_error or (rest[-1] if rest else "no output")
 

@@ -17,31 +17,32 @@ from slipway.settings import variables
 
 __all__ = ["choose", "django_version", "has_image"]
 
-# The first releases with binary packages for 3.12, 3.13 and 3.14, as the package index has them. An older pin
-# would have to be compiled there, which its own code often does not survive.
+# The first releases for 3.11, 3.12, 3.13 and 3.14: those with binary packages, as the package index has them,
+# for an older pin would have to be compiled there, which its own code often does not survive. For 3.11 those
+# that do survive it count too ("0": all).
 _FIRST_BINARIES = {
-    "aiohttp": ("3.9.0", "3.10.6", "3.13.0"),
-    "cffi": ("1.16.0", "1.17.0", "2.0.0"),
-    "gevent": ("23.9.0", "24.10.1", "25.8.0"),
-    "greenlet": ("3.0.0", "3.1.0", "3.2.4"),
-    "grpcio": ("1.59.0", "1.66.2", "1.75.1"),
-    "lxml": ("4.9.3", "5.3.0", "6.0.1"),
-    "matplotlib": ("3.8.0", "3.9.2", "3.10.5"),
-    "numpy": ("1.26.0", "2.1.0", "2.3.2"),
-    "opencv-python": ("4.8.0", "4.10.0", "4.12.0"),
-    "pandas": ("2.1.1", "2.2.3", "2.3.3"),
-    "pillow": ("10.1.0", "10.4.0", "12.0.0"),
-    "psycopg-binary": ("3.1.12", "3.2.3", "3.2.10"),
-    "psycopg2": ("2.9.7", "2.9.10", "2.9.11"),
-    "psycopg2-binary": ("2.9.8", "2.9.10", "2.9.11"),
-    "pydantic-core": ("2.6.0", "2.20.0", "2.35.0"),
-    "pyyaml": ("6.0.1", "6.0.2", "6.0.3"),
-    "scikit-learn": ("1.3.1", "1.5.2", "1.7.2"),
-    "scipy": ("1.11.2", "1.14.1", "1.16.1"),
-    "shapely": ("2.0.2", "2.0.6", "2.1.2"),
-    "tensorflow": ("2.16.1", "2.20.0", "99"),
-    "torch": ("2.2.0", "2.5.0", "2.9.0"),
-    "uvloop": ("0.18.0", "0.20.0", "0.22.0"),
+    "aiohttp": ("3.8.2", "3.9.0", "3.10.6", "3.13.0"),
+    "cffi": ("0", "1.16.0", "1.17.0", "2.0.0"),
+    "gevent": ("22.8.0", "23.9.0", "24.10.1", "25.8.0"),
+    "greenlet": ("1.1.3", "3.0.0", "3.1.0", "3.2.4"),
+    "grpcio": ("1.49.0", "1.59.0", "1.66.2", "1.75.1"),
+    "lxml": ("4.9.0", "4.9.3", "5.3.0", "6.0.1"),
+    "matplotlib": ("3.6.0", "3.8.0", "3.9.2", "3.10.5"),
+    "numpy": ("1.23.2", "1.26.0", "2.1.0", "2.3.2"),
+    "opencv-python": ("0", "4.8.0", "4.10.0", "4.12.0"),
+    "pandas": ("1.5.0", "2.1.1", "2.2.3", "2.3.3"),
+    "pillow": ("0", "10.1.0", "10.4.0", "12.0.0"),
+    "psycopg-binary": ("3.1.4", "3.1.12", "3.2.3", "3.2.10"),
+    "psycopg2": ("2.8.6", "2.9.7", "2.9.10", "2.9.11"),
+    "psycopg2-binary": ("2.8.6", "2.9.8", "2.9.10", "2.9.11"),
+    "pydantic-core": ("0", "2.6.0", "2.20.0", "2.35.0"),
+    "pyyaml": ("0", "6.0.1", "6.0.2", "6.0.3"),
+    "scikit-learn": ("1.1.3", "1.3.1", "1.5.2", "1.7.2"),
+    "scipy": ("1.9.2", "1.11.2", "1.14.1", "1.16.1"),
+    "shapely": ("1.8.5", "2.0.2", "2.0.6", "2.1.2"),
+    "tensorflow": ("2.12.0", "2.16.1", "2.20.0", "99"),
+    "torch": ("2.0.0", "2.2.0", "2.5.0", "2.9.0"),
+    "uvloop": ("0.17.0", "0.18.0", "0.20.0", "0.22.0"),
 }
 
 # Django's: the long-term release each ends with.
@@ -174,12 +175,12 @@ def _binary_limit(project: Project) -> tuple[str, str, str] | None:
         try:
             can = [
                 p
-                for p, since in zip(("3.12", "3.13", "3.14"), first, strict=True)
+                for p, since in zip(("3.11", "3.12", "3.13", "3.14"), first, strict=True)
                 if Version(version) >= Version(since)
             ]
         except InvalidVersion:
             continue
-        last = can[-1] if can else "3.11"
+        last = can[-1] if can else "3.10"
         if _key(last) < _key(newest):
             newest, reason = last, f"{name} {version} has no binary package for a newer one than {last}"
     return (OFFERED[0], newest, reason) if reason else None

@@ -105,6 +105,8 @@ def test_a_demo_beside_the_project_does_not_count(tmp_path: Path) -> None:
         ({"pyproject.toml": '[project]\nname="x"\nrequires-python=">=3.14"\n'}, "3.14"),
         ({"requirements.txt": "Django==3.2.25\n"}, "3.11"),
         ({"requirements.txt": "Django==4.2.1\npsycopg2-binary==2.9.5\n"}, "3.11"),
+        ({"requirements.txt": "Django==3.2.25\npsycopg2-binary==2.8.5\n"}, "3.10"),
+        ({"requirements.txt": "Django==3.2.25\npsycopg2==2.8.6\n"}, "3.11"),
         ({"runtime.txt": "python-3.11.4\n"}, "3.11"),
         ({"Dockerfile": "FROM python:3.11-slim\n"}, "3.11"),
         ({}, "3.13"),

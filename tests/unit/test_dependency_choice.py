@@ -151,6 +151,8 @@ def test_any_encoding(tmp_path: Path, content: bytes) -> None:
         ("-r base.txt", "-r base.txt"),
         ("pkg-resources==0.0.0", None),
         ("pywin32==306", None),
+        ("backports.zoneinfo==0.2.1", None),
+        ("typing ; python_version < '3.5'", "typing ; python_version < '3.5'"),
         ("pywin32==306 ; sys_platform == 'win32'", "pywin32==306 ; sys_platform == 'win32'"),
         ("--index-url https://own.test/simple", "--extra-index-url https://own.test/simple"),
         ("-i https://u:p@public.test/simple/", None),

@@ -41,6 +41,8 @@ def test_the_hint_of_uv_is_not_the_reason() -> None:
     steps = "".join(f"#42 3.887        {line}\n" for line in (said + hint).splitlines())
     assert failing_line(steps) == "Error: pg_config executable not found."
     assert failing_line(f"#42 3.9 {hint}") == hint.strip()
+    # What the installation says after it tried twice, each try with its hint.
+    assert failing_line(f"{steps}{steps}#42 9.1 SLIP-131: why; fix: so\n") == "SLIP-131: why; fix: so"
 
 
 def test_nobody_to_ask_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
