@@ -150,18 +150,31 @@ def _prefer_postgres(project: Project) -> None:
         if not more:
             break
         parts |= more
+    for name, value in parts.items():
+        if value.startswith("django.db.backends."):
+            # Some settings write the package before it themselves.
+            spelled = ("postgresql", "postgres", value)
+            parts[name] = next(
+                (s for s in spelled if _has_backend(project.with_values(**{**parts, name: s}))), value
+            )
     if parts and _default_kind(project.with_values(**parts)) == "postgres":
         for name, value in parts.items():
             project.give(name, value, "DATABASES: the stack's PostgreSQL")
         return
     switches = [n for n in names if re.search(r"ENGINE|BACKEND|TYPE|USE_|DB|DATABASE|POSTGRES", n)]
-    found = try_values(
-        project, switches,
-        ("django.db.backends.postgresql", "postgresql", "postgres", "True", "1", "production"),
-        lambda s: _default_kind(s) == "postgres",
-    )  # fmt: skip
+    values = ("django.db.backends.postgresql", "postgresql", "postgres", "True", "1", "production")
+    # A backend that is none of Django's by its whole name may be a package's.
+    found = try_values(project, switches, values, _has_backend) or try_values(
+        project, switches, values, lambda s: _default_kind(s) == "postgres"
+    )
     if found:
         project.give(found[0], found[1], "DATABASES: leads to PostgreSQL", sure=False)
+
+
+def _has_backend(settings: Reading) -> bool:
+    """Whether ENGINE is one of Django's for PostgreSQL, by its whole name."""
+    engine = str(_part(settings, "ENGINE"))
+    return re.fullmatch(r"django\.(db|contrib\.gis\.db)\.backends\.post\w+", engine) is not None
 
 
 def _suggested(project: Project, name: str) -> str:
@@ -264,7 +277,7 @@ def _give_part(project: Project, name: str, alias: str, key: str) -> None:
             project,
             [name],
             ("django.db.backends.postgresql", "postgresql", "postgres"),
-            lambda s: _default_kind(s) == "postgres" and str(_part(s, "ENGINE")).startswith("django."),
+            _has_backend,
         )
         if found_:
             project.give(*found_, why)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from slipway.adoption.configfiles import ConfigFile, Section
 from slipway.adoption.envreaders import ConfigurationValue, Csv, EnvReader, convert, database_from_url
 from slipway.adoption.objects import (
     MISSING,
@@ -112,10 +113,14 @@ def method(run: Evaluator, owner: Any, name: str, args: list[Any], kwargs: dict[
     """Call a method of a plain value."""
     if name in {"get_secret_value", "unicode_string"}:  # pydantic's
         return owner
+    if isinstance(owner, ConfigFile):
+        return owner.call(run, name, args, kwargs)
+    if isinstance(owner, Section):
+        return owner.call(name, args, kwargs)
     if isinstance(owner, OpenFile):
         return _text_of(run, owner.path) if name in {"read", "readline", "readlines"} else None
     if isinstance(owner, PurePosixPath):
-        return _path_method(run, owner, name, args, line)
+        return _path_method(run, owner, name, args, kwargs, line)
     if isinstance(owner, EnvironPath):
         if name in {"path", "__call__"}:
             return EnvironPath(posixpath.join(owner.place, *map(str, args)))
@@ -248,7 +253,9 @@ def _exists(run: Evaluator, place: str, how: str = "exists") -> Any:
     return {"isfile": host.is_file, "isdir": host.is_dir}.get(how, host.exists)()
 
 
-def _path_method(run: Evaluator, owner: PurePosixPath, name: str, args: list[Any], line: int) -> Any:
+def _path_method(
+    run: Evaluator, owner: PurePosixPath, name: str, args: list[Any], kwargs: dict[str, Any], line: int
+) -> Any:
     if name in {"resolve", "absolute", "expanduser"}:
         return PurePosixPath(posixpath.normpath(str(PurePosixPath("/app") / owner)))
     if name in {"joinpath", "child"}:
@@ -263,7 +270,7 @@ def _path_method(run: Evaluator, owner: PurePosixPath, name: str, args: list[Any
     if name == "read_text":
         return _text_of(run, str(owner))
     if name == "open":
-        return _open(run, [str(owner), *args], {}, line)
+        return _open(run, [str(owner), *args], kwargs, line)
     if name in {"with_suffix", "with_name", "relative_to", "as_posix", "as_uri", "is_absolute"}:
         return getattr(owner, name)(*args)
     return UNKNOWN
@@ -535,6 +542,9 @@ _KNOWN: Mapping[str, _Known] = {
     "environs.Env": lambda run, args, kwargs, line: EnvReader("environs"),
     "environs.FileAwareEnv": lambda run, args, kwargs, line: EnvReader("environs"),
     "environs.env": lambda run, args, kwargs, line: EnvReader("environs").call(run, "", args, kwargs, line),
+    "configparser.ConfigParser": lambda run, args, kwargs, line: ConfigFile(),
+    "configparser.RawConfigParser": lambda run, args, kwargs, line: ConfigFile(),
+    "configparser.SafeConfigParser": lambda run, args, kwargs, line: ConfigFile(),
     "decouple.config": lambda run, args, kwargs, line: EnvReader("decouple").call(
         run, "", args, kwargs, line
     ),

@@ -50,6 +50,7 @@ class Project:
             self.assumed[variable] = self.given[variable]
             return
         where = self.settings.where_read(variable)
+        self.findings.left[:] = [entry for entry in self.findings.left if entry.variable != variable]
         if file == "app.env":
             self.assumed[variable] = value
         self.findings.tell(variable, value, why, where, sure=sure, file=file)

@@ -220,7 +220,7 @@ def off(project: Project) -> None:
 
 
 def _on_in_development(project: Project, name: str, spellings: tuple[str, ...]) -> None:
-    found = try_values(project, [name], spellings, lambda s: s.get("DEBUG") is True)
+    found = try_values(project, [name], spellings, lambda s: s.get("DEBUG") in (True, 1))
     if found:
         where = project.settings.where_read(name)
         project.findings.tell(name, found[1], "DEBUG, in development", where, file="app.dev.env")

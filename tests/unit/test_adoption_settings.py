@@ -129,6 +129,7 @@ def test_a_server_of_the_persons_own_stays(tmp_path: Path) -> None:
         ("DEBUG = os.environ.get('DEBUG', 'True') == 'True'", "False"),
         ("DEBUG = bool(int(os.environ.get('DEBUG', 1)))", "0"),
         ("DEBUG = os.environ.get('DEBUG', True)", ""),
+        ("DEBUG = int(os.environ['DEBUG'])", "0"),
         ("from decouple import config\nDEBUG = config('DEBUG', default=True, cast=bool)", "False"),
     ],
 )
@@ -136,6 +137,7 @@ def test_debug_is_off_in_the_spelling_its_reader_takes(tmp_path: Path, text: str
     """Red when DEBUG=False is written where bool("False") is true."""
     found = found_in(tmp_path / "p", **{"shop/settings.py": SETTINGS.replace("DEBUG = False", text)})
     assert found.app["DEBUG"] == value
+    assert found.left == {}
 
 
 @pytest.mark.parametrize(
@@ -462,3 +464,25 @@ def test_the_worker_of_every_queue(tmp_path: Path) -> None:
     """Red when jobs in any queue but the first stay for ever."""
     more = "\nINSTALLED_APPS += ['django_rq']\nRQ_QUEUES = {'default': {'HOST': 'redis'}, 'mails': {'HOST': 'redis'}}\n"
     assert found_in(tmp_path / "p", more=more).env["PROCESS_RQ"] == "python manage.py rqworker default mails"
+
+
+def test_settings_by_configparser(tmp_path: Path) -> None:
+    """Red when what a committed file and a table of variables say through a parser stays unknown."""
+    more = """
+import configparser
+config = configparser.ConfigParser()
+config.read_dict({"db": {"engine": "sqlite3", "host": ""}, "site": {"debug": "yes"}})
+config.read([os.path.join(BASE_DIR, "shop.ini"), "/etc/shop.ini"])
+VARIABLES = {"db": {"engine": os.getenv("SHOP_DB_TYPE"), "host": os.getenv("SHOP_DB_HOST"), "pass": os.getenv("SHOP_DB_PASS")}}
+config.read_dict({s: {k: v for k, v in o.items() if v is not None} for s, o in VARIABLES.items()})
+DEBUG = config.getboolean("site", "debug")
+TIME_ZONE = config["site"]["zone"]
+DATABASES = {"default": {"ENGINE": "django.db.backends." + config.get("db", "engine"), "HOST": config.get("db", "host"),
+    "NAME": config.get("db", "name", fallback="x.db"), "PASSWORD": config["db"].get("pass", "")}}
+"""
+    found = found_in(tmp_path / "p", more=more, **{"shop.ini": "[site]\ndebug = no\nzone = Europe/Rome\n"})
+    assert "DEBUG" not in found.env.get("SETTINGS_OVERLAY", "")
+    assert found.project.settings.get("TIME_ZONE") == "Europe/Rome"
+    assert {name: found.app[name] for name in ("SHOP_DB_TYPE", "SHOP_DB_HOST", "SHOP_DB_PASS")} == {
+        "SHOP_DB_TYPE": "postgresql", "SHOP_DB_HOST": "db", "SHOP_DB_PASS": "{{secret:postgres_password}}",
+    }  # fmt: skip
