@@ -233,18 +233,19 @@ def _database_of(project: Project, alias: str) -> str:
     if alias == "default" or re.search(r"replica|read|slave|secondary", alias, re.I):
         return project.database[0]
     database = re.sub(r"[^a-z0-9_]", "_", alias.lower())
-    already = (project.findings.value("EXTRA_DATABASES") or "").split()
-    if database not in already:
-        found = project.findings.found
-        found[:] = [f for f in found if f.variable != "EXTRA_DATABASES"]
-        more = [*already, database]
-        project.findings.say(
-            "EXTRA_DATABASES",
-            " ".join(more),
-            f"the settings have {len(more) + 1} databases",
-            project.settings.where("DATABASES"),
-        )
+    _append(project, "EXTRA_DATABASES", database, "the settings have more than one database")
+    for name in ("default", alias):
+        _append(project, "MIGRATE_DATABASES", name, "Django migrates one database at a time")
     return database
+
+
+def _append(project: Project, variable: str, word: str, why: str) -> None:
+    """Add a word to a list in ``.env``, unless it is there."""
+    findings = project.findings
+    already = (findings.value(variable) or "").split()
+    if word not in already:
+        findings.found[:] = [f for f in findings.found if f.variable != variable]
+        findings.say(variable, " ".join([*already, word]), why, project.settings.where("DATABASES"))
 
 
 def _part(settings: Reading, key: str) -> Any:

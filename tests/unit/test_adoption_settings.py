@@ -241,23 +241,6 @@ CELERY_BEAT_SCHEDULE = {"a": 1}
     assert found.env["SETTINGS_OVERLAY"] == "CACHES"
 
 
-def test_a_second_database_by_its_url(tmp_path: Path) -> None:
-    """Red when both URLs name one database: two entries then share their tables, and one has none."""
-    more = """
-import dj_database_url
-DATABASES = {
-    "default": dj_database_url.config(),
-    "archive": dj_database_url.parse(os.environ["ARCHIVE_URL"]),
-    "replica": dj_database_url.config(env="REPLICA_URL"),
-}
-"""
-    found = found_in(tmp_path / "p", more=more)
-    assert found.env["EXTRA_DATABASES"] == "archive"
-    assert found.app["DATABASE_URL"].endswith("@db:5432/app")
-    assert found.app["ARCHIVE_URL"].endswith("@db:5432/archive")
-    assert found.app["REPLICA_URL"] == found.app["DATABASE_URL"]
-
-
 def test_a_second_database(tmp_path: Path) -> None:
     """Red when only `default` is looked at."""
     more = (
@@ -391,6 +374,7 @@ if os.environ.get("STATS_URL"):
         "DATABASE_URL": f"{url}app", "ARCHIVE_DATABASE_URL": f"{url}archive", "LOG_URL": f"{url}log", "STATS_URL": None,
     }  # fmt: skip
     assert found.env["EXTRA_DATABASES"] == "archive log"
+    assert found.env["MIGRATE_DATABASES"] == "default archive log"
 
 
 def test_a_host_of_something_else_is_not_the_redis(tmp_path: Path) -> None:
