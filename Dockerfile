@@ -80,9 +80,10 @@ RUN --mount=type=bind,from=docker,target=/kit \
 ARG MANAGE_DIR=.
 ARG PYTHONPATH_DIRS=""
 ARG SERVER_TARGET=""
+WORKDIR /project
 RUN --mount=type=bind,from=docker,source=server_kind.py,target=/kit/server_kind.py \
     --mount=type=bind,target=/project \
-    cd /project && python3 /kit/server_kind.py "${SERVER_TARGET}" "${MANAGE_DIR}" . ${PYTHONPATH_DIRS} \
+    python3 /kit/server_kind.py "${SERVER_TARGET}" "${MANAGE_DIR}" . ${PYTHONPATH_DIRS} \
         >/manifests/.slipway-server-kind
 
 

@@ -16,9 +16,11 @@ from typing import Any
 
 from docker.errors import DockerException, NotFound
 from docker.models.containers import Container
+from requests import RequestException
 
 import docker
 from slipway.errors import SlipwayError
+from slipway.pull import Outcome, classify
 
 __all__ = ["ContainerState", "Leftovers", "containers", "image_sizes", "leftovers", "publisher", "wait"]
 
@@ -226,6 +228,26 @@ def image_id(reference: str) -> str:
         return str(connect().images.get(reference).id)
     except NotFound:
         return ""
+
+
+def can_have(reference: str, seconds: int = 20) -> bool:
+    """Whether an image is on this machine or its registry answers, within ``seconds``; nothing is pulled.
+
+    Without an engine nothing is known, and the answer is yes.
+    """
+    try:
+        if image_id(reference):
+            return True
+    except SlipwayError:
+        return True
+    try:
+        api = docker.from_env(timeout=seconds)
+        api.images.get_registry_data(reference)
+    except DockerException as answer:
+        return classify(1, str(answer)).outcome is Outcome.REFUSED
+    except RequestException:
+        return False
+    return True
 
 
 def image_label(reference: str, label: str) -> str:

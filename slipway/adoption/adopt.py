@@ -8,7 +8,7 @@ from pathlib import Path
 from slipway import envfile, init, settings
 from slipway.adoption import report, write
 from slipway.adoption.layout import path_word
-from slipway.adoption.python import uses_stand_ins
+from slipway.adoption.python import has_image
 from slipway.adoption.scan import scan
 from slipway.kit import copying
 from slipway.lifecycle import require_consent
@@ -50,13 +50,13 @@ def adopt(
         "app.dev.env": known.path(known.app_dev_env),
     }
     given = _given(root, known)
-    stand_ins = uses_stand_ins(settings.recorded(examples).get("PYTHON_IMAGE", ""))
+    recorded = settings.recorded(examples)
     project = scan(
         Path(path).expanduser(),
         root,
         manage_dir=manage_dir,
         given=given,
-        stand_ins=stand_ins,
+        can_have=lambda version: has_image(version, recorded),
         database=(known.db_name, known.db_user),
     )
     pending = write.changes(project, examples, files)
@@ -68,9 +68,13 @@ def adopt(
     copies = into and not root.is_dir()
     if copies:
         note(f"{'would copy' if dry else 'copies'} the kit into {root}")
+    # A copy has a tool environment of its own.
+    start = f"cd {path_word(root)} && ./bootstrap invoke up --prod" if into else "invoke up --prod"
     if dry:
         if as_json:
             print(report.as_json(project, pending, root, written=False))
+        else:
+            print(report.last_words(project, path_word(files["app.env"]), start))
         return
     if pending:
         names = " and ".join(change.path.name for change in pending)
@@ -85,7 +89,7 @@ def adopt(
     if as_json:
         print(report.as_json(project, pending, root, written=bool(pending)))
     else:
-        _say_next(bool(project.findings.left), root if into else None)
+        print(report.last_words(project, path_word(files["app.env"]), start))
 
 
 def _given(root: Path, known: Settings) -> dict[str, str]:
@@ -96,10 +100,3 @@ def _given(root: Path, known: Settings) -> dict[str, str]:
         if path.is_file() and path.read_bytes() != (root / example).read_bytes():
             given |= {entry.name: entry.value for entry in envfile.read(path).values()}
     return given
-
-
-def _say_next(left: bool, copy: Path | None) -> None:
-    first = "fill in what is missing in app.env, then: " if left else ""
-    # A copy has a tool environment of its own.
-    start = f"cd {path_word(copy)} && ./bootstrap invoke up --prod" if copy else "invoke up --prod"
-    note(f"next: {first}{start}")

@@ -72,7 +72,6 @@ def _decide(project: Project, kinds: dict[str, str], where: str) -> None:
     elif "postgres" in kinds.values():
         findings.say("DATABASE", "postgres", "the settings' database is PostgreSQL", where)
         _assign(project)
-        _part_urls(project)
         _check_postgres(project)
     elif set(kinds.values()) <= {"sqlite"}:
         findings.say("DATABASE", "none", "SQLite is the only database", where)
@@ -135,13 +134,17 @@ def _prefer_postgres(project: Project) -> None:
         if _default_kind(project.with_values(**{name: _url(project)})) == "postgres":
             project.give(name, _url(project), "DATABASES: the stack's PostgreSQL")
             return
-    parts = {name: _suggested(project, name) for name in names if _suggested(project, name)}
+    parts: dict[str, str] = {}
     for _ in range(6):
         after = project.with_values(**parts)
         more = {
             n: _suggested(project, n)
             for n in after.deciding("DATABASES")
-            if _suggested(project, n) and n not in parts and n not in project.assumed
+            if _suggested(project, n)
+            and n not in parts
+            and n not in project.assumed
+            # Of NAME and NAME_FILE one.
+            and (n.removesuffix("_FILE") == n or n.removesuffix("_FILE") not in after.reads)
         }
         if not more:
             break
@@ -176,22 +179,58 @@ def _assign(project: Project) -> None:
         if n not in project.given and not n.startswith("DJANGO_SETTINGS")
     ]
     for name in names:
-        if (
-            settings.reads[name].kind == "db"
-            and name not in project.assumed
-            and _default_kind(project.with_values(**{name: _url(project)})) == "postgres"
-        ):
-            project.give(name, _url(project), "DATABASES: the stack's PostgreSQL")
-    for name in names:
-        if project.settings.reads.get(name) is None or project.settings.reads[name].kind == "db":
+        alias = _alias_by_url(project, name)
+        if alias:
+            database = _database_of(project, alias)
+            _forget(project, name)
+            project.give(name, _url(project, database), f"DATABASES[{alias!r}]: the stack's PostgreSQL")
             continue
-        by_url = project.with_values(**{name: _url(project)}) if re.search(r"(URL|URI|DSN)$", name) else None
-        if by_url and _default_kind(by_url) == "postgres" and _part(by_url, "HOST") == "db":
-            project.give(name, _url(project), "DATABASES: the stack's PostgreSQL")
+        if project.settings.reads.get(name) is None or project.settings.reads[name].kind == "db":
             continue
         place = _place_of(project, name)
         if place:
             _give_part(project, name, *place)
+
+
+def _alias_by_url(project: Project, name: str) -> str:
+    """Which of the databases that there are a variable decides by a URL; empty when none."""
+    there = project.settings.get("DATABASES")
+    mark = f"{_SENTINEL}x"
+    after = project.with_values(**{name: _url(project, mark)}).get("DATABASES")
+    found = [
+        str(alias)
+        for alias, entry in (after.items() if isinstance(after, dict) else ())
+        if isinstance(entry, dict) and entry.get("NAME") == mark
+    ]
+    # One that would come to be by the variable alone is the person's wish.
+    return next((a for a in found if not isinstance(there, dict) or a in there), "")
+
+
+def _forget(project: Project, name: str) -> None:
+    """Take back what was assumed of a variable before its place was known."""
+    project.assumed.pop(name, None)
+    findings = project.findings
+    findings.found[:] = [f for f in findings.found if (f.variable, f.file) != (name, "app.env")]
+    findings.left[:] = [o for o in findings.left if o.variable != name]
+
+
+def _database_of(project: Project, alias: str) -> str:
+    """The name of the database for an alias: one of its own, besides ``default`` and its replicas."""
+    if alias == "default" or re.search(r"replica|read|slave|secondary", alias, re.I):
+        return project.database[0]
+    database = re.sub(r"[^a-z0-9_]", "_", alias.lower())
+    already = (project.findings.value("EXTRA_DATABASES") or "").split()
+    if database not in already:
+        found = project.findings.found
+        found[:] = [f for f in found if f.variable != "EXTRA_DATABASES"]
+        more = [*already, database]
+        project.findings.say(
+            "EXTRA_DATABASES",
+            " ".join(more),
+            f"the settings have {len(more) + 1} databases",
+            project.settings.where("DATABASES"),
+        )
+    return database
 
 
 def _part(settings: Reading, key: str) -> Any:
@@ -211,14 +250,14 @@ def _place_of(project: Project, name: str) -> tuple[str, str] | None:
 
 
 def _give_part(project: Project, name: str, alias: str, key: str) -> None:
-    database, user = project.database
+    user = project.database[1]
     why = f"DATABASES[{alias!r}][{key!r}]"
-    if key == "NAME":
-        database = _further_database(project, alias) or database
+    database = _database_of(project, alias) if key == "NAME" else ""
     values = {"HOST": "db", "NAME": database, "USER": user, "PASSWORD": _PASSWORD, "PORT": "5432"}
     if key in values:
         value = "/run/secrets/postgres_password" if name.endswith("_FILE") else values[key]
-        _give_instead(project, name, value, why)
+        _forget(project, name)
+        project.give(name, value, why)
     elif key == "ENGINE":
         found_ = try_values(
             project,
@@ -228,48 +267,6 @@ def _give_part(project: Project, name: str, alias: str, key: str) -> None:
         )
         if found_:
             project.give(*found_, why)
-
-
-def _part_urls(project: Project) -> None:
-    """A URL that does not lead to `default` names a database of its own: no two entries share one."""
-    for name in project.settings.deciding("DATABASES"):
-        if name in project.given or project.assumed.get(name) != _url(project):
-            continue
-        found = project.with_values(**{name: _url(project, _SENTINEL)}).get("DATABASES")
-        entries = found.items() if isinstance(found, dict) else ()
-        aliases = [
-            str(a) for a, entry in entries if isinstance(entry, dict) and entry.get("NAME") == _SENTINEL
-        ]
-        if aliases and "default" not in aliases:
-            database = _further_database(project, aliases[0])
-            _give_instead(project, name, _url(project, database), f"DATABASES[{aliases[0]!r}]")
-
-
-def _further_database(project: Project, alias: str) -> str:
-    """The database of an entry besides `default`, added to EXTRA_DATABASES; empty for a replica."""
-    if alias == "default" or re.search(r"replica|read|slave|secondary", alias, re.IGNORECASE):
-        return ""
-    database = re.sub(r"[^a-z0-9_]", "_", alias.lower())
-    already = (project.findings.value("EXTRA_DATABASES") or "").split()
-    if database not in already:
-        found = project.findings.found
-        found[:] = [f for f in found if f.variable != "EXTRA_DATABASES"]
-        project.findings.say(
-            "EXTRA_DATABASES",
-            " ".join([*already, database]),
-            f"the settings have a second database, {alias}",
-            project.settings.where("DATABASES"),
-        )
-    return database
-
-
-def _give_instead(project: Project, name: str, value: str, why: str) -> None:
-    """Give the project a variable in the place of what was found for it so far."""
-    project.assumed.pop(name, None)
-    findings = project.findings
-    findings.found[:] = [f for f in findings.found if (f.variable, f.file) != (name, "app.env")]
-    findings.left[:] = [o for o in findings.left if o.variable != name]
-    project.give(name, value, why)
 
 
 def _check_postgres(project: Project) -> None:

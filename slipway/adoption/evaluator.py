@@ -173,17 +173,23 @@ class Evaluator:
         return None
 
     def _top(self, statement: ast.stmt) -> None:
+        before, self.touched = self.touched, set()
         try:
             self.execute(statement)
         except Raised as problem:
             self._uncaught(problem, statement)
         except (_Return, _Loop):
             pass
+        finally:
+            self.touched |= before
 
     def _uncaught(self, problem: Raised, statement: ast.stmt) -> None:
         unset = [name for name in self.reads if name in problem.reads and name not in self.environ]
+        names = [name for name in unset if self.reads[name].default in (None, MISSING)]
         # A default that does not convert is no missing variable; one that a `raise` speaks of is.
-        names = unset if problem.stated else [n for n in unset if self.reads[n].default in (None, MISSING)]
+        names = names or (unset if problem.stated else [])
+        # NAME or NAME_FILE, one of them: readers that take both refuse both.
+        names = [n for n in names if n.removesuffix("_FILE") == n or n.removesuffix("_FILE") not in names]
         for name in names:
             self.reads[name].required = True
             if name not in self.missing:
@@ -194,7 +200,7 @@ class Evaluator:
             )
         for target in _targets(statement):
             self.scope.names[target] = UNKNOWN
-            self.scope.taint[target] = set(problem.reads)
+            self.scope.taint[target] = problem.reads | self.touched
             self.scope.where[target] = (self.scope.path, statement.lineno)
 
     # -- the environment ---------------------------------------------------------------------------
@@ -351,8 +357,8 @@ class Evaluator:
         try:
             self.block(statements)
         except Raised as problem:
-            # `if not SECRET_KEY: raise ImproperlyConfigured`: what the condition read is what is missing.
-            problem.reads |= reads
+            # `if not SECRET_KEY: raise ...`: what the nearest condition has read is what is missing.
+            problem.reads = problem.reads or set(reads)
             raise
 
     def _either(self, *branches: Sequence[ast.stmt]) -> None:
@@ -740,6 +746,7 @@ class Evaluator:
         spec = node.args
         names = [a.arg for a in [*spec.posonlyargs, *spec.args]]
         self._scopes.append(inner)
+        before, self.touched = self.touched, set()
         try:
             for name, default in zip(names[len(names) - len(spec.defaults) :], spec.defaults, strict=True):
                 inner.names[name] = self.value(default)
@@ -763,8 +770,14 @@ class Evaluator:
             self.block(node.body)
         except _Return as returned:
             return returned.value
+        except Raised as problem:
+            # `raise ImproperlyConfigured(name)` at a reader's end: what it has read is what is missing.
+            if problem.stated and not problem.reads:
+                problem.reads |= self.absent(self.touched)
+            raise
         finally:
             self._scopes.pop()
+            self.touched |= before
         return None
 
     def _of_binop(self, node: ast.BinOp) -> Any:

@@ -27,12 +27,12 @@ from slipway.adoption.objects import (
 if TYPE_CHECKING:
     from slipway.adoption.evaluator import Evaluator
 
-__all__ = ["BUILTINS", "CONSTANTS", "EnvironPath", "call", "instance", "method"]
+__all__ = ["BUILTINS", "CONSTANTS", "GENERATED", "EnvironPath", "call", "instance", "method"]
 
 BUILTINS = frozenset(name for name in dir(builtins) if not name.startswith("_")) | {"__import__"}
 CONSTANTS: Mapping[str, Any] = {
-    # As in the image: settings look at the second word for a command of manage.py's.
-    "sys.argv": ["/opt/venv/bin/gunicorn", "--config", "/opt/slipway/gunicorn.conf.py"],
+    # As the image starts the server: settings that look for a command of manage.py find none.
+    "sys.argv": ["gunicorn", "--config", "gunicorn.conf.py", "config.wsgi:application"],
     "sys.platform": "linux",
     "sys.version_info": (3, 13, 0, "final", 0),
     "os.name": "posix",
@@ -51,6 +51,8 @@ _COLLECTION_METHODS = {
     "update",
     "setdefault", "add", "discard", "union", "count", "reverse", "sort", "clear",
 }  # fmt: skip
+GENERATED = "generated"
+"""In the place of what is made at random."""
 _HOME = "/tmp"  # noqa: S108 - as the image has it
 _SECRETS = "/run/secrets/"
 _FILE_NOT_THERE = "FileNotFoundError"
@@ -108,6 +110,8 @@ def call(run: Evaluator, dotted: str, args: list[Any], kwargs: dict[str, Any], l
 
 def method(run: Evaluator, owner: Any, name: str, args: list[Any], kwargs: dict[str, Any], line: int) -> Any:
     """Call a method of a plain value."""
+    if name in {"get_secret_value", "unicode_string"}:  # pydantic's
+        return owner
     if isinstance(owner, OpenFile):
         return _text_of(run, owner.path) if name in {"read", "readline", "readlines"} else None
     if isinstance(owner, PurePosixPath):
@@ -550,9 +554,10 @@ _KNOWN: Mapping[str, _Known] = {
     "strtobool()": _strtobool,
     "django_heroku.settings": _heroku,
     "heroku.settings": _heroku,
-    "get_random_secret_key()": _constant("generated"),
-    "secrets.token_urlsafe": _constant("generated"),
-    "secrets.token_hex": _constant("generated"),
+    "get_random_secret_key()": _constant(GENERATED),
+    "secrets.token_urlsafe": _constant(GENERATED),
+    "secrets.token_hex": _constant(GENERATED),
+    "get_random_string()": _constant(GENERATED),
     "gettext_lazy()": lambda run, args, kwargs, line: args[0] if args else "",
     "gettext()": lambda run, args, kwargs, line: args[0] if args else "",
     "ugettext_lazy()": lambda run, args, kwargs, line: args[0] if args else "",

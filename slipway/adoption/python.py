@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from slipway import pythonversion
+from slipway import engine, pythonversion
 from slipway.adoption.project import Project
 from slipway.bases import KINDS, PREFIX
 from slipway.errors import SlipwayError
 from slipway.pythonversion import DEFAULT, OFFERED, Declaration
+from slipway.settings import variables
 
-__all__ = ["choose", "django_version"]
+__all__ = ["choose", "django_version", "has_image"]
 
 # The first releases for 3.11, 3.12, 3.13 and 3.14: those with binary packages, as the package index has them,
 # for an older pin would have to be compiled there, which its own code often does not survive. For 3.11 those
@@ -47,10 +49,11 @@ _FIRST_BINARIES = {
 _LAST_OF_SERIES = {1: "1.11", 2: "2.2", 3: "3.2", 4: "4.2", 5: "5.2", 6: "6.2"}
 
 
-def choose(project: Project, *, stand_ins: bool) -> None:
-    """Say PYTHON_VERSION. With ``stand_ins`` this machine gets its images from those the kit builds.
+def choose(project: Project, can_have: Callable[[str], bool]) -> None:
+    """Say PYTHON_VERSION. ``can_have`` tells of a version whether this machine gets its official image.
 
-    Raises ``SlipwayError`` SLIP-148 when what is declared admits none there is.
+    It is asked only where the kit builds no base image of its own for that version, and does for another
+    one that the project admits. Raises ``SlipwayError`` SLIP-148 when what is declared admits none there is.
     """
     layout, dependencies = project.layout, project.dependencies
     folder = layout.inside(dependencies.folder) or "."
@@ -77,12 +80,19 @@ def choose(project: Project, *, stand_ins: bool) -> None:
                 fitting, sure = narrowed, False
                 why.append(text)
     pins = [d for d in declared if d.pin]
-    carried = [v for v in fitting if v in KINDS["python"].suites] if stand_ins else fitting
-    version = _nearest(pins, carried or fitting)
+    version = _nearest(pins, fitting)
+    carried = [v for v in fitting if v in KINDS["python"].suites]
+    if carried and version not in carried and not can_have(version):
+        wanted, version = version, _nearest(pins, carried)
+        why.append(f"no registry has {wanted} for this machine, and of {version} the kit builds an image")
+    elif version not in carried and not can_have(version):
+        project.findings.warn(
+            f"Python {version}: no registry has its image for this machine, and the kit builds none"
+        )
     where = declared[0].file if declared else ""
     if pins:
         exact = any(pythonversion.admits(pin, version) for pin in pins)
-        why.append(str(pins[0]) + ("" if exact else f", which is not there: {version} is next to it"))
+        why.append(str(pins[0]) + ("" if exact else f"; {version} is next to it"))
         sure = sure and exact
     if not why:
         why = ["nothing in the project says which"]
@@ -152,7 +162,8 @@ def _django_limit(project: Project) -> tuple[str, str, str] | None:
     if not version:
         return None
     low, high = pythonversion.for_django(version)
-    return low, high, f"Django {version} runs on {low} to {high}"
+    runs = f"{high} at most" if low == OFFERED[0] else f"{low} to {high}"
+    return low, high, f"Django {version} runs on {runs}"
 
 
 def _binary_limit(project: Project) -> tuple[str, str, str] | None:
@@ -179,6 +190,8 @@ def _key(version: str) -> tuple[int, ...]:
     return tuple(map(int, version.split(".")))
 
 
-def uses_stand_ins(recorded: str) -> bool:
-    """Whether the recorded PYTHON_IMAGE is one of those the kit builds."""
-    return recorded.startswith(PREFIX)
+def has_image(version: str, recorded: Mapping[str, str]) -> bool:
+    """Whether this machine gets the official image of a version; ``recorded`` is what machine.env says."""
+    if any(value.startswith(PREFIX) for value in recorded.values()):
+        return False
+    return engine.can_have(re.sub(r":\d+\.\d+", f":{version}", variables()["PYTHON_IMAGE"].default))

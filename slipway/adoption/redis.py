@@ -55,7 +55,7 @@ def redis(project: Project) -> None:
         if name in project.given or settings.reads[name].kind == "db":
             continue
         suggestion = suggest(name)
-        if re.search(r"(HOST|HOSTNAME|SERVER)$", name):
+        if suggestion == "redis" or _is_host_of_redis(project, name, using):
             project.give(name, "redis", "the stack's redis")
         elif _leads_to_redis(project, name, using):
             current = str(settings.reads[name].default)
@@ -75,7 +75,26 @@ def redis(project: Project) -> None:
             project.override(name, f"redis is at {elsewhere[0]}")
 
 
+# What a host may be of besides redis, by the name of its variable.
+_ELSES = re.compile(
+    r"(^|_)(E?MAIL|SMTP|DB|DATABASE|POSTGRES\w*|PG|MYSQL|SQL|MONGO\w*|RABBIT\w*|AMQP|ELASTIC\w*|ES|SEARCH|MEMCACHED?"
+    r"|S3|MINIO|LDAP|ALLOWED|SENTRY|KAFKA|SOLR|FTP|SITE|WEB|APP|PROXY)(?=_|HOST|$)",
+    re.IGNORECASE,
+)
+
+
+def _is_host_of_redis(project: Project, name: str, using: list[str]) -> bool:
+    """Whether a variable is the host of a redis: it ends up there, and its name says nothing else."""
+    if _ELSES.search(name) or not re.search(r"(HOST|HOSTNAME|SERVER)$", name):
+        return False
+    mark = "slipwaymark"
+    after = project.with_values(**{name: mark})
+    return any(mark in text for setting in using for text in texts(after.get(setting)))
+
+
 def _leads_to_redis(project: Project, name: str, using: list[str]) -> bool:
+    if suggest(name) is not None and not str(suggest(name)).startswith("redis://"):
+        return False
     mark = "redis://slipwaymark:6379/0"
     after = project.with_values(**{name: mark})
     return any(mark in text for setting in using for text in texts(after.get(setting)))

@@ -12,7 +12,7 @@ from slipway.adoption.project import Project
 from slipway.adoption.python import django_version
 from slipway.adoption.write import Change, difference
 
-__all__ = ["as_json", "as_text"]
+__all__ = ["as_json", "as_text", "last_words"]
 
 
 def as_text(project: Project, kept: dict[str, str]) -> str:
@@ -36,11 +36,23 @@ def as_text(project: Project, kept: dict[str, str]) -> str:
             "To look at:",
             *(f"  {w.text}{f' ({w.where})' if w.where else ''}" for w in findings.warnings),
         ]
-    open_ = [entry for entry in findings.left if entry.variable not in project.given]
-    if open_:
-        lines += ["", "To fill in, because only you know it; lines for app.env:"]
-        lines += [f"  {o.variable}={o.value or '...'}\n      {o.why} ({o.where})" for o in open_]
     return "\n".join(lines)
+
+
+def last_words(project: Project, app_env: str, start: str) -> str:
+    """The end: lines to fill in in the file ``app_env``, then the command ``start``."""
+    open_ = [entry for entry in project.findings.left if entry.variable not in project.given]
+    if not open_:
+        return f"\nNothing is left to fill in. Next: {start}"
+    wanted = [f"  {o.variable}={o.value}\n      {o.why} ({o.where})" for o in open_]
+    return "\n".join(
+        [
+            "",
+            f"TO FILL IN in {app_env}, and the # taken away; the project does not start without:",
+            *wanted,
+            f"Next, once they have values: {start}",
+        ]
+    )
 
 
 def _listed(findings: Sequence[Finding], kept: dict[str, str]) -> list[str]:

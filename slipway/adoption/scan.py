@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from slipway.adoption import (
@@ -32,13 +32,13 @@ def scan(
     *,
     manage_dir: str = "",
     given: Mapping[str, str] | None = None,
-    stand_ins: bool = False,
+    can_have: Callable[[str], bool] = lambda version: True,
     database: tuple[str, str] = ("app", "app"),
 ) -> Project:
     """Return what is found in the project at ``path`` for the kit in the folder ``kit``.
 
-    ``given`` are the variables the project has already in its env files, ``stand_ins`` whether this machine
-    runs on the kit's own base images, ``database`` the name and user of the stack's. Raises
+    ``given`` are the variables the project has already in its env files, ``can_have`` whether this
+    machine gets the official image of a Python version, ``database`` the name and user of the stack's. Raises
     ``SlipwayError`` SLIP-144 to SLIP-148.
     """
     findings = Findings()
@@ -50,7 +50,7 @@ def scan(
     _ = found.settings
     found.dependencies = dependencies.scan(place, findings)
     _say_layout(found, kit)
-    python.choose(found, stand_ins=stand_ins)
+    python.choose(found, can_have)
     variables.fill_required(found)
     variables.off(found)
     variables.fill_required(found)

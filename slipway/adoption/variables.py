@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from slipway.adoption.objects import Read
+from slipway.adoption.library import GENERATED
+from slipway.adoption.objects import Read, Unknown
 from slipway.adoption.project import Project
 from slipway.adoption.reading import Reading
 from slipway.suggestions import suggest
@@ -15,6 +16,7 @@ from slipway.suggestions import suggest
 __all__ = ["fill_required", "hosts", "off", "secret_key", "settle_https", "try_values"]
 
 _ROUNDS = 40
+_SECRET_MARK = "slipway-secret-secret_key"  # noqa: S105 - as the placeholder is read in a scan
 _SECRET = re.compile(r"SECRET|PASS|TOKEN|KEY|CREDENTIAL|DSN|PRIVATE|SALT|AUTH|ACCESS|CERT|SIGN|WEBHOOK", re.I)
 _SWITCHES = re.compile(r"(\w+_)?(SECURE_\w+|\w+_COOKIE_SECURE|\w*USE_(?!R)\w+|\w*ENABLED?|\w*IS_\w+)")
 _STAND_INS = {
@@ -158,23 +160,35 @@ def try_values(
 
 
 def secret_key(project: Project) -> None:
-    """SECRET_KEY comes from the generated secret wherever a variable decides it."""
+    """SECRET_KEY comes from the generated secret: by the variable that decides it, else by the overlay."""
     settings = project.settings
-    for name in settings.deciding("SECRET_KEY"):
-        if re.search(r"SECRET|KEY", name) and name not in project.assumed:
-            value = "/run/secrets/secret_key" if name.endswith("_FILE") else "{{secret:secret_key}}"
+
+    def is_ours(after: Reading) -> bool:
+        return _SECRET_MARK in str(after.get("SECRET_KEY"))
+
+    names = settings.deciding("SECRET_KEY")
+    if is_ours(settings) or any(name in project.given for name in names if _SECRET.search(name)):
+        return
+    for name in sorted(names, key=lambda n: n.endswith("_FILE")):
+        value = "/run/secrets/secret_key" if name.endswith("_FILE") else "{{secret:secret_key}}"
+        if is_ours(project.with_values(**{name: value})):
             project.give(name, value, "SECRET_KEY: a generated secret")
             return
-    value = project.settings.get("SECRET_KEY")
-    # As templates leave it that keep the key in development's settings: Django does not start without one.
-    if not value and not settings.deciding("SECRET_KEY") and not project.layout.configuration:
-        project.override("SECRET_KEY", "it is not set")
+    key = settings.get("SECRET_KEY")
+    if isinstance(key, Unknown):
+        likely = [n for n in names if re.search(r"SECRET|KEY", n) and not n.endswith("_FILE")]
+        if likely and not any(project.assumed.get(n) == "{{secret:secret_key}}" for n in likely):
+            project.give(likely[0], "{{secret:secret_key}}", "SECRET_KEY: a generated secret", sure=False)
         return
-    if isinstance(value, str) and value and not settings.deciding("SECRET_KEY"):
-        project.findings.warn(
-            "SECRET_KEY stands in the project's files; who reads them can sign sessions. SETTINGS_OVERLAY "
-            "can replace it",
-            settings.where("SECRET_KEY"),
+    if not key:
+        project.override("SECRET_KEY", "the settings have none, and Django does not start without")
+    elif key == GENERATED:
+        project.override("SECRET_KEY", "it is made anew at each start; the processes need one and the same")
+    else:
+        project.override(
+            "SECRET_KEY",
+            "it stands in the project's files, and who reads them can sign sessions; to keep it, take "
+            "SECRET_KEY out here",
         )
 
 
@@ -274,6 +288,11 @@ def settle_https(project: Project) -> None:
             project.override(setting, "it is fixed to True, and TLS is off")
         else:
             project.override(setting, "it is fixed to True, and TLS is off")
-            name = setting.replace("_SECURE", "_NAME")
-            if str(settings.get(name, "")).startswith("__"):
-                project.override(name, "browsers take its prefix over https alone")
+        name = setting.replace("_SECURE", "_NAME")
+        if str(settings.get(name, "")).startswith("__"):
+            project.override(name, "browsers take its prefix over https alone")
+            project.findings.warn(
+                f"{name} has a prefix that wants https: when TLS is set, take it out of SETTINGS_OVERLAY, "
+                "with the SECURE settings",
+                settings.where(name),
+            )

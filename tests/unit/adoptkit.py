@@ -68,6 +68,10 @@ class Found:
         """FILE:LINE of a finding."""
         return next(f.where for f in self.project.findings.found if f.variable == variable)
 
+    def why(self, variable: str) -> str:
+        """The reason of a finding."""
+        return next(f.why for f in self.project.findings.found if f.variable == variable)
+
     def sure(self, variable: str) -> bool:
         """Whether a finding is no guess."""
         return next(f.sure for f in self.project.findings.found if f.variable == variable)
@@ -79,10 +83,13 @@ def found_in(
     more: str = "",
     given: dict[str, str] | None = None,
     manage_dir: str = "",
+    has_registry: bool = False,
     **files: str | None,
 ) -> Found:
     """Scan a project whose settings end with ``more``."""
     if more:
         files.setdefault("shop/settings.py", SETTINGS + more)
     write(root, **files)
-    return Found(scan(root, root.parent, given=given, manage_dir=manage_dir, stand_ins=True))
+    return Found(
+        scan(root, root.parent, given=given, manage_dir=manage_dir, can_have=lambda version: has_registry)
+    )

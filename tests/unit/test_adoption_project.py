@@ -117,6 +117,18 @@ def test_python(tmp_path: Path, files: dict[str, str], version: str) -> None:
     assert found_in(tmp_path / "p", **files).env["PYTHON_VERSION"] == version
 
 
+def test_a_python_that_this_machine_can_have(tmp_path: Path) -> None:
+    """Red when a machine without a registry is given a version it cannot get, or one with it another."""
+    pinned = {"runtime.txt": "python-3.12.4\n"}
+    assert found_in(tmp_path / "p", has_registry=True, **pinned).env["PYTHON_VERSION"] == "3.12"
+    found = found_in(tmp_path / "q", **pinned)
+    assert found.env["PYTHON_VERSION"] == "3.13"
+    assert "no registry has 3.12" in found.why("PYTHON_VERSION")
+    only = {"pyproject.toml": '[project]\nname="x"\nrequires-python="==3.12.*"\n'}
+    found = found_in(tmp_path / "r", **only)
+    assert found.env["PYTHON_VERSION"] == "3.12" and "the kit builds none" in found.warnings
+
+
 def test_requirements_for_production(tmp_path: Path) -> None:
     """Red when the first file of the folder is taken."""
     files = {
@@ -224,6 +236,21 @@ def test_dry_writes_nothing_and_shows_the_diff(
     assert (
         "+++ .env" in shown and "+PROJECT_ROOT=../p" in shown and "+SECRET_KEY={{secret:secret_key}}" in shown
     )
+
+
+@pytest.mark.parametrize("dry", [True, False])
+def test_what_is_left_to_do_stands_last(
+    kit: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], dry: bool
+) -> None:
+    """Red when the lines to fill in or the command stand above the diff, or what has a value is asked for."""
+    files = {"shop/settings.py": SETTINGS + "PAY = os.environ['PAY_TOKEN']\n"}
+    _adopt(kit, write(tmp_path / "p", **files), dry=dry)
+    last = capsys.readouterr().out.splitlines()[-4:]
+    assert last[0].startswith("TO FILL IN in ") and last[0].endswith("the project does not start without:")
+    assert (last[1], last[3]) == ("  PAY_TOKEN=", "Next, once they have values: invoke up --prod")
+    (kit / "app.env").write_text("PAY_TOKEN=x\n")
+    _adopt(kit, tmp_path / "p", dry=dry)
+    assert capsys.readouterr().out.splitlines()[-1] == "Nothing is left to fill in. Next: invoke up --prod"
 
 
 def test_what_the_person_has_written_stays(kit: Path, tmp_path: Path) -> None:

@@ -205,23 +205,6 @@ def test_a_key_that_no_settings_set_is_the_overlays(tmp_path: Path) -> None:
     assert "SETTINGS_OVERLAY" not in found_in(tmp_path / "q", **files).env
 
 
-def test_settings_that_look_at_the_command(tmp_path: Path) -> None:
-    """Red when there is no second argument to look at, as there is when the image's server runs."""
-    more = """
-import sys
-import dj_database_url
-if os.getenv("DEVELOPMENT_MODE", "False") == "True":
-    pass
-elif len(sys.argv) > 0 and sys.argv[1] != "collectstatic":
-    if os.getenv("DATABASE_URL", None) is None:
-        raise Exception("DATABASE_URL environment variable not defined")
-    DATABASES = {"default": dj_database_url.parse(os.environ.get("DATABASE_URL"))}
-"""
-    found = found_in(tmp_path / "p", more=more)
-    assert found.app["DATABASE_URL"] == "postgres://app:{{secret:postgres_password}}@db:5432/app"
-    assert found.env["DATABASE"] == "postgres"
-
-
 def test_files_collected_long_ago_are_collected_again(tmp_path: Path) -> None:
     """Red when a manifest without the admin's files counts as all that the site needs, or one with them does not."""
     manifest = {"staticfiles/staticfiles.json": "{}"}
@@ -304,3 +287,125 @@ def test_a_key_that_production_does_not_have(tmp_path: Path) -> None:
     """Red when only a key that a variable decides is thought of: Django does not start with an empty one."""
     found = found_in(tmp_path / "p", more='SECRET_KEY = ""\n')
     assert "SECRET_KEY" in found.env["SETTINGS_OVERLAY"].split()
+
+
+READER = """
+import os
+from django.core.exceptions import ImproperlyConfigured
+def given(name):
+    return bool(os.environ.get(name) or os.environ.get(f"{name}_FILE"))
+def text(name, default=None):
+    value = os.environ.get(name)
+    path = os.environ.get(f"{name}_FILE")
+    if value and path:
+        raise ImproperlyConfigured(f"{name} and {name}_FILE are both set")
+    if path:
+        value = open(path).read()
+    if value:
+        return value
+    if default is None:
+        raise ImproperlyConfigured(f"{name} is not set")
+    return default
+"""
+
+
+def test_a_reader_of_the_projects_own(tmp_path: Path) -> None:
+    """Red when what a function has read is forgotten at its ``raise``, or NAME_FILE is given beside NAME."""
+    settings = SETTINGS.replace('os.environ["SECRET_KEY"]', 'text("SECRET_KEY")').replace(
+        "import os\n", "import os\nfrom .env import given, text\n"
+    )
+    more = """
+def _postgres():
+    return {"ENGINE": "django.db.backends.postgresql", "HOST": text("POSTGRES_HOST"), "NAME": text("POSTGRES_DB"),
+        "USER": text("POSTGRES_USER"), "PASSWORD": text("POSTGRES_PASSWORD")}
+DATABASES = {"default": _postgres() if given("POSTGRES_HOST") else DATABASES["default"]}
+"""
+    found = found_in(tmp_path / "p", **{"shop/settings.py": settings + more, "shop/env.py": READER})
+    assert {n: v for n, v in found.app.items() if n != "DEBUG"} == {
+        "SECRET_KEY": "{{secret:secret_key}}", "POSTGRES_HOST": "db", "POSTGRES_DB": "app",
+        "POSTGRES_USER": "app", "POSTGRES_PASSWORD": "{{secret:postgres_password}}",
+    }  # fmt: skip
+    assert (found.env["DATABASE"], found.left) == ("postgres", {})
+    assert "may end" not in found.warnings
+
+
+def test_settings_that_look_at_the_command(tmp_path: Path) -> None:
+    """Red when sys.argv has one entry: sys.argv[1] makes the database unknown."""
+    more = """
+import sys, dj_database_url
+del DATABASES
+DEVELOPMENT_MODE = os.getenv("DEVELOPMENT_MODE", "False") == "True"
+if DEVELOPMENT_MODE is True:
+    DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": BASE_DIR / "db.sqlite3"}}
+elif len(sys.argv) > 0 and sys.argv[1] != "collectstatic":
+    if os.getenv("DATABASE_URL", None) is None:
+        raise Exception("DATABASE_URL environment variable not defined")
+    DATABASES = {"default": dj_database_url.parse(os.environ.get("DATABASE_URL"))}
+"""
+    found = found_in(tmp_path / "p", more=more)
+    assert found.app["DATABASE_URL"] == "postgres://app:{{secret:postgres_password}}@db:5432/app"
+    assert found.env["DATABASE"] == "postgres"
+    assert found.left == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "overlay"),
+    [
+        ("", None, True),
+        ("SECRET_KEY = ''", None, True),
+        ("SECRET_KEY = 'django-insecure-x'", None, True),
+        ("from django.core.management.utils import get_random_secret_key\nSECRET_KEY = get_random_secret_key()", None, True),
+        ("SECRET_KEY = 'dev' if os.environ.get('STAGE') == 'dev' else 'live'", None, True),
+        ("SECRET_KEY = os.environ.get('SECRET_KEY', 'django-insecure-x')", "SECRET_KEY", False),
+        ("SECRET_KEY = os.getenv('SIGNS_SESSIONS', 'dev')", "SIGNS_SESSIONS", False),
+        ("from pydantic import SecretStr\nfrom pydantic_settings import BaseSettings\nclass S(BaseSettings):\n    key: SecretStr\n"
+         "SECRET_KEY = S().key.get_secret_value()", "KEY", False),
+        ("SECRET_KEY = open(os.getenv('KEY_FILE', '/etc/key')).read()", "KEY_FILE", False),
+    ],
+)  # fmt: skip
+def test_a_secret_key_is_nobody_elses(tmp_path: Path, text: str, line: str | None, overlay: bool) -> None:
+    """Red when Django would start with a key that is public, or not start for want of one."""
+    settings = SETTINGS.replace('SECRET_KEY = os.environ["SECRET_KEY"]', text)
+    found = found_in(tmp_path / "p", **{"shop/settings.py": settings})
+    assert ("SECRET_KEY" in found.env.get("SETTINGS_OVERLAY", "").split()) is overlay
+    if line:
+        value = "/run/secrets/secret_key" if line.endswith("_FILE") else "{{secret:secret_key}}"
+        assert found.app[line] == value
+
+
+def test_a_second_database_by_url(tmp_path: Path) -> None:
+    """Red when two aliases get one database, or what is optional a database that nobody asked for."""
+    more = """
+import dj_database_url, environ
+env = environ.Env()
+DATABASES = {"default": dj_database_url.config(), "archive": dj_database_url.config(env="ARCHIVE_DATABASE_URL"),
+    "log": env.db("LOG_URL")}
+if os.environ.get("STATS_URL"):
+    DATABASES["stats"] = dj_database_url.parse(os.environ["STATS_URL"])
+"""
+    found = found_in(tmp_path / "p", more=more)
+    url = "postgres://app:{{secret:postgres_password}}@db:5432/"
+    assert {n: found.app.get(n) for n in ("DATABASE_URL", "ARCHIVE_DATABASE_URL", "LOG_URL", "STATS_URL")} == {
+        "DATABASE_URL": f"{url}app", "ARCHIVE_DATABASE_URL": f"{url}archive", "LOG_URL": f"{url}log", "STATS_URL": None,
+    }  # fmt: skip
+    assert found.env["EXTRA_DATABASES"] == "archive log"
+
+
+def test_a_host_of_something_else_is_not_the_redis(tmp_path: Path) -> None:
+    """Red when all hosts of one table are redis's, because one of them decides CACHES."""
+    more = """
+CONF = {"database": {"host": os.getenv("SHOP_DB_HOST", "")}, "mail": {"host": os.getenv("SHOP_MAIL_HOST", "localhost")},
+    "queue": {"host": os.getenv("SHOP_QUEUE_HOST", "localhost")}, "search": {"host": os.getenv("SHOP_FINDER_HOST", "x")}}
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": f"redis://{CONF['queue']['host']}:6379/1"}}
+"""
+    found = found_in(tmp_path / "p", more=more)
+    assert found.app["SHOP_QUEUE_HOST"] == "redis"
+    assert not {"SHOP_DB_HOST", "SHOP_MAIL_HOST", "SHOP_FINDER_HOST"} & set(found.app)
+
+
+def test_a_cookie_whose_name_wants_https(tmp_path: Path) -> None:
+    """Red when SECURE is switched off by its variable and the name is left as it is: no browser signs in."""
+    more = "\nSESSION_COOKIE_SECURE = os.getenv('SECURE_COOKIES', '1') == '1'\nSESSION_COOKIE_NAME = '__Secure-sid'\n"
+    found = found_in(tmp_path / "p", more=more)
+    assert (found.app["SECURE_COOKIES"], found.env["SETTINGS_OVERLAY"]) == ("False", "SESSION_COOKIE_NAME")
+    assert "SESSION_COOKIE_NAME has a prefix that wants https" in found.warnings
