@@ -144,7 +144,7 @@ def collect(out: Path, project: Project, kit: Mapping[str, str]) -> list[str]:
         return []
     root = static_root(settings)
     hand_over(root)
-    if not project.collect():
+    if not project.collect(root):
         print("django.contrib.staticfiles is not installed: what STATIC_ROOT has is published as it is")
         note(out, root)
         return [str(root)]

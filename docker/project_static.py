@@ -25,6 +25,9 @@ SMALLEST_COMPRESSED = 1024
 # What Django's hashing storages, and WhiteNoise's, say of a reference that leads nowhere.
 MISSING_REFERENCE = re.compile(r"The file '(?P<file>[^']+)' could not be found with <(?P<storage>[\w.]+)")
 REFERRING = re.compile(r"Post-processing '(?P<file>[^']+)' failed|file '(?P<other>[^']+)' references")
+# The last line of a minified file; addresses and data: URLs need no file.
+SOURCE_MAP = re.compile(r"sourceMappingURL=(?P<map>[^\s:*'\"?#]+\.map)")
+EMPTY_SOURCE_MAP = '{"version":3,"sources":[],"names":[],"mappings":""}\n'
 NO_SUCH_COMMAND = "Unknown command: 'collectstatic'"
 COLLECT = ("collectstatic", "--noinput")
 
@@ -83,13 +86,21 @@ class Project:
         settings: dict[str, Any] = json.loads(said[-1].removeprefix(SETTINGS_MARK))
         return settings
 
-    def collect(self) -> bool:
-        """Run collectstatic; return False in a project without it. Raises StaticError when it fails."""
+    def collect(self, root: Path) -> bool:
+        """Run collectstatic, into ``root``; return False in a project without it.
+
+        A storage that wants every reference to lead somewhere gets empty source maps, which no page needs and
+        packages often come without. Raises StaticError when it fails.
+        """
         result = self.python("manage.py", *COLLECT)
         output = result.stdout + result.stderr
         if result.returncode and NO_SUCH_COMMAND in output:
             return False
         missing = MISSING_REFERENCE.search(output)
+        if result.returncode and missing and missing["file"].endswith(".map") and add_source_maps(root):
+            result = self.python("manage.py", *COLLECT)
+            output = result.stdout + result.stderr
+            missing = MISSING_REFERENCE.search(output)
         if result.returncode and missing:
             raise StaticError(_missing_reference(output, missing))
         require_success(result, "manage.py " + " ".join(COLLECT))
@@ -109,6 +120,23 @@ def _missing_reference(output: str, missing: re.Match[str]) -> str:
         f" {missing['storage']} needs every one; fix: "
         f"add the file or take the reference out of {name}; or use a storage that does not hash names"
     )
+
+
+def add_source_maps(root: Path) -> int:
+    """Write an empty source map wherever a file below ``root`` names one that is missing; return how many."""
+    written = 0
+    for path in sorted(root.rglob("*")):
+        if path.suffix.lower() not in {".css", ".js", ".mjs"} or not path.is_file():
+            continue
+        for match in SOURCE_MAP.finditer(path.read_text(encoding="utf-8", errors="replace")):
+            place = Path(os.path.normpath(path.parent / match["map"]))
+            if place.is_relative_to(root) and not place.exists():
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_text(EMPTY_SOURCE_MAP, encoding="utf-8")
+                written += 1
+    if written:
+        print(f"{written} source maps that are not among the static files are published empty")
+    return written
 
 
 def require_success(result: subprocess.CompletedProcess[str], command: str) -> None:

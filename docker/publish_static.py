@@ -72,7 +72,7 @@ def collect_now(project: Project, root: Path, after: str) -> None:
             f"SLIP-057: COLLECTSTATIC=start, but STATIC_ROOT ({root}) is not writable for uid {os.getuid()};"
             f" fix: set STATIC_ROOT to {VOLUME}, the volume nginx serves; or COLLECTSTATIC=build"
         )
-    if not project.collect():
+    if not project.collect(root):
         raise StaticError("SLIP-057: django.contrib.staticfiles is not installed; fix: COLLECTSTATIC=skip")
     project.finish(after)
     precompress(root)

@@ -103,6 +103,45 @@ def test_a_reference_that_leads_nowhere_is_named() -> None:
     assert message.startswith("SLIP-134: css/site.css refers to css/no.png, which is not")
 
 
+def test_source_maps_that_are_not_there_are_published_empty(tmp_path: Path) -> None:
+    """Red when a map that is there is lost, one outside is written, or an address is taken for a file."""
+    root = tmp_path / "static"
+    (root / "lib" / "maps").mkdir(parents=True)
+    for name, text in {
+        "lib/a.js": "a()\n//# sourceMappingURL=a.js.map\n",
+        "lib/b.css": "b{}\n/*# sourceMappingURL=maps/b.css.map */",
+        "lib/c.js": "//# sourceMappingURL=https://cdn.test/c.js.map",
+        "lib/d.js": "//# sourceMappingURL=../../outside.map",
+        "lib/e.js": "//# sourceMappingURL=data:application/json;base64,e30=",
+        "lib/f.js": "//# sourceMappingURL=f.js.map",
+        "lib/f.js.map": "theirs",
+    }.items():
+        (root / name).write_text(text)
+    assert project_static.add_source_maps(root) == 2
+    assert {p.name for p in root.rglob("*.map")} == {"a.js.map", "b.css.map", "f.js.map"}
+    assert (root / "lib/f.js.map").read_text() == "theirs"
+    assert not (tmp_path / "outside.map").exists()
+
+
+def test_collecting_goes_on_without_source_maps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Red when the first failure is the last, or a picture is made up as well."""
+    (tmp_path / "manage.py").write_text(
+        "import sys, pathlib\n"
+        "name = pathlib.Path('wanted').read_text()\n"
+        "if not pathlib.Path('static', name).exists():\n"
+        "    sys.exit(f\"The file '{name}' could not be found with <a.Storage object\")\n"
+    )
+    (tmp_path / "static").mkdir()
+    (tmp_path / "static" / "a.js").write_text("//# sourceMappingURL=a.js.map")
+    monkeypatch.chdir(tmp_path)
+    project = project_static.Project({"PATH": str(Path(sys.executable).parent)})
+    (tmp_path / "wanted").write_text("no.png")
+    with pytest.raises(project_static.StaticError, match=r"SLIP-134.*no\.png"):
+        project.collect(tmp_path / "static")
+    (tmp_path / "wanted").write_text("a.js.map")
+    assert project.collect(tmp_path / "static")
+
+
 def test_only_what_gains_from_it_is_compressed(tmp_path: Path) -> None:
     """Red when images are packed again, tiny files get a sibling, or the time is not the original's."""
     (tmp_path / "css").mkdir()
