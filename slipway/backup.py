@@ -16,7 +16,7 @@ __all__ = ["listed", "make", "show", "write"]
 
 
 def make(session: Session, label: str, *, as_json: bool = False) -> None:
-    """Write an archive of the database and the media, print its name, and copy production's to the store.
+    """Write an archive of database, media and DATA_PATHS, print its name, and copy production's to the store.
 
     Raises ``SlipwayError`` SLIP-006 for a label that cannot be in a file's name, SLIP-103 when the database
     does not run; ``Exit`` when it could not be made or copied, with the container's own message above.
@@ -29,8 +29,6 @@ def make(session: Session, label: str, *, as_json: bool = False) -> None:
         )
     require_database(session)
     prepare(session)
-    if session.stack.keeps_data:
-        note("the volume data (DATA_PATHS) is not in the archive: docs/environment.md")
     if restorejournal.pending(session):
         with deploylock.held(session.settings.root, "db.backup"):
             restorejournal.recover(session)

@@ -1,4 +1,4 @@
-"""A backup in the place of the present database and media."""
+"""A backup in the place of the present database, media and DATA_PATHS."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from slipway import (
     database,
@@ -16,6 +17,7 @@ from slipway import (
     front,
     lifecycle,
     maintenance,
+    replicas,
     restorejournal,
 )
 from slipway.backup import write
@@ -30,18 +32,25 @@ __all__ = ["restore"]
 
 
 @dataclass(frozen=True)
+class _Part:
+    """A folder's files, ``media`` or ``data``, in a backup: packed, and how many files and bytes they are."""
+
+    name: str
+    packed: Path
+    files: int
+    size: int
+
+
+@dataclass(frozen=True)
 class _Source:
     """A backup that has been checked, and where its parts are."""
 
     name: str
     made: str
     dump: Path | None
-    media: Path | None
+    parts: tuple[_Part, ...] = ()
     extra: Mapping[str, Path] = field(default_factory=dict)
     """The dumps of EXTRA_DATABASES, by name."""
-    files: int = 0
-    size: int = 0
-    """Number and bytes of the media files."""
     migrations: tuple[str, ...] = ()
     """What is applied in the database that serves."""
 
@@ -89,27 +98,45 @@ def _open(session: Session, name: str, from_project: str) -> _Source:
             )
         applied = ask(session, "backup", ["applied"])
         made, extra = path.name.split("-")[0], database.beside(path)
-        return _Source(path.name, made, path, None, extra, migrations=tuple(applied))
+        return _Source(path.name, made, path, (), extra, migrations=tuple(applied))
     found = ask(session, "backup", ["unpack", path.name, "restore", from_project])
     archive, members = found["archive"], found["archive"]["members"]
     return _Source(
         name=archive["name"],
         made=f"{archive['created']}, of release {archive['release']} of {archive['project']}",
         dump=_work(session) / "database.dump" if "database.dump" in members else None,
-        media=_work(session) / "media.tar.zst",
+        parts=tuple(_part(session, name, archive[name]) for name in _restored(session, members)),
         extra={n: _work(session) / f"database-{n}.dump" for n in archive.get("extra_databases", {})},
-        files=archive["media"]["files"],
-        size=archive["media"]["bytes"],
         migrations=tuple(found["migrations"]),
     )
 
 
+def _restored(session: Session, members: Mapping[str, Any]) -> list[str]:
+    """The names of the folders to restore, of those in an archive with these ``members``."""
+    held = [name for name in ("media", "data") if _packed(name) in members]
+    if "data" in held and not session.stack.keeps_data:
+        note("What DATA_PATHS keeps in it is left out: in development that is in your folder.")
+        held.remove("data")
+    return held
+
+
+def _part(session: Session, name: str, facts: Mapping[str, int]) -> _Part:
+    return _Part(name, _work(session) / _packed(name), facts["files"], facts["bytes"])
+
+
+def _packed(name: str) -> str:
+    return f"{name}.tar.zst"
+
+
 def _announce(session: Session, source: _Source) -> None:
     note(f"{source.name} is whole. It was made {source.made}.")
-    if source.media is None:
+    names = [part.name for part in source.parts]
+    if not names:
         note("It is a dump of the database: media stay as they are.")
     elif source.dump is None and session.settings.database == "postgres":
-        note("It holds media alone: the database stays as it is.")
+        note("It holds no database: the one here stays as it is.")
+    if session.stack.keeps_data and "data" not in names:
+        note("It does not hold what DATA_PATHS keeps, which stays as it is.")
     if source.dump and (others := sorted(set(session.settings.extra_databases) - source.extra.keys())):
         note(f"It does not hold {', '.join(others)}, which stays as it is.")
 
@@ -117,21 +144,25 @@ def _announce(session: Session, source: _Source) -> None:
 def _exchange(session: Session, source: _Source) -> None:
     stack = session.stack
     serves = stack.prod and engine.running(stack.project, "nginx")
+    names = [part.name for part in source.parts]
+    web = [c.id for c in engine.containers(stack.project) if c.service == "web" and c.state == "running"]
     journal = Journal(
         name=source.name,
         oid=database.settled(session) if source.dump else "",
         migrations=source.migrations,
-        media=source.media is not None,
+        media="media" in names,
         closed=serves and not maintenance.is_closed(session),
         processes=tuple(c.id for c in extracontainers.containers(stack, running=True)),
+        data="data" in names,
+        web=tuple(web) if "data" in names else (),
     )
     restorejournal.begin(session, journal)
     with ExitStack() as at_end:
         # Also after an error or an interrupt: it looks which of the two databases serves, and does the rest.
         at_end.callback(lambda: _settle(session, journal))
-        if source.media:
-            receive = ["receive", str(source.files), str(source.size)]
-            ask(session, "restore-media", receive, stdin=source.media)
+        for part in source.parts:
+            receive = ["receive", part.name, str(part.files), str(part.size)]
+            ask(session, "restore-media", receive, stdin=part.packed)
         if journal.closed:
             maintenance.close(session)
         if serves:
@@ -140,6 +171,7 @@ def _exchange(session: Session, source: _Source) -> None:
             front.drain(session)
         # And so is what is worked on beside web, which would go on writing into what is replaced.
         extracontainers.stop(session)
+        replicas.stop(session, journal.web)
         write(session, "before-restore")
         if source.dump:
             database.restore(session, source.dump, source.extra)
@@ -168,12 +200,16 @@ def _plan(session: Session, name: str) -> None:
     """Print the commands."""
     work = _work(session)
     ask(session, "backup", ["unpack", name, "restore"])
-    ask(session, "restore-media", ["receive", "FILES", "BYTES"], stdin=work / "media.tar.zst")
+    names = ["media", *(["data"] if session.stack.keeps_data else [])]
+    for part in names:
+        receive = ["receive", part, "FILES", "BYTES"]
+        ask(session, "restore-media", receive, stdin=work / _packed(part))
     if session.stack.prod:
         maintenance.close(session)
     write(session, "before-restore")
     if session.settings.database == "postgres":
         database.restore(session, work / "database.dump")
-    ask(session, "restore-media", ["swap"])
+    for part in names:
+        ask(session, "restore-media", ["swap", part])
     if session.stack.prod:
         maintenance.reopen(session)

@@ -8,6 +8,23 @@ from slipway.compose import Stack
 
 __all__ = ["overlay_values", "text"]
 
+_BACKUPS = [
+    "  backup:",
+    "    environment:",
+    "      DATA_ROOT: /srv/data",
+    "    volumes:",
+    # Whoever mounts an empty volume first gives it its owner, and that is to be the project's image.
+    "      - data:/srv/data:ro,nocopy",
+    "  restore-media:",
+    "    environment:",
+    "      DATA_ROOT: /srv/data",
+    "    volumes:",
+    "      - data:/srv/data:nocopy",
+    "volumes:",
+    "  data:",
+]
+"""What makes backups may read the volume; what restores them may write it."""
+
 
 def text(stack: Stack) -> str:
     """The compose file of ``stack``: a variable for the settings overlay, the volume ``data``."""
@@ -23,7 +40,7 @@ def text(stack: Stack) -> str:
         lines += ["    volumes:", "      - data:/srv/data"] if stack.keeps_data else []
         if overlay and service == "web":
             lines += ["    build:", "      args:", f"        SLIPWAY_OVERLAY: {values}"]
-    lines += ["volumes:", "  data:"] if stack.keeps_data else []
+    lines += _BACKUPS if stack.keeps_data else []
     return "\n".join(lines) + "\n"
 
 

@@ -10,7 +10,7 @@ from slipway.compose import Stack
 from slipway.engine import ContainerState
 from slipway.session import Session
 
-__all__ = ["addresses", "besides", "grace", "of_release", "remove", "restart", "start", "wait_ready"]
+__all__ = ["addresses", "besides", "grace", "of_release", "remove", "restart", "start", "stop", "wait_ready"]
 
 _POLL_SECONDS = 0.5
 
@@ -66,6 +66,12 @@ def restart(session: Session, ids: Sequence[str]) -> None:
         session.runner.run(["docker", "restart", "-t", grace(session), *ids])
 
 
+def stop(session: Session, ids: Sequence[str]) -> None:
+    """Have these containers answer what they have begun, and stay away until they are started."""
+    if ids:
+        session.runner.run(["docker", "stop", "-t", grace(session), *ids])
+
+
 def remove(session: Session, states: Sequence[ContainerState], *, force: bool = False) -> None:
     """Stop containers gracefully and remove them; with ``force`` at once, for those nobody was served by."""
     ids = [state.id for state in states]
@@ -74,7 +80,7 @@ def remove(session: Session, states: Sequence[ContainerState], *, force: bool = 
     if force:
         session.runner.run(["docker", "rm", "--force", *ids], check=False)
         return
-    session.runner.run(["docker", "stop", "-t", grace(session), *ids])
+    stop(session, ids)
     session.runner.run(["docker", "rm", *ids])
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from slipway import database, engine, extracontainers, front, maintenance, replicas
 from slipway.backupservice import ask, folder, require_database
+from slipway.engine import ContainerState
 from slipway.errors import SlipwayError
 from slipway.output import note
 from slipway.session import Session
@@ -37,6 +39,16 @@ class Journal:
     """Whether the new media are all in place."""
     processes: tuple[str, ...] = ()
     """The containers of the processes beside web that the restore stops, and so starts again."""
+    data: bool = False
+    """Whether what DATA_PATHS keeps is restored."""
+    web: tuple[str, ...] = ()
+    """With ``data``, the containers of web, which the restore stops and starts again: an SQLite database's
+    journal is known by its name, so nobody may have one open while another takes its place."""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The names of the folders that are restored, as ``docker/backup/parts.py`` has them."""
+        return (("media",) if self.media else ()) + (("data",) if self.data else ())
 
 
 def begin(session: Session, journal: Journal) -> None:
@@ -74,12 +86,21 @@ def settle(session: Session, journal: Journal) -> bool:
     exchanged, SLIP-060 when the server does not answer: the site stays closed.
     """
     taken = database.settled(session) != journal.oid if journal.oid else journal.committed
-    if taken and journal.media and not journal.exchanged:
-        ask(session, "restore-media", ["swap"])
+    if taken and journal.parts and not journal.exchanged:
+        if journal.data:
+            # A reboot since may have started them.
+            extracontainers.stop(session)
+            replicas.stop(session, [c.id for c in _web(session) if c.state == "running"])
+        for part in journal.parts:
+            ask(session, "restore-media", ["swap", part])
         # After what follows there is nothing left that could be put in place.
         journal = replace(journal, exchanged=True)
         begin(session, journal)
-    fits = _fits(session, journal) if taken and journal.oid else True
+    if taken and (journal.oid or journal.data):
+        fits = _fits(session, journal)
+    else:
+        stopped = [c for c in _web(session) if c.id in journal.web and c.state != "running"]
+        fits = not stopped or _begin_anew(session, stopped, wait=True)
     if journal.closed and fits:
         maintenance.reopen(session)
     if fits or not session.stack.prod:
@@ -87,8 +108,8 @@ def settle(session: Session, journal: Journal) -> bool:
     elif journal.processes:
         names = ",".join(c.service for c in extracontainers.containers(session.stack))
         note(f"{names} stay stopped until that is done; then: invoke start --services {names} --prod")
-    if journal.media:
-        ask(session, "restore-media", ["discard"])
+    for part in journal.parts:
+        ask(session, "restore-media", ["discard", part])
     shutil.rmtree(_work(session), ignore_errors=True)
     _path(session).unlink()
     return taken
@@ -105,16 +126,20 @@ def _fits(session: Session, journal: Journal) -> bool:
             f"the restored database has migrations that the code here may not know: {', '.join(more)}\n"
             "  fix: deploy, or roll back to, the release that the backup was made of"
         )
-    fits = _begin_anew(session, wait=before == after) and before == after
+    web = [c for c in _web(session) if c.state == "running" or c.id in journal.web]
+    fits = _begin_anew(session, web, wait=before == after) and before == after
     if journal.closed and not fits:
         note("the site stays closed until that is done; then: invoke maintenance off --prod")
     return fits
 
 
-def _begin_anew(session: Session, *, wait: bool) -> bool:
-    """Restart the project's processes; returns whether they are well then, if that is waited for."""
+def _web(session: Session) -> list[ContainerState]:
+    return [c for c in engine.containers(session.stack.project) if c.service == "web"]
+
+
+def _begin_anew(session: Session, web: Sequence[ContainerState], *, wait: bool) -> bool:
+    """Restart these of the project's; returns whether they are well then, if that is waited for."""
     stack = session.stack
-    web = [c for c in engine.containers(stack.project) if c.service == "web" and c.state == "running"]
     replicas.restart(session, [container.id for container in web])
     try:
         if wait:

@@ -1,7 +1,8 @@
 """The archive: a plain tar file of metadata.json, SHA256SUMS, database.dump and media.tar.zst, in this order.
 
 Between the last two are the dumps of EXTRA_DATABASES, if there are any: database-NAME.dump. Then its format
-is 2, which kits that do not know them refuse; else 1.
+is 2, which kits that do not know them refuse; else 1. After all of them is data.tar.zst with DATA_PATHS, and
+its format then is 3.
 
 Each member is compressed by itself, so `tar --extract` and `sha256sum --check SHA256SUMS` do by hand what
 the kit does. It is read strictly: whatever differs by a byte from what the writer writes is damaged.
@@ -15,9 +16,10 @@ import tarfile
 
 from failure import BackupError, damaged
 
-FORMAT, FORMAT_WITH_EXTRA = 1, 2
+FORMAT, FORMAT_WITH_EXTRA, FORMAT_WITH_DATA = 1, 2, 3
 WRITER = "slipway 0.1.0"
-METADATA, DATABASE, MEDIA, SUMS = "metadata.json", "database.dump", "media.tar.zst", "SHA256SUMS"
+METADATA, DATABASE, SUMS = "metadata.json", "database.dump", "SHA256SUMS"
+MEDIA, DATA = "media.tar.zst", "data.tar.zst"
 _EXTRA = re.compile(r"database-([a-z_][a-z0-9_]*)\.dump")
 _KEYS = {"project", "release", "created", "members", "media"}
 _BLOCK = 512
@@ -74,11 +76,11 @@ class Reader:
             version = found["format"]
         except (ValueError, KeyError, TypeError):
             raise damaged(self._name, "its metadata cannot be read") from None
-        if version not in (FORMAT, FORMAT_WITH_EXTRA):
+        if version not in (FORMAT, FORMAT_WITH_EXTRA, FORMAT_WITH_DATA):
             raise BackupError(
                 "SLIP-097",
                 f"{self._name} has format {version}, written by {found.get('writer', 'another kit')}; "
-                f"this kit reads formats {FORMAT} and {FORMAT_WITH_EXTRA}",
+                f"this kit reads formats {FORMAT} to {FORMAT_WITH_DATA}",
                 "restore it with the newer kit",
             )
         try:
@@ -93,7 +95,7 @@ class Reader:
         """Write the files into ``folder``, up to the end, checked against ``metadata``."""
         for expected, facts in metadata["members"].items():
             name, size = self._header()
-            known = name in {DATABASE, MEDIA} or _EXTRA.fullmatch(name)
+            known = name in {DATABASE, MEDIA, DATA} or _EXTRA.fullmatch(name)
             if name != expected or not known or size != facts["size"]:
                 raise damaged(self._name, f"{expected} is not what its metadata say")
             hashing = hashlib.sha256()

@@ -5,9 +5,9 @@
     unpack NAME PURPOSE [PROJECT]       check an archive and leave its files for `restore` or `verify`
     applied                             the migrations that are applied at present
     verify                              restore what was unpacked into a PostgreSQL of its own, compare
-    receive FILES BYTES                 unpack media from stdin beside the present ones
-    swap                                put them in their place; goes on where it was stopped
-    discard                             remove what is left of that
+    receive PART FILES BYTES            unpack media, or data, from stdin beside the present ones
+    swap PART                           put them in their place; goes on where it was stopped
+    discard PART                        remove what is left of that
     expired                             the archives that retention does not keep
     prune NAME...                       remove these, and what killed runs have left
     schedule                            make, prune and copy by BACKUP_SCHEDULE, until SIGTERM
@@ -26,7 +26,7 @@ import sys
 import listing
 import make
 import prune
-import restore_media
+import restore_parts
 import schedule
 import store
 import unpack
@@ -40,9 +40,9 @@ COMMANDS = {
     "unpack": unpack.unpack,
     "applied": unpack.applied,
     "verify": verify.verify,
-    "receive": restore_media.receive,
-    "swap": restore_media.swap,
-    "discard": restore_media.discard,
+    "receive": restore_parts.receive,
+    "swap": restore_parts.swap,
+    "discard": restore_parts.discard,
     "expired": prune.expired,
     "prune": prune.remove,
     "schedule": schedule.run,

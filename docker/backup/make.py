@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import archive
 import database
 import encryption
-import media
+import parts
 import places
 from failure import BackupError, full_disk_told, require_space
 from places import say
@@ -46,9 +46,12 @@ def _gather(folder):
     else:
         _check_space(0)
     # After the database: whatever file an entry in it names is there already, if it was not removed since.
-    say("packing media")
-    files[archive.MEDIA] = folder / archive.MEDIA
-    metadata["media"] = media.pack(media.ROOT, files[archive.MEDIA])
+    for part in parts.present():
+        say(f"packing {part.name}")
+        files[part.member] = folder / part.member
+        metadata[part.name] = parts.pack(part, files[part.member])
+    if archive.DATA in files:
+        metadata["format"] = archive.FORMAT_WITH_DATA
     metadata["members"] = {
         name: {"size": path.stat().st_size, "sha256": archive.digest(path)} for name, path in files.items()
     }
@@ -81,9 +84,12 @@ def _dump(folder, metadata, files):
 
 
 def _check_space(database_bytes):
-    # Media are there twice for a moment, packed, and packed in the archive. So is the dump; but it is
-    # compressed and has no indexes, and is rarely half as large as the database.
-    needed = database_bytes + 2 * media.size(media.ROOT)
+    # Files are there twice for a moment, packed, and packed in the archive. So is the dump; but it is
+    # compressed and has no indexes, and is rarely half as large as the database. SQLite's databases are
+    # copied besides, one at a time.
+    needed = database_bytes + sum(
+        (3 if part is parts.DATA else 2) * parts.size(part.root) for part in parts.present()
+    )
     require_space(places.free(places.BACKUPS), needed, "a backup")
 
 

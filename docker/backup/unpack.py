@@ -9,7 +9,7 @@ import subprocess
 import archive
 import database
 import encryption
-import media
+import parts
 import places
 from failure import BackupError, damaged, full_disk_told, require_space
 
@@ -75,9 +75,11 @@ def _extract(path, folder, purpose, project):
         _refuse_newer_server(path.name, metadata)
         reader.members(metadata, folder)
     (folder / archive.METADATA).write_text(json.dumps(metadata))
-    with (folder / archive.MEDIA).open("rb") as stream:
-        if media.unpack(stream, path.name) != metadata["media"]:
-            raise damaged(path.name, "its media are not those its metadata count")
+    for part in parts.held(metadata):
+        with (folder / part.member).open("rb") as stream:
+            found = parts.unpack(part, stream, path.name)
+        if metadata[part.name] | found != metadata[part.name]:
+            raise damaged(path.name, f"its {part.name} are not those its metadata count")
     return metadata
 
 
@@ -110,6 +112,13 @@ def _refuse_foreign(name, metadata, project):
             "SLIP-143",
             f"{name} holds databases that this stack has not: {', '.join(missing)}",
             "name them in EXTRA_DATABASES, invoke up, and restore again",
+        )
+    # In development the files are the person's own, in the project's folder.
+    if parts.DATA in parts.held(metadata) and parts.DATA not in parts.present() and places.stack() == "prod":
+        raise BackupError(
+            "SLIP-159",
+            f"{name} holds what DATA_PATHS keeps, and this stack has no DATA_PATHS",
+            "set DATA_PATHS as it was, invoke up --prod, and restore again",
         )
 
 

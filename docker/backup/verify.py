@@ -8,8 +8,9 @@ from pathlib import Path
 
 import archive
 import database
-import media
+import parts
 import places
+import sqlitefile
 from failure import BackupError, full_disk_told, require_space
 from places import say
 
@@ -34,13 +35,15 @@ def verify():
     """
     folder = places.WORK / "verify"
     metadata = json.loads((folder / archive.METADATA).read_text())
-    needed = metadata["media"]["bytes"] + metadata.get("database_bytes", 0)
+    held = parts.held(metadata)
+    needed = sum(metadata[part.name]["bytes"] for part in held) + metadata.get("database_bytes", 0)
     require_space(places.free(SCRATCH), needed, "a verification")
     rows = []
     with full_disk_told("the archive was restored for verification"):
         if archive.DATABASE in metadata["members"]:
             rows += _databases(folder, metadata)
-        rows += _media(folder / archive.MEDIA, metadata)
+        for part in held:
+            rows += _files(part, folder / part.member, metadata[part.name])
     return {"rows": rows}
 
 
@@ -77,18 +80,25 @@ def _database(dump, facts, name=""):
     return [*rows, _compared(f"{of}migrations", facts["migrations"], found["migrations"])]
 
 
-def _media(packed, metadata):
-    say("restoring media")
-    target = SCRATCH / "media"
+def _files(part, packed, facts):
+    say(f"restoring {part.name}")
+    target = SCRATCH / part.name
     target.mkdir()
     with packed.open("rb") as stream:
-        media.unpack(stream, "the archive", target, limit=metadata["media"]["bytes"])
+        parts.unpack(part, stream, "the archive", target, limit=facts["bytes"])
     # What is on the disk, not what the unpacking says.
-    sizes = [path.lstat().st_size for path in target.rglob("*") if path.is_file() and not path.is_symlink()]
-    return [
-        _compared("media files", metadata["media"]["files"], len(sizes)),
-        _compared("media bytes", metadata["media"]["bytes"], sum(sizes)),
+    paths = [path for path in target.rglob("*") if path.is_file() and not path.is_symlink()]
+    sizes = [path.lstat().st_size for path in paths]
+    databases = [path for path in sorted(paths) if part is parts.DATA and sqlitefile.is_database(path)]
+    rows = [
+        _compared(f"{part.name} files", facts["files"], len(sizes)),
+        _compared(f"{part.name} bytes", facts["bytes"], sum(sizes)),
     ]
+    if part is parts.DATA:
+        rows += [_compared("SQLite databases", len(facts["sqlite"]), len(databases))]
+    for path in databases:
+        rows += [_compared(f"SQLite {path.relative_to(target)}", "ok", sqlitefile.problems(path))]
+    return rows
 
 
 def _compared(what, expected, found):

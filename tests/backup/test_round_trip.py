@@ -54,7 +54,7 @@ def test_a_bad_archive_is_refused_and_nothing_changes(
         bad = forged(kept, "other.tar", tmp_path, facts=lambda m: m.update(project="shop-prod"))
         code = "SLIP-096"
     else:
-        bad, code = forged(kept, "newer.tar", tmp_path, facts=lambda m: m.update(format=2)), "SLIP-097"
+        bad, code = forged(kept, "newer.tar", tmp_path, facts=lambda m: m.update(format=99)), "SLIP-097"
     before = state(prod)
     refused = prod.invoke("db.restore", bad.name, "--yes", check=False)
     bad.unlink()

@@ -15,11 +15,14 @@ from slipway.settings import Settings, load
 
 
 def test_the_volume_is_in_every_service_of_production(settings: Settings) -> None:
-    """Red when a service is left out: migrate would make another database than web reads."""
+    """Red when a service is left out: migrate would make another database than web reads, a backup
+    would lack it."""
     stack = Stack(replace(settings, data_paths=("db.sqlite3",)), prod=True)
     merged = yaml.safe_load(projectfile.text(stack))
     assert {name: service["volumes"] for name, service in merged["services"].items()} == {
-        name: ["data:/srv/data"] for name in stack.project_services()
+        **{name: ["data:/srv/data"] for name in stack.project_services()},
+        "backup": ["data:/srv/data:ro,nocopy"],
+        "restore-media": ["data:/srv/data:nocopy"],
     }
     assert merged["volumes"] == {"data": None}
     assert stack.project_file in stack.files()
