@@ -52,6 +52,9 @@ class Project:
         where = self.settings.where_read(variable)
         if file == "app.env":
             self.assumed[variable] = value
+        # What it means is found out later than that it must be there.
+        found = self.findings.found
+        found[:] = [f for f in found if (f.variable, f.file) != (variable, file) or f.value == value]
         self.findings.tell(variable, value, why, where, sure=sure, file=file)
 
     def override(self, setting: str, why: str, *, sure: bool = True) -> None:
