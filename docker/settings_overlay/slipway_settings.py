@@ -53,6 +53,11 @@ def _databases():
         gis = "django.contrib.gis.db.backends.postgis"
         # Its options would be another server's.
         own = {"ENGINE": gis if ".gis." in engine else "django.db.backends.postgresql"}
+    options = own.get("OPTIONS")
+    if isinstance(options, dict):
+        # The stack's server has no TLS; the network it is on is the stack's alone.
+        plain = {name: value for name, value in options.items() if not name.startswith("ssl")}
+        own = {**own, "OPTIONS": plain}
     databases["default"] = {
         **own,
         "NAME": _given.get("db_name", "app"),

@@ -72,6 +72,7 @@ def _decide(project: Project, kinds: dict[str, str], where: str) -> None:
     elif "postgres" in kinds.values():
         findings.say("DATABASE", "postgres", "the settings' database is PostgreSQL", where)
         _assign(project)
+        _settle_tls(project)
         _check_postgres(project)
     elif set(kinds.values()) <= {"sqlite"}:
         findings.say("DATABASE", "none", "SQLite is the only database", where)
@@ -149,18 +150,31 @@ def _prefer_postgres(project: Project) -> None:
         if not more:
             break
         parts |= more
+    for name, value in parts.items():
+        if value.startswith("django.db.backends."):
+            # Some settings write the package before it themselves.
+            spelled = ("postgresql", "postgres", value)
+            parts[name] = next(
+                (s for s in spelled if _has_backend(project.with_values(**{**parts, name: s}))), value
+            )
     if parts and _default_kind(project.with_values(**parts)) == "postgres":
         for name, value in parts.items():
             project.give(name, value, "DATABASES: the stack's PostgreSQL")
         return
     switches = [n for n in names if re.search(r"ENGINE|BACKEND|TYPE|USE_|DB|DATABASE|POSTGRES", n)]
-    found = try_values(
-        project, switches,
-        ("django.db.backends.postgresql", "postgresql", "postgres", "True", "1", "production"),
-        lambda s: _default_kind(s) == "postgres",
-    )  # fmt: skip
+    values = ("django.db.backends.postgresql", "postgresql", "postgres", "True", "1", "production")
+    # A backend that is none of Django's by its whole name may be a package's.
+    found = try_values(project, switches, values, _has_backend) or try_values(
+        project, switches, values, lambda s: _default_kind(s) == "postgres"
+    )
     if found:
         project.give(found[0], found[1], "DATABASES: leads to PostgreSQL", sure=False)
+
+
+def _has_backend(settings: Reading) -> bool:
+    """Whether ENGINE is one of Django's for PostgreSQL, by its whole name."""
+    engine = str(_part(settings, "ENGINE"))
+    return re.fullmatch(r"django\.(db|contrib\.gis\.db)\.backends\.post\w+", engine) is not None
 
 
 def _suggested(project: Project, name: str) -> str:
@@ -219,18 +233,19 @@ def _database_of(project: Project, alias: str) -> str:
     if alias == "default" or re.search(r"replica|read|slave|secondary", alias, re.I):
         return project.database[0]
     database = re.sub(r"[^a-z0-9_]", "_", alias.lower())
-    already = (project.findings.value("EXTRA_DATABASES") or "").split()
-    if database not in already:
-        found = project.findings.found
-        found[:] = [f for f in found if f.variable != "EXTRA_DATABASES"]
-        more = [*already, database]
-        project.findings.say(
-            "EXTRA_DATABASES",
-            " ".join(more),
-            f"the settings have {len(more) + 1} databases",
-            project.settings.where("DATABASES"),
-        )
+    _append(project, "EXTRA_DATABASES", database, "the settings have more than one database")
+    for name in ("default", alias):
+        _append(project, "MIGRATE_DATABASES", name, "Django migrates one database at a time")
     return database
+
+
+def _append(project: Project, variable: str, word: str, why: str) -> None:
+    """Add a word to a list in ``.env``, unless it is there."""
+    findings = project.findings
+    already = (findings.value(variable) or "").split()
+    if word not in already:
+        findings.found[:] = [f for f in findings.found if f.variable != variable]
+        findings.say(variable, " ".join([*already, word]), why, project.settings.where("DATABASES"))
 
 
 def _part(settings: Reading, key: str) -> Any:
@@ -263,7 +278,7 @@ def _give_part(project: Project, name: str, alias: str, key: str) -> None:
             project,
             [name],
             ("django.db.backends.postgresql", "postgresql", "postgres"),
-            lambda s: _default_kind(s) == "postgres" and str(_part(s, "ENGINE")).startswith("django."),
+            _has_backend,
         )
         if found_:
             project.give(*found_, why)
@@ -282,6 +297,8 @@ def _check_postgres(project: Project) -> None:
             wrong.append(f"the host is {host or 'this machine'}")
         if not (isinstance(password, str) and "slipway-secret-postgres_password" in password):
             wrong.append("the password is not the stack's")
+        if _wants_tls(entry):
+            wrong.append("it wants TLS, which the stack's has not")
         if str(port) not in {"", "5432", "None", "?"}:
             wrong.append(f"the port is {port}")
         if wrong:
@@ -303,6 +320,34 @@ def _check_postgres(project: Project) -> None:
                     project.findings.say(
                         variable, value, "as the settings have it", settings.where("DATABASES")
                     )
+
+
+def _wants_tls(entry: dict[str, Any]) -> bool:
+    options = entry.get("OPTIONS")
+    return isinstance(options, dict) and options.get("sslmode") in {"require", "verify-ca", "verify-full"}
+
+
+def _settle_tls(project: Project) -> None:
+    """Switch TLS to the database off by a variable, where one decides it."""
+    found = project.settings.get("DATABASES")
+    entry = found.get("default") if isinstance(found, dict) else None
+    if not isinstance(entry, dict) or not _wants_tls(entry):
+        return
+    names = [n for n in project.settings.deciding("DATABASES") if re.search(r"SSL|TLS|DEBUG|LOCAL", n)]
+
+    def plain(after: Reading) -> bool:
+        there = after.get("DATABASES")
+        entry = there.get("default") if isinstance(there, dict) else None
+        return (
+            isinstance(entry, dict)
+            and not _wants_tls(entry)
+            and _kind(entry) == "postgres"
+            and after.get("DEBUG") == project.settings.get("DEBUG")
+        )
+
+    settled = try_values(project, names, ("disable", "False", "0", "false", "off", "no"), plain)
+    if settled:
+        project.give(*settled, "DATABASES: the stack's PostgreSQL has no TLS")
 
 
 def _keep_sqlite(project: Project, entry: dict[str, Any]) -> None:

@@ -184,6 +184,8 @@ def _boolean(text: str) -> bool:
 
 def _kind_of(cast: Any) -> str:
     if isinstance(cast, External):
+        if cast.dotted.startswith("dj_database_url."):
+            return "db"
         return _KINDS.get(cast.dotted.rsplit(".", 1)[-1], "str")
     if isinstance(cast, Csv | list | tuple):
         return "list"

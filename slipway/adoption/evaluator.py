@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from slipway.adoption import library
+from slipway.adoption.configfiles import ConfigFile, Section
 from slipway.adoption.envreaders import ConfigurationValue, EnvReader, Prefixed
 from slipway.adoption.objects import (
     MISSING,
@@ -38,6 +39,7 @@ IN_CONTAINER = PurePosixPath("/app")
 _STEPS = 400_000  # a settings file needs some thousands
 _DEPTH = 60
 _LONGEST = 100_000
+_CAUSES = 4
 
 _BINARY: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
@@ -202,6 +204,13 @@ class Evaluator:
             self.scope.names[target] = UNKNOWN
             self.scope.taint[target] = problem.reads | self.touched
             self.scope.where[target] = (self.scope.path, statement.lineno)
+        if isinstance(statement, ast.If | ast.Try | ast.With | ast.For):
+            # Its branches did not come to their end: what they would have set is not known.
+            for inner in ast.walk(statement):
+                for target in _targets(inner):
+                    self.scope.names.setdefault(target, UNKNOWN)
+                    self.scope.taint.setdefault(target, set()).update(problem.reads | self.touched)
+                    self.scope.where.setdefault(target, (self.scope.path, statement.lineno))
 
     # -- the environment ---------------------------------------------------------------------------
 
@@ -220,15 +229,17 @@ class Evaluator:
     def absent(self, reads: set[str] | None = None) -> set[str]:
         """Which of the variables read are not set and have no default: what a None comes from.
 
-        ``reads`` are, by default, those of the arguments of the call that is being evaluated.
+        ``reads`` are, by default, those of the arguments of the call that is being evaluated. Of a whole
+        table of variables none is known to be the cause.
         """
-        return {
+        found = {
             name
             for name in (self.argument_reads if reads is None else reads)
             if name not in self.environ
             and (known := self.reads.get(name))
             and known.default in (None, MISSING)
         }
+        return found if len(found) <= _CAUSES else set()
 
     # -- statements --------------------------------------------------------------------------------
 
@@ -358,7 +369,8 @@ class Evaluator:
             self.block(statements)
         except Raised as problem:
             # `if not SECRET_KEY: raise ...`: what the nearest condition has read is what is missing.
-            problem.reads = problem.reads or set(reads)
+            if problem.stated:
+                problem.reads = problem.reads or set(reads)
             raise
 
     def _either(self, *branches: Sequence[ast.stmt]) -> None:
@@ -856,6 +868,10 @@ class Evaluator:
             return self.read(key, MISSING, "str", node.lineno) if isinstance(key, str) else UNKNOWN
         if isinstance(owner, Scope):
             return owner.names.get(key, UNKNOWN)
+        if isinstance(owner, ConfigFile):
+            return Section(owner, str(key))
+        if isinstance(owner, Section):
+            return owner.config.value(owner.name, str(key), MISSING)
         if isinstance(owner, dict) and not isinstance(key, Unknown) and key not in owner:
             raise Raised("KeyError")
         return UNKNOWN if isinstance(owner, Unknown) or isinstance(key, Unknown) else owner[key]
@@ -987,7 +1003,9 @@ def _reads_environment(node: ast.Call) -> bool:
     )
 
 
-def _targets(statement: ast.stmt) -> list[str]:
+def _targets(statement: ast.AST) -> list[str]:
+    if isinstance(statement, ast.ImportFrom):
+        return [alias.asname or alias.name for alias in statement.names if alias.name != "*"]
     if isinstance(statement, ast.Assign):
         nodes = [n for t in statement.targets for n in (t.elts if isinstance(t, ast.Tuple) else [t])]
     elif isinstance(statement, ast.AnnAssign):

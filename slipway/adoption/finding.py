@@ -48,6 +48,8 @@ class Findings:
     found: list[Finding] = field(default_factory=list)
     left: list[Open] = field(default_factory=list)
     warnings: list[Warned] = field(default_factory=list)
+    stops: list[Warned] = field(default_factory=list)
+    """What keeps the project from starting, whatever its variables are."""
 
     def say(self, variable: str, value: str, why: str, where: str = "", *, sure: bool = True) -> None:
         """Add a finding for ``.env``; the first for a variable stands."""

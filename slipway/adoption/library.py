@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from slipway.adoption.configfiles import ConfigFile, Section
 from slipway.adoption.envreaders import ConfigurationValue, Csv, EnvReader, convert, database_from_url
 from slipway.adoption.objects import (
     MISSING,
@@ -112,10 +113,14 @@ def method(run: Evaluator, owner: Any, name: str, args: list[Any], kwargs: dict[
     """Call a method of a plain value."""
     if name in {"get_secret_value", "unicode_string"}:  # pydantic's
         return owner
+    if isinstance(owner, ConfigFile):
+        return owner.call(run, name, args, kwargs)
+    if isinstance(owner, Section):
+        return owner.call(name, args, kwargs)
     if isinstance(owner, OpenFile):
         return _text_of(run, owner.path) if name in {"read", "readline", "readlines"} else None
     if isinstance(owner, PurePosixPath):
-        return _path_method(run, owner, name, args, line)
+        return _path_method(run, owner, name, args, kwargs, line)
     if isinstance(owner, EnvironPath):
         if name in {"path", "__call__"}:
             return EnvironPath(posixpath.join(owner.place, *map(str, args)))
@@ -248,7 +253,9 @@ def _exists(run: Evaluator, place: str, how: str = "exists") -> Any:
     return {"isfile": host.is_file, "isdir": host.is_dir}.get(how, host.exists)()
 
 
-def _path_method(run: Evaluator, owner: PurePosixPath, name: str, args: list[Any], line: int) -> Any:
+def _path_method(
+    run: Evaluator, owner: PurePosixPath, name: str, args: list[Any], kwargs: dict[str, Any], line: int
+) -> Any:
     if name in {"resolve", "absolute", "expanduser"}:
         return PurePosixPath(posixpath.normpath(str(PurePosixPath("/app") / owner)))
     if name in {"joinpath", "child"}:
@@ -263,7 +270,7 @@ def _path_method(run: Evaluator, owner: PurePosixPath, name: str, args: list[Any
     if name == "read_text":
         return _text_of(run, str(owner))
     if name == "open":
-        return _open(run, [str(owner), *args], {}, line)
+        return _open(run, [str(owner), *args], kwargs, line)
     if name in {"with_suffix", "with_name", "relative_to", "as_posix", "as_uri", "is_absolute"}:
         return getattr(owner, name)(*args)
     return UNKNOWN
@@ -331,13 +338,20 @@ def _dj_database_url_config(run: Evaluator, args: list[Any], kwargs: dict[str, A
     text = run.read(name, default, "db", line)
     # Without a URL there is an empty dictionary; an unknown default is one that the settings computed.
     found = {} if text is None else database_from_url(text)
-    if isinstance(found, dict) and kwargs.get("engine"):
-        found["ENGINE"] = kwargs["engine"]
-    return found
+    return _with_options(found, kwargs)
 
 
 def _parse_database_url(run: Evaluator, args: list[Any], kwargs: dict[str, Any], line: int) -> Any:
-    return database_from_url(args[0] if args else kwargs.get("url"))
+    return _with_options(database_from_url(args[0] if args else kwargs.get("url")), kwargs)
+
+
+def _with_options(found: Any, kwargs: dict[str, Any]) -> Any:
+    if isinstance(found, dict) and found:
+        if kwargs.get("engine"):
+            found["ENGINE"] = kwargs["engine"]
+        if kwargs.get("ssl_require") is True:
+            found["OPTIONS"] = {**found.get("OPTIONS", {}), "sslmode": "require"}
+    return found
 
 
 def _csv(run: Evaluator, args: list[Any], kwargs: dict[str, Any], line: int) -> Any:
@@ -528,6 +542,9 @@ _KNOWN: Mapping[str, _Known] = {
     "environs.Env": lambda run, args, kwargs, line: EnvReader("environs"),
     "environs.FileAwareEnv": lambda run, args, kwargs, line: EnvReader("environs"),
     "environs.env": lambda run, args, kwargs, line: EnvReader("environs").call(run, "", args, kwargs, line),
+    "configparser.ConfigParser": lambda run, args, kwargs, line: ConfigFile(),
+    "configparser.RawConfigParser": lambda run, args, kwargs, line: ConfigFile(),
+    "configparser.SafeConfigParser": lambda run, args, kwargs, line: ConfigFile(),
     "decouple.config": lambda run, args, kwargs, line: EnvReader("decouple").call(
         run, "", args, kwargs, line
     ),

@@ -50,6 +50,7 @@ class Project:
             self.assumed[variable] = self.given[variable]
             return
         where = self.settings.where_read(variable)
+        self.findings.left[:] = [entry for entry in self.findings.left if entry.variable != variable]
         if file == "app.env":
             self.assumed[variable] = value
         # What it means is found out later than that it must be there.

@@ -41,18 +41,19 @@ def as_text(project: Project, kept: dict[str, str]) -> str:
 
 def last_words(project: Project, app_env: str, start: str) -> str:
     """The end: lines to fill in in the file ``app_env``, then the command ``start``."""
-    open_ = [entry for entry in project.findings.left if entry.variable not in project.given]
-    if not open_:
-        return f"\nNothing is left to fill in. Next: {start}"
-    wanted = [f"  {o.variable}={o.value}\n      {o.why} ({o.where})" for o in open_]
-    return "\n".join(
-        [
-            "",
-            f"TO FILL IN in {app_env}, and the # taken away; the project does not start without:",
-            *wanted,
-            f"Next, once they have values: {start}",
-        ]
-    )
+    findings = project.findings
+    open_ = [entry for entry in findings.left if entry.variable not in project.given]
+    lines = [""]
+    if findings.stops:
+        lines += ["TO MEND in the project; as it is, it does not start:"]
+        lines += [f"  {stop.text} ({stop.where})" for stop in findings.stops]
+    if open_:
+        lines += [f"TO FILL IN in {app_env}, and the # taken away; the project does not start without:"]
+        lines += [f"  {o.variable}={o.value}\n      {o.why} ({o.where})" for o in open_]
+    else:
+        lines += [f"Nothing is left to fill in in {app_env}."]
+    lines += [f"Next: {start}"]
+    return "\n".join(lines)
 
 
 def _listed(findings: Sequence[Finding], kept: dict[str, str]) -> list[str]:
@@ -91,7 +92,7 @@ def as_json(project: Project, pending: Sequence[Change], kit: Path, *, written: 
             for o in findings.left
             if o.variable not in project.given
         ],
-        "warnings": [{"text": w.text, "where": w.where} for w in findings.warnings],
+        "warnings": [{"text": w.text, "where": w.where} for w in [*findings.stops, *findings.warnings]],
         "changes": [{"file": change.path.name, "diff": difference(change, kit)} for change in pending],
         "written": written,
     }

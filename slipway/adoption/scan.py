@@ -20,7 +20,7 @@ from slipway.adoption import (
     variables,
     workers,
 )
-from slipway.adoption.finding import Findings
+from slipway.adoption.finding import Findings, Warned
 from slipway.adoption.project import Project
 
 __all__ = ["scan"]
@@ -120,8 +120,11 @@ def _say_stops(project: Project) -> None:
     for stop in project.settings.stops:
         where = project.layout.at(stop.path, stop.line)
         if stop.kind in {"ModuleNotFoundError", "ImportError"}:
-            project.findings.warn(f"the settings import what is not there: {stop.text or stop.kind}", where)
+            what = f"the settings import what is not there: {stop.text or stop.kind}"
         elif stop.kind in {"FileNotFoundError", "OSError"}:
-            project.findings.warn(f"the settings open a file: {stop.text}", where)
+            what = f"the settings open a file: {stop.text}"
         elif stop.kind in {"ImproperlyConfigured", "SystemExit", "RuntimeError"}:
-            project.findings.warn(f"the settings may end here: {stop.text or stop.kind}", where)
+            what = f"the settings may end here: {stop.text or stop.kind}"
+        else:
+            continue
+        project.findings.stops.append(Warned(what, where))

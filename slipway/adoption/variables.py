@@ -203,7 +203,9 @@ def off(project: Project) -> None:
             if "DEBUG" in name and name not in project.given:
                 _on_in_development(project, name, ("True", "1", "true", "on"))
         return
-    spellings = ("False", "0", "false", "off", "no", "production", "prod", "PRODUCTION", "live", "")
+    spellings = ["False", "0", "false", "off", "no", "production", "prod", "PRODUCTION", "live", ""]
+    if likely and re.search(r"ENV|STAGE|MODE", likely[0]):
+        spellings = ["production", "prod", *spellings]
     settled = try_values(
         project, likely, spellings, lambda s: s.get("DEBUG") is False or s.get("DEBUG") in (0, "")
     )
@@ -218,7 +220,7 @@ def off(project: Project) -> None:
 
 
 def _on_in_development(project: Project, name: str, spellings: tuple[str, ...]) -> None:
-    found = try_values(project, [name], spellings, lambda s: s.get("DEBUG") is True)
+    found = try_values(project, [name], spellings, lambda s: s.get("DEBUG") in (True, 1))
     if found:
         where = project.settings.where_read(name)
         project.findings.tell(name, found[1], "DEBUG, in development", where, file="app.dev.env")
@@ -291,8 +293,3 @@ def settle_https(project: Project) -> None:
         name = setting.replace("_SECURE", "_NAME")
         if str(settings.get(name, "")).startswith("__"):
             project.override(name, "browsers take its prefix over https alone")
-            project.findings.warn(
-                f"{name} has a prefix that wants https: when TLS is set, take it out of SETTINGS_OVERLAY, "
-                "with the SECURE settings",
-                settings.where(name),
-            )

@@ -40,8 +40,11 @@ def workers(project: Project) -> None:
             project.findings.say(
                 "CELERY_BEAT", "on", "it has a schedule", settings.where("CELERY_BEAT_SCHEDULE") or where
             )
-    for name, (variable, command) in _BY_APP.items():
+    for name, (variable, usual) in _BY_APP.items():
         if variable and settings.installed(name):
+            command, queues = usual, settings.get("RQ_QUEUES")
+            if variable == "PROCESS_RQ" and isinstance(queues, dict) and queues:
+                command = f"python manage.py rqworker {' '.join(map(str, queues))}"
             project.findings.say(
                 variable, command, f"{name} is installed", settings.where("INSTALLED_APPS"), sure=False
             )

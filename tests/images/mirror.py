@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -16,11 +17,19 @@ class Mirror:
         self.asked: list[str] = []
         self.refused: set[str] = set()
         """Names of packages that this mirror does not have."""
+        self.credentials = ""
+        """USER:PASSWORD without which the package index says nothing; empty: it asks nobody."""
         debian = (debian_mirror() or "").rstrip("/")
         mirror = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                if self.path.startswith("/simple") and not mirror.admits(self.headers["Authorization"]):
+                    self.send_response(401)
+                    self.send_header("WWW-Authenticate", 'Basic realm="packages"')
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                    return
                 mirror.asked.append(self.path)
                 if mirror.refused.intersection(self.path.split("/")):
                     self.send_error(404)
@@ -40,6 +49,11 @@ class Mirror:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def admits(self, authorization: str | None) -> bool:
+        """Whether a request with this header gets an answer."""
+        wanted = base64.b64encode(self.credentials.encode()).decode()
+        return not self.credentials or authorization == f"Basic {wanted}"
 
     @property
     def address(self) -> str:

@@ -15,7 +15,8 @@ def test_certificates_mirrors_and_secrets_leave_no_trace(
     world: World, mirror: Mirror, tmp_path: Path
 ) -> None:
     """Red when a script copies its secret into the image, e.g. `cp /run/secrets/pip /etc/pip.conf`, or writes
-    the mirror into /etc/apt; red too when the pip or apt secret is not used at all."""
+    the mirror into /etc/apt; red too when the pip or apt secret is not used at all, or the index is asked
+    without its credentials."""
     marks = {name: f"{name}-{uuid.uuid4().hex}" for name in ("ca", "pip", "apt", "env", "prod")}
     files = {
         "ca": f"# {marks['ca']}\n" + (world.secrets / "ca.pem").read_text(),
@@ -29,6 +30,7 @@ def test_certificates_mirrors_and_secrets_leave_no_trace(
         secrets[name] = tmp_path / name
         secrets[name].write_text(content)
     project = copy_of_project("plain", tmp_path / "plain")
+    mirror.credentials = f"user:{marks['pip']}"
     image = world.image(
         "web", project, "--network", "host", "--no-cache", secrets=secrets, RUNTIME_PACKAGES="netcat-openbsd"
     )

@@ -62,7 +62,7 @@ class Found:
         self.app = {f.variable: f.value for f in project.findings.found if f.file == "app.env"}
         self.dev = {f.variable: f.value for f in project.findings.found if f.file == "app.dev.env"}
         self.left = {o.variable: o.value for o in project.findings.left}
-        self.warnings = "\n".join(w.text for w in project.findings.warnings)
+        self.warnings = "\n".join(w.text for w in [*project.findings.stops, *project.findings.warnings])
 
     def where(self, variable: str) -> str:
         """FILE:LINE of a finding."""

@@ -247,10 +247,16 @@ def test_what_is_left_to_do_stands_last(
     _adopt(kit, write(tmp_path / "p", **files), dry=dry)
     last = capsys.readouterr().out.splitlines()[-4:]
     assert last[0].startswith("TO FILL IN in ") and last[0].endswith("the project does not start without:")
-    assert (last[1], last[3]) == ("  PAY_TOKEN=", "Next, once they have values: invoke up --prod")
+    assert (last[1], last[3]) == ("  PAY_TOKEN=", "Next: invoke up --prod")
     (kit / "app.env").write_text("PAY_TOKEN=x\n")
     _adopt(kit, tmp_path / "p", dry=dry)
-    assert capsys.readouterr().out.splitlines()[-1] == "Nothing is left to fill in. Next: invoke up --prod"
+    last = capsys.readouterr().out.splitlines()[-2:]
+    assert last[0].startswith("Nothing is left to fill in") and last[1] == "Next: invoke up --prod"
+    (tmp_path / "p/shop/settings.py").write_text(SETTINGS + "K = open(BASE_DIR / 'secrets.json').read()\n")
+    _adopt(kit, tmp_path / "p", dry=dry)
+    last = capsys.readouterr().out.splitlines()[-4:]
+    assert last[0].startswith("TO MEND in the project")
+    assert last[1] == "  the settings open a file: there is no file /app/secrets.json (shop/settings.py:14)"
 
 
 def test_what_the_person_has_written_stays(kit: Path, tmp_path: Path) -> None:

@@ -129,6 +129,7 @@ def test_a_server_of_the_persons_own_stays(tmp_path: Path) -> None:
         ("DEBUG = os.environ.get('DEBUG', 'True') == 'True'", "False"),
         ("DEBUG = bool(int(os.environ.get('DEBUG', 1)))", "0"),
         ("DEBUG = os.environ.get('DEBUG', True)", ""),
+        ("DEBUG = int(os.environ['DEBUG'])", "0"),
         ("from decouple import config\nDEBUG = config('DEBUG', default=True, cast=bool)", "False"),
     ],
 )
@@ -136,6 +137,7 @@ def test_debug_is_off_in_the_spelling_its_reader_takes(tmp_path: Path, text: str
     """Red when DEBUG=False is written where bool("False") is true."""
     found = found_in(tmp_path / "p", **{"shop/settings.py": SETTINGS.replace("DEBUG = False", text)})
     assert found.app["DEBUG"] == value
+    assert found.left == {}
 
 
 @pytest.mark.parametrize(
@@ -245,23 +247,6 @@ CELERY_BEAT_SCHEDULE = {"a": 1}
     assert (found.env["REDIS"], found.app["BROKER"]) == ("on", "redis://redis:6379/3")
     assert (found.env["CELERY_APP"], found.env["CELERY_BEAT"]) == ("shop.celery", "on")
     assert found.env["SETTINGS_OVERLAY"] == "CACHES"
-
-
-def test_a_second_database_by_its_url(tmp_path: Path) -> None:
-    """Red when both URLs name one database: two entries then share their tables, and one has none."""
-    more = """
-import dj_database_url
-DATABASES = {
-    "default": dj_database_url.config(),
-    "archive": dj_database_url.parse(os.environ["ARCHIVE_URL"]),
-    "replica": dj_database_url.config(env="REPLICA_URL"),
-}
-"""
-    found = found_in(tmp_path / "p", more=more)
-    assert found.env["EXTRA_DATABASES"] == "archive"
-    assert found.app["DATABASE_URL"].endswith("@db:5432/app")
-    assert found.app["ARCHIVE_URL"].endswith("@db:5432/archive")
-    assert found.app["REPLICA_URL"] == found.app["DATABASE_URL"]
 
 
 def test_a_second_database(tmp_path: Path) -> None:
@@ -397,6 +382,7 @@ if os.environ.get("STATS_URL"):
         "DATABASE_URL": f"{url}app", "ARCHIVE_DATABASE_URL": f"{url}archive", "LOG_URL": f"{url}log", "STATS_URL": None,
     }  # fmt: skip
     assert found.env["EXTRA_DATABASES"] == "archive log"
+    assert found.env["MIGRATE_DATABASES"] == "default archive log"
 
 
 def test_a_host_of_something_else_is_not_the_redis(tmp_path: Path) -> None:
@@ -416,4 +402,79 @@ def test_a_cookie_whose_name_wants_https(tmp_path: Path) -> None:
     more = "\nSESSION_COOKIE_SECURE = os.getenv('SECURE_COOKIES', '1') == '1'\nSESSION_COOKIE_NAME = '__Secure-sid'\n"
     found = found_in(tmp_path / "p", more=more)
     assert (found.app["SECURE_COOKIES"], found.env["SETTINGS_OVERLAY"]) == ("False", "SESSION_COOKIE_NAME")
-    assert "SESSION_COOKIE_NAME has a prefix that wants https" in found.warnings
+
+
+def test_what_a_branch_that_raises_would_set_is_not_known(tmp_path: Path) -> None:
+    """Red when the variables behind an `if` are not seen because the first of them is missing, or an import's names."""
+    more = """
+del DATABASES
+if os.environ.get("PGHOST"):
+    DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql", "HOST": os.environ["PGHOST"], "NAME": os.environ["PGDATABASE"],
+        "USER": os.environ["PGUSER"], "PASSWORD": os.environ["PGPASSWORD"], "OPTIONS": {"sslmode": os.environ.get("PGSSLMODE", "require")}}}
+else:
+    DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "x"}}
+"""
+    found = found_in(tmp_path / "p", more=more)
+    assert {name: found.app[name] for name in ("PGHOST", "PGDATABASE", "PGPASSWORD", "PGSSLMODE")} == {
+        "PGHOST": "db", "PGDATABASE": "app", "PGPASSWORD": "{{secret:postgres_password}}", "PGSSLMODE": "disable",
+    }  # fmt: skip
+    assert (found.env["DATABASE"], "SETTINGS_OVERLAY" in found.env) == ("postgres", False)
+    own = {
+        "shop/settings.py": SETTINGS.replace(
+            'SECRET_KEY = os.environ["SECRET_KEY"]', "from .own import SECRET_KEY"
+        )
+    }
+    assert "SETTINGS_OVERLAY" not in found_in(tmp_path / "q", **own).env
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{'default': dj_database_url.config(conn_max_age=600, ssl_require=True)}",
+        "{'default': dj_database_url.parse(os.environ['DATABASE_URL'], ssl_require=True)}",
+        "{'default': {**dj_database_url.config(), 'OPTIONS': {'sslmode': 'require'}}}",
+    ],
+)
+def test_a_database_that_wants_tls_is_the_overlays(tmp_path: Path, text: str) -> None:
+    """Red when the stack's PostgreSQL, which has no TLS, is asked for it at every request."""
+    found = found_in(tmp_path / "p", more=f"\nimport dj_database_url\nDATABASES = {text}\n")
+    assert (found.env["DATABASE"], found.env["SETTINGS_OVERLAY"]) == ("postgres", "DATABASES")
+
+
+def test_a_url_cast_by_its_parser(tmp_path: Path) -> None:
+    """Red when decouple's cast= by a function of another package leaves the database unknown."""
+    more = """
+from decouple import config
+from dj_database_url import parse as dburl
+DATABASES = {"default": config("DATABASE_URL", default="sqlite:///x.db", cast=dburl)}
+"""
+    found = found_in(tmp_path / "p", more=more)
+    assert found.app["DATABASE_URL"] == "postgres://app:{{secret:postgres_password}}@db:5432/app"
+
+
+def test_the_worker_of_every_queue(tmp_path: Path) -> None:
+    """Red when jobs in any queue but the first stay for ever."""
+    more = "\nINSTALLED_APPS += ['django_rq']\nRQ_QUEUES = {'default': {'HOST': 'redis'}, 'mails': {'HOST': 'redis'}}\n"
+    assert found_in(tmp_path / "p", more=more).env["PROCESS_RQ"] == "python manage.py rqworker default mails"
+
+
+def test_settings_by_configparser(tmp_path: Path) -> None:
+    """Red when what a committed file and a table of variables say through a parser stays unknown."""
+    more = """
+import configparser
+config = configparser.ConfigParser()
+config.read_dict({"db": {"engine": "sqlite3", "host": ""}, "site": {"debug": "yes"}})
+config.read([os.path.join(BASE_DIR, "shop.ini"), "/etc/shop.ini"])
+VARIABLES = {"db": {"engine": os.getenv("SHOP_DB_TYPE"), "host": os.getenv("SHOP_DB_HOST"), "pass": os.getenv("SHOP_DB_PASS")}}
+config.read_dict({s: {k: v for k, v in o.items() if v is not None} for s, o in VARIABLES.items()})
+DEBUG = config.getboolean("site", "debug")
+TIME_ZONE = config["site"]["zone"]
+DATABASES = {"default": {"ENGINE": "django.db.backends." + config.get("db", "engine"), "HOST": config.get("db", "host"),
+    "NAME": config.get("db", "name", fallback="x.db"), "PASSWORD": config["db"].get("pass", "")}}
+"""
+    found = found_in(tmp_path / "p", more=more, **{"shop.ini": "[site]\ndebug = no\nzone = Europe/Rome\n"})
+    assert "DEBUG" not in found.env.get("SETTINGS_OVERLAY", "")
+    assert found.project.settings.get("TIME_ZONE") == "Europe/Rome"
+    assert {name: found.app[name] for name in ("SHOP_DB_TYPE", "SHOP_DB_HOST", "SHOP_DB_PASS")} == {
+        "SHOP_DB_TYPE": "postgresql", "SHOP_DB_HOST": "db", "SHOP_DB_PASS": "{{secret:postgres_password}}",
+    }  # fmt: skip

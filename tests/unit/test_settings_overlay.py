@@ -61,6 +61,7 @@ def test_every_name_that_may_be_given_has_a_value(overlaid: Any) -> None:
     [
         ({"ENGINE": "django.db.backends.sqlite3", "NAME": "x", "OPTIONS": {"timeout": 20}}, POSTGRESQL, None),
         ({"ENGINE": POSTGRESQL, "HOST": "elsewhere", "OPTIONS": {"pool": True}}, POSTGRESQL, {"pool": True}),
+        ({"ENGINE": POSTGRESQL, "OPTIONS": {"sslmode": "require", "pool": 1}}, POSTGRESQL, {"pool": 1}),
         (
             {"ENGINE": "django.contrib.gis.db.backends.spatialite"},
             "django.contrib.gis.db.backends.postgis",
@@ -71,7 +72,7 @@ def test_every_name_that_may_be_given_has_a_value(overlaid: Any) -> None:
     ],
 )
 def test_the_database_is_the_stacks(overlaid: Any, own: dict[str, Any], engine: str, kept: object) -> None:
-    """Red when another server's options are kept, or the project's own backend for PostgreSQL is not."""
+    """Red when another server's options or TLS are kept, or the project's backend for PostgreSQL is not."""
     found = overlaid("DATABASES", DATABASES={"default": own, "other": {"ENGINE": "x"}}).DATABASES
     default = found["default"]
     assert (default["ENGINE"], default["HOST"], default["NAME"], default["USER"]) == (
