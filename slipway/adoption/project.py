@@ -53,6 +53,9 @@ class Project:
         self.findings.left[:] = [entry for entry in self.findings.left if entry.variable != variable]
         if file == "app.env":
             self.assumed[variable] = value
+        # What it means is found out later than that it must be there.
+        found = self.findings.found
+        found[:] = [f for f in found if (f.variable, f.file) != (variable, file) or f.value == value]
         self.findings.tell(variable, value, why, where, sure=sure, file=file)
 
     def override(self, setting: str, why: str, *, sure: bool = True) -> None:

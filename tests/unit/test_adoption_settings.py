@@ -215,6 +215,14 @@ def test_files_collected_long_ago_are_collected_again(tmp_path: Path) -> None:
     assert found_in(tmp_path / "q", **manifest).env["COLLECTSTATIC"] == "skip"
 
 
+def test_a_required_text_that_is_taken_for_a_truth(tmp_path: Path) -> None:
+    """Red when app.env keeps "False", which is no falsehood as a text, once it is known better."""
+    found = found_in(tmp_path / "p", more='\nfrom decouple import config\nDEBUG = config("DEBUG")\n')
+    assert found.app["DEBUG"] == ""
+    more = '\nfrom decouple import config\nDEBUG = config("DEBUG", cast=bool)\n'
+    assert found_in(tmp_path / "q", more=more).app["DEBUG"] == "False"
+
+
 def test_examples_help_and_secrets_stay_where_they_are(tmp_path: Path) -> None:
     """Red when a secret of a committed .env is copied, or what an example file has is not used."""
     more = "\nA = os.environ['PAGE_SIZE']\nB = os.environ['PAY_TOKEN']\nC = os.environ['FEED']\n"
