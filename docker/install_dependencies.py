@@ -72,6 +72,11 @@ class Installation:
             self.folder, os.environ.get("DEPENDENCY_MANAGER", ""), words("REQUIREMENTS_FILES")
         )
         say(str(choice))
+        if choice.manager != "requirements" and words("DEPENDENCY_OVERRIDES"):
+            raise InstallError(
+                f"SLIP-131: DEPENDENCY_OVERRIDES is for requirements files, and {choice.manager} installs; "
+                "fix: change what is locked with that manager"
+            )
         self._forget_required_version()
         install: Callable[[dependency_choice.Choice], None] = getattr(self, f"_from_{choice.manager}")
         install(choice)
@@ -213,9 +218,19 @@ class Installation:
             own.further_index |= done.further_index
         if own.further_index:
             _ask_all_indexes()
-        hashes = ["--require-hashes"] if own.hashes and not own.own else []
+        overrides = self._overrides()
+        hashes = ["--require-hashes"] if own.hashes and not own.own and not overrides else []
         sources = [f"--requirement={name}" for name in files]
-        self._install_from_sources(sources, own.own_extras if own.own else None, hashes)
+        self._install_from_sources(sources, own.own_extras if own.own else None, [*hashes, *overrides])
+
+    def _overrides(self) -> list[str]:
+        packages = words("DEPENDENCY_OVERRIDES")
+        if not packages:
+            return []
+        say(f"DEPENDENCY_OVERRIDES: {' '.join(packages)}, whatever the files say")
+        path = self.scratch / "overrides.txt"
+        path.write_text("\n".join([*packages, ""]), encoding="utf-8")
+        return [f"--override={path}"]
 
     def _from_project(self, choice: dependency_choice.Choice) -> None:
         say("there is no lock: nothing is pinned, each build may install other versions")

@@ -90,6 +90,9 @@ class Settings:
     extra_pip_packages: tuple[str, ...] = _setting(
         "EXTRA_PIP_PACKAGES", "", values.words, "whitenoise==6.11.0"
     )
+    dependency_overrides: tuple[str, ...] = _setting(
+        "DEPENDENCY_OVERRIDES", "", values.words, "psycopg2-binary==2.9.3"
+    )
     pythonpath_dirs: tuple[str, ...] = _setting("PYTHONPATH_DIRS", "", values.words, "src")
     manage_dir: str = _setting("MANAGE_DIR", ".", _INSIDE)
     settings_module: str = _setting(

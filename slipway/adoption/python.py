@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
@@ -45,6 +45,8 @@ _FIRST_BINARIES = {
     "uvloop": ("0.17.0", "0.18.0", "0.20.0", "0.22.0"),
 }
 
+_DRIVERS = ("psycopg2", "psycopg2-binary")
+
 # Django's: the long-term release each ends with.
 _LAST_OF_SERIES = {1: "1.11", 2: "2.2", 3: "3.2", 4: "4.2", 5: "5.2", 6: "6.2"}
 
@@ -62,7 +64,7 @@ def choose(project: Project, can_have: Callable[[str], bool]) -> None:
         declared += pythonversion.declared(layout.root, layout.inside(layout.manage))
     declared += _docker(project)
     ranges = [d for d in declared if not d.pin]
-    fitting = [v for v in OFFERED if all(pythonversion.admits(d, v) for d in ranges)]
+    admitted = fitting = [v for v in OFFERED if all(pythonversion.admits(d, v) for d in ranges)]
     if not fitting:
         reason = next((d for d in ranges if not any(pythonversion.admits(d, v) for v in OFFERED)), ranges[0])
         raise SlipwayError(
@@ -86,9 +88,11 @@ def choose(project: Project, can_have: Callable[[str], bool]) -> None:
         wanted, version = version, _nearest(pins, carried)
         why.append(f"no registry has {wanted} for this machine, and of {version} the kit builds an image")
     elif version not in carried and not can_have(version):
-        project.findings.warn(
-            f"Python {version}: no registry has its image for this machine, and the kit builds none"
-        )
+        version = _with_newer_driver(project, admitted, pins) or version
+        if version in fitting:
+            project.findings.warn(
+                f"Python {version}: no registry has its image for this machine, and the kit builds none"
+            )
     where = declared[0].file if declared else ""
     if pins:
         exact = any(pythonversion.admits(pin, version) for pin in pins)
@@ -166,9 +170,43 @@ def _django_limit(project: Project) -> tuple[str, str, str] | None:
     return low, high, f"Django {version} runs on {runs}"
 
 
-def _binary_limit(project: Project) -> tuple[str, str, str] | None:
+def _with_newer_driver(project: Project, admitted: list[str], pins: list[Declaration]) -> str:
+    """Return a version this machine has, with DEPENDENCY_OVERRIDES; empty where that is no way out.
+
+    It is where nothing but the pin of psycopg2 is too old for it: within 2.9 its releases are drop-ins, which
+    Django takes since 3.1.
+    """
+    django = django_version(project)
+    pinned = [name for name in _DRIVERS if _upper(project.dependencies.packages.get(name, ""))]
+    if not pinned or project.dependencies.manager != "requirements" or not django:
+        return ""
+    if Version(django) < Version("3.1"):
+        return ""
+    fitting = admitted
+    for limit in (_django_limit(project), _binary_limit(project, without=_DRIVERS)):
+        if limit:
+            fitting = [v for v in fitting if _key(limit[0]) <= _key(v) <= _key(limit[1])]
+    carried = [v for v in fitting if v in KINDS["python"].suites]
+    if not carried:
+        return ""
+    version = _nearest(pins, carried)
+    since = ("3.11", "3.12", "3.13", "3.14").index(version)
+    packages = project.dependencies.packages
+    project.findings.say(
+        "DEPENDENCY_OVERRIDES",
+        " ".join(f"{name}=={_FIRST_BINARIES[name][since]}" for name in pinned),
+        f"what is pinned ({', '.join(name + packages[name] for name in pinned)}) runs on no Python that this "
+        f"machine can have; with the registry's image of 3.10 it is not needed",
+        sure=False,
+    )
+    return version
+
+
+def _binary_limit(project: Project, without: Collection[str] = ()) -> tuple[str, str, str] | None:
     newest, reason = OFFERED[-1], ""
     for name, first in _FIRST_BINARIES.items():
+        if name in without:
+            continue
         version = _upper(project.dependencies.packages.get(name, ""))
         if not version:
             continue

@@ -105,7 +105,6 @@ def test_a_demo_beside_the_project_does_not_count(tmp_path: Path) -> None:
         ({"pyproject.toml": '[project]\nname="x"\nrequires-python=">=3.14"\n'}, "3.14"),
         ({"requirements.txt": "Django==3.2.25\n"}, "3.11"),
         ({"requirements.txt": "Django==4.2.1\npsycopg2-binary==2.9.5\n"}, "3.11"),
-        ({"requirements.txt": "Django==3.2.25\npsycopg2-binary==2.9.1\n"}, "3.10"),
         ({"requirements.txt": "Django==3.2.25\npsycopg2==2.9.3\n"}, "3.11"),
         ({"runtime.txt": "python-3.11.4\n"}, "3.11"),
         ({"Dockerfile": "FROM python:3.11-slim\n"}, "3.11"),
@@ -127,6 +126,23 @@ def test_a_python_that_this_machine_can_have(tmp_path: Path) -> None:
     only = {"pyproject.toml": '[project]\nname="x"\nrequires-python="==3.12.*"\n'}
     found = found_in(tmp_path / "r", **only)
     assert found.env["PYTHON_VERSION"] == "3.12" and "the kit builds none" in found.warnings
+
+
+def test_a_driver_that_is_too_old_for_every_python_there_is(tmp_path: Path) -> None:
+    """Red when the pin is overridden with a registry, unseen, beside another limit, or for an older Django."""
+    pins = {"requirements.txt": "Django==3.2.25\npsycopg2-binary==2.9.1\n"}
+    found = found_in(tmp_path / "p", **pins)
+    assert (found.env["PYTHON_VERSION"], found.env["DEPENDENCY_OVERRIDES"]) == (
+        "3.11",
+        "psycopg2-binary==2.9.3",
+    )
+    assert "2.9.1" in found.why("DEPENDENCY_OVERRIDES")
+    there = found_in(tmp_path / "q", has_registry=True, **pins)
+    assert (there.env["PYTHON_VERSION"], there.env.get("DEPENDENCY_OVERRIDES")) == ("3.10", None)
+    for name, more in (("r", "numpy==1.20.0\n"), ("s", "")):
+        old = pins["requirements.txt"].replace("3.2.25", "3.0.8" if not more else "3.2.25")
+        left = found_in(tmp_path / name, **{"requirements.txt": old + more})
+        assert (left.env["PYTHON_VERSION"], left.env.get("DEPENDENCY_OVERRIDES")) == ("3.10", None)
 
 
 def test_requirements_for_production(tmp_path: Path) -> None:
