@@ -85,7 +85,9 @@ def find(path: Path, manage_dir: str = "") -> Layout:
     if not path.is_dir():
         what = "is a file" if path.exists() else "does not exist"
         raise SlipwayError(
-            "SLIP-144", f"{path} {what}", "name the folder of a Django project: invoke adopt ../shop"
+            "SLIP-144",
+            f"{path} {what}",
+            "name the folder of a Django project: invoke adopt ../shop (invoke --help adopt: its flags)",
         )
     root = path.resolve()
     manage = _manage_dir(root, manage_dir)

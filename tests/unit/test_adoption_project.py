@@ -129,7 +129,7 @@ def test_a_python_that_this_machine_can_have(tmp_path: Path) -> None:
 
 
 def test_a_driver_that_is_too_old_for_every_python_there_is(tmp_path: Path) -> None:
-    """Red when the pin is overridden with a registry, unseen, beside another limit, or for an older Django."""
+    """Red when it is overridden with a registry, unseen, beside another limit, or for an older Django."""
     pins = {"requirements.txt": "Django==3.2.25\npsycopg2-binary==2.9.1\n"}
     found = found_in(tmp_path / "p", **pins)
     assert (found.env["PYTHON_VERSION"], found.env["DEPENDENCY_OVERRIDES"]) == (
