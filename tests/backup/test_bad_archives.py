@@ -83,7 +83,7 @@ def test_another_project(prod: World, kept: Kept, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "change", "reason"),
     [
-        ("format", {"format": 2}, "has format 2, written by slipway"),
+        ("format", {"format": 99}, "has format 99, written by slipway"),
         ("server", {"postgresql": {"version": "99.1", "version_num": 990001}}, "is of PostgreSQL 99"),
     ],
 )
