@@ -20,6 +20,7 @@ from tests.support.world import World, docker
 IN_PROCESSES = {
     # The placeholder in app.env, which the image's entrypoint fills in.
     "web": {"secrets/api_token"},
+    "worker": {"secrets/api_token"},
     # PostgreSQL's own entrypoint reads the file into a variable and hands it on.
     "db": {"secrets/postgres_password"},
 }
