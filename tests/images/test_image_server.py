@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 from imagekit import World, copy_of_project, docker, eventually
+
+pytestmark = pytest.mark.long
 
 # Not called asgi, and nothing of the server in its requirements.
 ECHO = """\
