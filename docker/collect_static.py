@@ -120,7 +120,7 @@ def hand_over(folder: Path) -> None:
 
 def place_for(root: Path, hidden: Iterable[Path]) -> Path:
     """Return where in the image what was collected in ``root`` lies: there, unless a mount will hide it."""
-    return OUT_OF_SIGHT if any(root == h or h in root.parents for h in hidden) else root
+    return OUT_OF_SIGHT if any(root.is_relative_to(mount) for mount in hidden) else root
 
 
 def require_settings(first: FirstImport, project: Project) -> None:

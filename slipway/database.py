@@ -19,7 +19,7 @@ from slipway.errors import SlipwayError
 from slipway.output import note
 from slipway.session import Session
 
-__all__ = ["NO_LIMITS", "beside", "dump", "existing", "restore", "settled"]
+__all__ = ["NO_LIMITS", "beside", "dump", "dump_all", "existing", "restore", "settled"]
 
 NO_LIMITS = "PGOPTIONS=-c statement_timeout=0 -c lock_timeout=0 -c default_transaction_read_only=off"
 """For sessions of ours, whatever limits the project has set for its own."""
@@ -108,6 +108,13 @@ for statement; do set -- "$@" --command "$statement"; shift; done; \
 psql -X --quiet --set ON_ERROR_STOP=1 --single-transaction "$@"; \
 code=$?; wait; exit "$code"\
 """
+
+
+def dump_all(session: Session, target: Path) -> None:
+    """``dump`` of the project's own database and of EXTRA_DATABASES, where ``beside`` finds them again."""
+    dump(session, target)
+    for name in existing(session, session.settings.extra_databases):
+        dump(session, target.with_name(f"{target.name}.{name}"), name)
 
 
 def beside(dump: Path) -> dict[str, Path]:

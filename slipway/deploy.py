@@ -85,9 +85,7 @@ def back_up(work: Switchover) -> None:
         interrupted.unlink()
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     target = folder / f"{stamp}-before-{work.release}.dump"
-    database.dump(work.session, target)
-    for name in database.existing(work.session, settings.extra_databases):
-        database.dump(work.session, target.with_name(f"{target.name}.{name}"), name)
+    database.dump_all(work.session, target)
     work.backup = os.path.relpath(target, settings.root)
 
 
@@ -174,10 +172,7 @@ def _plan(session: Session, release: str, image: str) -> None:
     session.runner.run(stack.up_only("nginx-configuration"))
     if settings.database == "postgres":
         note("== back up")
-        target = settings.path(settings.backup_dir) / f"TIME-before-{release}.dump"
-        database.dump(session, target)
-        for name in settings.extra_databases:
-            database.dump(session, target.with_name(f"{target.name}.{name}"), name)
+        database.dump_all(session, settings.path(settings.backup_dir) / f"TIME-before-{release}.dump")
     note("== migrate")
     session.runner.run(stack.up_only("migrate"))
     note("== publish static files")

@@ -224,7 +224,7 @@ def _forget(project: Project, name: str) -> None:
     """Take back what was assumed of a variable before its place was known."""
     project.assumed.pop(name, None)
     findings = project.findings
-    findings.found[:] = [f for f in findings.found if (f.variable, f.file) != (name, "app.env")]
+    findings.take_back(name, "app.env")
     findings.left[:] = [o for o in findings.left if o.variable != name]
 
 
@@ -244,7 +244,7 @@ def _append(project: Project, variable: str, word: str, why: str) -> None:
     findings = project.findings
     already = (findings.value(variable) or "").split()
     if word not in already:
-        findings.found[:] = [f for f in findings.found if f.variable != variable]
+        findings.take_back(variable)
         findings.say(variable, " ".join([*already, word]), why, project.settings.where("DATABASES"))
 
 
@@ -385,9 +385,8 @@ def keep(project: Project, place: str, what: str) -> None:
         return
     inside = f"{inside}/" if place.endswith("/") else inside
     project.data.append(inside)
-    found = project.findings.found
-    before = next((f.why for f in found if f.variable == "DATA_PATHS"), "")
-    found[:] = [f for f in found if f.variable != "DATA_PATHS"]
+    before = next((f.why for f in project.findings.found if f.variable == "DATA_PATHS"), "")
+    project.findings.take_back("DATA_PATHS")
     project.findings.say(
         "DATA_PATHS", " ".join(project.data), f"{before}, {what}" if before else f"must last: {what}"
     )

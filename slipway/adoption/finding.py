@@ -79,6 +79,10 @@ class Findings:
         if Warned(text, where) not in self.warnings:
             self.warnings.append(Warned(text, where))
 
+    def take_back(self, variable: str, file: str = ".env") -> None:
+        """Forget what was found for a variable: what follows knows better."""
+        self.found[:] = [f for f in self.found if (f.variable, f.file) != (variable, file)]
+
     def value(self, variable: str, file: str = ".env") -> str | None:
         """What was found for a variable."""
         return next((f.value for f in self.found if (f.variable, f.file) == (variable, file)), None)

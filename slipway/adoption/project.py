@@ -72,8 +72,7 @@ class Project:
             self.findings.warn(f"{setting}: {why}, and the kit cannot set it", self.settings.where(setting))
             return
         self.overlay.append(setting)
-        found = self.findings.found
-        found[:] = [f for f in found if f.variable != "SETTINGS_OVERLAY"]
+        self.findings.take_back("SETTINGS_OVERLAY")
         whys = [*self._whys, f"{setting}: {why}"]
         self._whys[:] = whys
         self.findings.say(

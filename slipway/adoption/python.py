@@ -190,7 +190,7 @@ def _with_newer_driver(project: Project, admitted: list[str], pins: list[Declara
     if not carried:
         return ""
     version = _nearest(pins, carried)
-    since = ("3.11", "3.12", "3.13", "3.14").index(version)
+    since = OFFERED[1:].index(version)
     packages = project.dependencies.packages
     project.findings.say(
         "DEPENDENCY_OVERRIDES",
@@ -212,13 +212,11 @@ def _binary_limit(project: Project, without: Collection[str] = ()) -> tuple[str,
             continue
         try:
             can = [
-                p
-                for p, since in zip(("3.11", "3.12", "3.13", "3.14"), first, strict=True)
-                if Version(version) >= Version(since)
+                p for p, since in zip(OFFERED[1:], first, strict=True) if Version(version) >= Version(since)
             ]
         except InvalidVersion:
             continue
-        last = can[-1] if can else "3.10"
+        last = can[-1] if can else OFFERED[0]
         if _key(last) < _key(newest):
             newest, reason = last, f"{name} {version} has no binary package for a newer one than {last}"
     return (OFFERED[0], newest, reason) if reason else None
