@@ -1,26 +1,21 @@
-"""The only user of the docker SDK: states, health, ports, sizes and labelled objects.
+"""What the engine knows: states, health, ports, sizes and labelled objects.
 
 Everything that changes the engine goes through the ``docker`` command line, where people can see and
-repeat it; the SDK only looks. Compose is not an object of the Engine API: its containers are found by
-the labels Compose puts on them.
+repeat it; here it is only asked, through ``engineapi``. Compose is not an object of the Engine API: its
+containers are found by the labels Compose puts on them.
 """
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from docker.errors import DockerException, NotFound
-from docker.models.containers import Container
-from requests import RequestException
-
-import docker
+from slipway import engineapi
+from slipway.engineapi import NotFoundError
 from slipway.errors import SlipwayError
-from slipway.pull import Outcome, classify
 
 __all__ = ["ContainerState", "Leftovers", "containers", "image_sizes", "leftovers", "publisher", "wait"]
 
@@ -31,6 +26,7 @@ _CONFIG_HASH_LABEL = "com.docker.compose.config-hash"
 _ONE_OFF_LABEL = "com.docker.compose.oneoff"
 _VOLUME_LABEL = "com.docker.compose.volume"
 _POLL_SECONDS = 0.5
+_HEADER = 8  # bytes in front of each piece of a log
 _START_SECONDS = 60  # more than passes between the making of a container and its start
 
 
@@ -62,6 +58,8 @@ class ContainerState:
     """Compose's digest of the service's configuration when it created this container."""
     beside_web: bool = False
     """Whether it is one of the processes beside web (``extraprocesses``)."""
+    tty: bool = False
+    """Whether it has a terminal; its log is one stream then."""
 
     @property
     def ready(self) -> bool:
@@ -99,38 +97,21 @@ class Leftovers:
     size: int
 
 
-@functools.cache
-def connect() -> docker.DockerClient:
-    """The engine the ``docker`` command talks to (contexts and DOCKER_HOST; docker SDK >= 7.2).
-
-    Raises ``SlipwayError`` SLIP-062 when it does not answer.
-    """
-    try:
-        client = docker.from_env()
-        client.ping()
-    except DockerException as silent:
-        raise SlipwayError(
-            "SLIP-062",
-            f"no Docker Engine answers: {silent}",
-            "invoke machine says what was found; ./bootstrap starts or installs an engine; "
-            "invoke up --local needs none",
-        ) from None
-    return client
-
-
 def containers(project: str, *, one_off: bool = False) -> list[ContainerState]:
     """Every container of a Compose project, running or not, by service and number.
 
     Containers of ``run`` and ``exec`` tasks (one-off ones) only with ``one_off``.
     """
+    found = [c for c in _listed(project) if one_off or c["Labels"].get(_ONE_OFF_LABEL) != "True"]
     # A one-off that ends meanwhile (`run --rm`) is none of them.
-    found = connect().containers.list(
-        all=True, filters={"label": f"{PROJECT_LABEL}={project}"}, ignore_removed=True
-    )
-    states = [
-        _state(container) for container in found if one_off or container.labels.get(_ONE_OFF_LABEL) != "True"
-    ]
+    states = [state for each in found if (state := container(each["Id"]))]
     return sorted(states, key=lambda state: (state.service, state.name))
+
+
+def _listed(project: str, *labels: str, **filters: list[str]) -> list[dict[str, Any]]:
+    """A Compose project's containers, running or not, as the engine lists them; of those with ``labels``."""
+    wanted = {"label": [f"{PROJECT_LABEL}={project}", *labels], **filters}
+    return list(engineapi.get("/containers/json", all=True, filters=wanted))
 
 
 def finished_one_offs(project: str, services: Collection[str] = ()) -> list[str]:
@@ -138,20 +119,19 @@ def finished_one_offs(project: str, services: Collection[str] = ()) -> list[str]
 
     Only those of ``services``, if any are named. One that was made just now is about to be started.
     """
-    labels = [f"{PROJECT_LABEL}={project}", f"{_ONE_OFF_LABEL}=True"]
-    filters: dict[str, Any] = {"label": labels, "status": ["exited", "created", "dead"]}
-    long_ago = datetime.now(UTC) - timedelta(seconds=_START_SECONDS)
+    long_ago = time.time() - _START_SECONDS
     return [
-        str(container.id)
-        for container in connect().containers.list(all=True, ignore_removed=True, filters=filters)
-        if not services or container.labels.get(SERVICE_LABEL) in services
-        if container.status != "created" or datetime.fromisoformat(container.attrs["Created"]) < long_ago
+        str(found["Id"])
+        for found in _listed(project, f"{_ONE_OFF_LABEL}=True", status=["exited", "created", "dead"])
+        if not services or found["Labels"].get(SERVICE_LABEL) in services
+        if found["State"] != "created" or found["Created"] < long_ago
     ]
 
 
 def running(project: str, service: str) -> bool:
     """Whether ``service`` has a running container."""
-    return any(c.service == service and c.state == "running" for c in containers(project))
+    found = _listed(project, f"{SERVICE_LABEL}={service}", status=["running"])
+    return any(c["Labels"].get(_ONE_OFF_LABEL) != "True" for c in found)
 
 
 def logs(state: ContainerState, tail: int) -> list[str]:
@@ -160,10 +140,23 @@ def logs(state: ContainerState, tail: int) -> list[str]:
     Of one that has been restarted and runs again, those before that: they say why it ended.
     """
     again = state.restarts and state.state == "running"
-    # As a number: of a datetime the SDK drops the fraction, and with it what was said in that second.
-    until = datetime.fromisoformat(state.started).timestamp() if again else None
-    raw: bytes = connect().containers.get(state.id).logs(tail=tail, until=until)
-    return raw.decode("utf-8", "replace").splitlines()
+    # With the fraction, or what was said in that second is lost.
+    until = {"until": f"{datetime.fromisoformat(state.started).timestamp():.6f}"} if again else {}
+    path = f"/containers/{state.id}/logs"
+    output = engineapi.raw(path, stdout=True, stderr=True, tail=str(tail), **until)
+    return (output if state.tty else _without_headers(output)).decode("utf-8", "replace").splitlines()
+
+
+def _without_headers(stream: bytes) -> bytes:
+    """Both streams as one: the engine sends each piece behind eight bytes, the last four its length.
+
+    From the Engine API's reference, "Attach to a container", stream format.
+    """
+    said = b""
+    while len(stream) > _HEADER:
+        end = _HEADER + int.from_bytes(stream[4:_HEADER], "big")
+        said, stream = said + stream[_HEADER:end], stream[end:]
+    return said
 
 
 def wait(
@@ -199,10 +192,9 @@ def wait(
 
 def publisher(port: int) -> str | None:
     """The name of the running container that publishes host TCP ``port``, or ``None``."""
-    for container in connect().containers.list():
-        for bindings in (container.ports or {}).values():
-            if any(binding["HostPort"] == str(port) for binding in bindings or []):
-                return str(container.name)
+    for found in engineapi.get("/containers/json"):
+        if any(published.get("PublicPort") == port for published in found["Ports"] or []):
+            return str(found["Names"][0]).lstrip("/")
     return None
 
 
@@ -213,21 +205,21 @@ def published(project: str, service: str) -> list[str]:
 
 def image_sizes(references: Iterable[str]) -> dict[str, int]:
     """Bytes of each local image among ``references``; absent ones are left out."""
-    sizes: dict[str, int] = {}
-    for reference in references:
-        try:
-            sizes[reference] = connect().images.get(reference).attrs["Size"]
-        except NotFound:
-            continue
-    return sizes
+    found = {reference: _image(reference) for reference in references}
+    return {reference: image["Size"] for reference, image in found.items() if image}
+
+
+def _image(reference: str) -> dict[str, Any]:
+    """All the engine knows of a local image; empty when there is none."""
+    try:
+        return dict(engineapi.get(f"/images/{reference}/json"))
+    except NotFoundError:
+        return {}
 
 
 def image_id(reference: str) -> str:
     """The id of a local image, empty when there is none."""
-    try:
-        return str(connect().images.get(reference).id)
-    except NotFound:
-        return ""
+    return str(_image(reference).get("Id", ""))
 
 
 def can_have(reference: str, seconds: int = 20) -> bool:
@@ -240,9 +232,13 @@ def can_have(reference: str, seconds: int = 20) -> bool:
             return True
     except SlipwayError:
         return True
+    from docker.errors import DockerException  # noqa: PLC0415  (see engineapi)
+    from requests import RequestException  # noqa: PLC0415
+
+    from slipway.pull import Outcome, classify  # noqa: PLC0415
+
     try:
-        api = docker.from_env(timeout=seconds)
-        api.images.get_registry_data(reference)
+        engineapi.sdk(seconds).images.get_registry_data(reference)
     except DockerException as answer:
         return classify(1, str(answer)).outcome is Outcome.REFUSED
     except RequestException:
@@ -252,18 +248,12 @@ def can_have(reference: str, seconds: int = 20) -> bool:
 
 def image_label(reference: str, label: str) -> str:
     """The value of a local image's label; empty when there is no such image or label."""
-    try:
-        return str((connect().images.get(reference).labels or {}).get(label, ""))
-    except NotFound:
-        return ""
+    return str((_config(reference).get("Labels") or {}).get(label, ""))
 
 
 def image_release(reference: str) -> str:
     """The release a production image of the kit bears in its label; empty for any other image."""
-    try:
-        config = connect().images.get(reference).attrs["Config"]
-    except NotFound:
-        return ""
+    config = _config(reference)
     if "/opt/slipway/gunicorn.conf.py" not in (config.get("Cmd") or []):
         return ""
     return str((config.get("Labels") or {}).get("org.opencontainers.image.version", ""))
@@ -271,45 +261,48 @@ def image_release(reference: str) -> str:
 
 def image_environment(reference: str) -> dict[str, str]:
     """The environment a local image gives its containers; empty when there is no such image."""
-    try:
-        return _environment(connect().images.get(reference).attrs)
-    except NotFound:
-        return {}
+    return _environment(_config(reference))
+
+
+def _config(reference: str) -> dict[str, Any]:
+    return dict(_image(reference).get("Config") or {})
 
 
 def environment(container: str) -> dict[str, str]:
     """The environment of a container, by its id or name."""
-    return _environment(connect().containers.get(container).attrs)
+    return _environment(_inspected(container)["Config"])
 
 
-def _environment(attributes: Mapping[str, Any]) -> dict[str, str]:
-    return dict(entry.partition("=")[::2] for entry in attributes["Config"].get("Env") or [])
+def _environment(config: Mapping[str, Any]) -> dict[str, str]:
+    return dict(entry.partition("=")[::2] for entry in config.get("Env") or [])
 
 
 def mounted_volumes(container: str) -> set[str]:
     """The names of the volumes that a container has."""
-    mounts = connect().containers.get(container).attrs["Mounts"]
-    return {str(mount["Name"]) for mount in mounts if mount["Type"] == "volume"}
+    return {str(mount["Name"]) for mount in _inspected(container)["Mounts"] if mount["Type"] == "volume"}
 
 
 def container(name: str) -> ContainerState | None:
     """One container by its name or id, ``None`` when there is none."""
     try:
-        return _state(connect().containers.get(name))
-    except NotFound:
+        return _state(_inspected(name))
+    except NotFoundError:
         return None
+
+
+def _inspected(container: str) -> dict[str, Any]:
+    return dict(engineapi.get(f"/containers/{container}/json"))
 
 
 def tags(repository: str) -> list[str]:
     """Every local ``repository:tag``."""
-    found = connect().images.list(name=repository)
-    return sorted({tag for image in found for tag in image.tags if tag.rpartition(":")[0] == repository})
+    found = engineapi.get("/images/json", filters={"reference": [repository]})
+    return sorted({tag for image in found for tag in _tags(image) if tag.rpartition(":")[0] == repository})
 
 
 def leftovers(project: str, *, volumes: bool) -> Leftovers:
     """What is no longer used among one project's labelled objects; volumes only when asked."""
-    client = connect()
-    usage = client.df()
+    usage = engineapi.get("/system/df")
     idle = [c for c in usage["Containers"] or [] if _labelled(c, project) and c["State"] != "running"]
     images = [
         i
@@ -317,15 +310,10 @@ def leftovers(project: str, *, volumes: bool) -> Leftovers:
         if _labelled(i, project) and not any(_tags(i)) and not i["Containers"]
     ]
     attached = {
-        name
-        for c in client.containers.list(filters={"label": f"{PROJECT_LABEL}={project}"})
-        for name in c.attrs["NetworkSettings"]["Networks"]
+        name for c in _listed(project, status=["running"]) for name in c["NetworkSettings"]["Networks"]
     }
-    networks = [
-        str(n.name)
-        for n in client.networks.list(filters={"label": f"{PROJECT_LABEL}={project}"})
-        if n.name not in attached
-    ]
+    labelled = engineapi.get("/networks", filters={"label": [f"{PROJECT_LABEL}={project}"]})
+    networks = [str(n["Name"]) for n in labelled if n["Name"] not in attached]
     in_use = {
         mount["Name"]
         for c in usage["Containers"] or []
@@ -351,14 +339,16 @@ def leftovers(project: str, *, volumes: bool) -> Leftovers:
 def volumes(project: str, name: str = "") -> list[str]:
     """The names of a Compose project's volumes; with ``name`` of those its files call so."""
     labels = [f"{PROJECT_LABEL}={project}", *([f"{_VOLUME_LABEL}={name}"] if name else [])]
-    found = connect().volumes.list(filters={"label": labels})
-    return sorted(volume.name for volume in found)
+    found = engineapi.get("/volumes", filters={"label": labels})["Volumes"] or []
+    return sorted(volume["Name"] for volume in found)
 
 
 def network_is_internal(name: str) -> bool | None:
     """Whether a network has no route out; None when there is no network of that name."""
-    found = [network for network in connect().networks.list(names=[name]) if network.name == name]
-    return bool(found[0].attrs["Internal"]) if found else None
+    # The filter takes parts of names, too.
+    named = engineapi.get("/networks", filters={"name": [name]})
+    found = [network for network in named if network["Name"] == name]
+    return bool(found[0]["Internal"]) if found else None
 
 
 def _labelled(thing: Mapping[str, Any], project: str) -> bool:
@@ -369,9 +359,9 @@ def _tags(image: Mapping[str, Any]) -> list[str]:
     return [tag for tag in image.get("RepoTags") or [] if tag != "<none>:<none>"]
 
 
-def _state(container: Container) -> ContainerState:
-    attrs = container.attrs
-    state = attrs["State"]
+def _state(attrs: Mapping[str, Any]) -> ContainerState:
+    state, config = attrs["State"], attrs["Config"]
+    labels = config["Labels"] or {}
     health = state.get("Health") or {}
     outputs = [entry["Output"].strip() for entry in health.get("Log") or [] if entry["ExitCode"]]
     ports = {
@@ -380,10 +370,10 @@ def _state(container: Container) -> ContainerState:
         for binding in bindings or []
     }
     return ContainerState(
-        id=str(container.id),
-        name=str(container.name),
-        service=container.labels.get(SERVICE_LABEL, ""),
-        image=attrs["Config"]["Image"],
+        id=str(attrs["Id"]),
+        name=str(attrs["Name"]).lstrip("/"),
+        service=labels.get(SERVICE_LABEL, ""),
+        image=config["Image"],
         state=state["Status"],
         health=health.get("Status", ""),
         exit_code=state["ExitCode"],
@@ -397,6 +387,7 @@ def _state(container: Container) -> ContainerState:
         created=attrs.get("Created", ""),
         started=state.get("StartedAt", ""),
         image_id=attrs["Image"],
-        config_hash=container.labels.get(_CONFIG_HASH_LABEL, ""),
-        beside_web=_PROCESS_LABEL in container.labels,
+        config_hash=labels.get(_CONFIG_HASH_LABEL, ""),
+        beside_web=_PROCESS_LABEL in labels,
+        tty=bool(config.get("Tty")),
     )

@@ -15,18 +15,12 @@ def rows(data: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json: 
     if as_json:
         print(json.dumps(list(data), indent=2, default=str))
         return
-    # rich costs a tenth of a second to import, which `invoke --list` must not pay.
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column.replace("_", " "), overflow="fold")
-    for row in data:
-        table.add_row(*(_cell(row.get(column)) for column in columns))
-    # In a pipe there is no width to fold to: a line per row is what grep and awk want.
-    console = Console() if sys.stdout.isatty() else Console(width=1000)
-    console.print(table)
+    heads = [column.replace("_", " ") for column in columns]
+    lines = [heads, *([_cell(row.get(column)) for column in columns] for row in data)]
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+    for number, cells in enumerate(lines):
+        line = "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+        print(f"\033[1m{line}\033[0m" if number == 0 and sys.stdout.isatty() else line)
 
 
 def note(text: str) -> None:
@@ -52,10 +46,6 @@ def human_size(size: float) -> str:
 
 
 def _cell(value: object) -> str:
-    from rich.markup import escape  # noqa: PLC0415
-
     if value is None:
         return ""
-    if isinstance(value, list | tuple):
-        return escape(", ".join(map(str, value)))
-    return escape(str(value))
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

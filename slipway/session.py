@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
-from slipway import init, settings
-from slipway.compose import Stack
-from slipway.errors import SlipwayError
-from slipway.run import Runner
+if TYPE_CHECKING:  # `invoke --list` imports this module, and runs nothing
+    from slipway import settings
+    from slipway.compose import Stack
+    from slipway.run import Runner
 
 __all__ = ["ROOT", "Session", "begin", "runner_of"]
 
@@ -36,6 +36,10 @@ class Session:
         known = self.stack.services()
         for name in names:
             if name not in known and not self.settings.overlays:
+                import difflib
+
+                from slipway.errors import SlipwayError
+
                 near = difflib.get_close_matches(name, known, n=1)
                 hint = f"did you mean {near[0]}? " if near else ""
                 raise SlipwayError(
@@ -52,6 +56,9 @@ def begin(c: Context, prod: bool, *, create: bool = False) -> Session:
     A dry run (Invoke's ``--dry``) creates and writes nothing and takes defaults for what is missing.
     Raises the ``SlipwayError`` of ``settings.load`` and ``init``.
     """
+    from slipway import init, settings
+    from slipway.compose import Stack
+
     runner = runner_of(c)
     if create and not runner.dry:
         found = init.create_missing(ROOT)
@@ -64,4 +71,6 @@ def begin(c: Context, prod: bool, *, create: bool = False) -> Session:
 
 def runner_of(c: Context) -> Runner:
     """The runner of one task call, which runs nothing with Invoke's ``--dry``."""
+    from slipway.run import Runner
+
     return Runner(dry=bool(c.config.run.dry))

@@ -1,0 +1,176 @@
+"""Asking an engine: which socket, what becomes of its answers, and the SDK where there is no socket."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import socketserver
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from slipway import engine, engineapi
+from slipway.engineapi import NotFoundError
+from slipway.errors import SlipwayError
+
+
+class _FakeEngine(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    asked: list[str]
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        status, body = self._answer(urlsplit(self.path).path.removeprefix("/v1.45"))
+        self.send_response(status)
+        self.send_header("Api-Version", "1.45")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def _answer(self, path: str) -> tuple[int, bytes]:
+        if path.endswith("/logs"):
+            return 200, b"".join(bytes((n, 0, 0, 0)) + len(t).to_bytes(4, "big") + t for n, t in _SAID)
+        answers: dict[str, Any] = {
+            "/_ping": "OK",
+            "/version": {"ApiVersion": "1.45"},
+            "/images/acme/shop:1.2/json": {"Id": "sha256:1", "Size": 7},
+        }
+        if path in answers:
+            return 200, json.dumps(answers[path]).encode()
+        return (500, b'{"message":"disk full"}') if path == "/volumes" else (404, b"{}")
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+_SAID = [(1, b"one\n"), (2, b"two\n"), (1, b"a line in "), (1, b"two pieces\n")]
+
+
+class _UnixServer(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+
+    def get_request(self) -> tuple[Any, Any]:
+        # The handler wants a client address, which a Unix socket has not.
+        return super().get_request()[0], ("local", 0)
+
+
+class _TcpServer(socketserver.ThreadingTCPServer):
+    # Not http.server's, which asks DNS for its own name.
+    daemon_threads = True
+
+
+@pytest.fixture(autouse=True)
+def _own_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in ("DOCKER_HOST", "DOCKER_CONTEXT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    yield
+    engineapi._api_version.cache_clear()
+    engineapi.sdk.cache_clear()
+
+
+@pytest.fixture(params=["unix", "tcp"])
+def asked(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[list[str]]:
+    """An engine that answers, behind a socket and behind an address, for which the SDK is asked."""
+    handler = type("Handler", (_FakeEngine,), {"asked": []})
+    make: Callable[[], Any] = {
+        "unix": lambda: _UnixServer(str(tmp_path / "engine.sock"), handler),
+        "tcp": lambda: _TcpServer(("127.0.0.1", 0), handler),
+    }[request.param]
+    with make() as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        place = f"unix://{tmp_path}/engine.sock"
+        monkeypatch.setenv(
+            "DOCKER_HOST", place if request.param == "unix" else f"tcp://127.0.0.1:{server.server_address[1]}"
+        )
+        yield handler.asked
+        server.shutdown()
+
+
+def test_an_image_is_known_or_not(asked: list[str]) -> None:
+    """Red when 404 is no NotFoundError, or the slash and colon of a reference are escaped."""
+    assert engine.image_id("acme/shop:1.2") == "sha256:1"
+    assert engine.image_sizes(["acme/shop:1.2", "absent"]) == {"acme/shop:1.2": 7}
+    with pytest.raises(NotFoundError):
+        engineapi.get("/containers/absent/json")
+
+
+def test_questions_bear_the_version_and_filters_as_json(asked: list[str]) -> None:
+    """Red when the version is left out, which the Engine API calls deprecated, or a filter is not JSON."""
+    with pytest.raises(NotFoundError):
+        engineapi.get("/containers/json", all=True, filters={"label": ["a=b"]})
+    path, _, query = asked[-1].partition("?")
+    assert path == "/v1.45/containers/json"
+    assert parse_qs(query) == {"all": ["true"], "filters": ['{"label": ["a=b"]}']}
+
+
+def test_a_refusal_is_told(asked: list[str]) -> None:
+    """Red when any answer counts as one."""
+    with pytest.raises(SlipwayError, match=r"SLIP-166.*500.*disk full"):
+        engineapi.get("/volumes")
+
+
+def test_a_log_is_its_lines(asked: list[str]) -> None:
+    """Red when the eight bytes in front of each piece stay, or one is left out."""
+    state = engine.ContainerState(
+        id="abc", name="web", service="web", image="", state="running", health="", exit_code=0, ports=(),
+        addresses={}, health_output="", error="", restarts=0,
+    )  # fmt: skip
+    assert engine.logs(state, 10) == ["one", "two", "a line in two pieces"]
+    assert "until" not in asked[-1]
+
+
+def test_nobody_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Red when the error of the socket comes through."""
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
+    with pytest.raises(SlipwayError, match=r"SLIP-062.*nowhere"):
+        engineapi.get("/containers/json")
+
+
+@pytest.mark.parametrize(
+    ("environ", "current", "expected"),
+    [
+        ({}, None, "/var/run/docker.sock"),
+        ({}, "", "/var/run/docker.sock"),
+        ({"DOCKER_HOST": "unix:///mine.sock", "DOCKER_CONTEXT": "far"}, "near", "/mine.sock"),
+        ({"DOCKER_HOST": "ssh://there"}, "near", ""),
+        ({}, "near", "/near.sock"),
+        ({}, "far", ""),
+        ({"DOCKER_CONTEXT": "far"}, "near", ""),
+        ({"DOCKER_CONTEXT": "default"}, "near", "/var/run/docker.sock"),
+        ({}, "unknown", ""),
+    ],
+)
+def test_the_socket_is_the_one_the_docker_command_uses(
+    environ: dict[str, str],
+    current: str | None,
+    expected: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Red when a context is not followed, or another variable has the last word."""
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    if current is not None:
+        (tmp_path / "config.json").write_text(json.dumps({"currentContext": current}))
+    for name, host in {"near": "unix:///near.sock", "far": "ssh://somebody@far"}.items():
+        folder = tmp_path / "contexts" / "meta" / hashlib.sha256(name.encode()).hexdigest()
+        folder.mkdir(parents=True)
+        (folder / "meta.json").write_text(json.dumps({"Name": name, "Endpoints": {"docker": {"Host": host}}}))
+    assert engineapi.local_socket() == expected
+
+
+def test_a_broken_configuration_is_left_to_the_sdk(tmp_path: Path) -> None:
+    """Red when it raises here, where nobody says what is wrong with it."""
+    (tmp_path / "config.json").write_text("{")
+    assert engineapi.local_socket() == ""
