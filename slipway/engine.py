@@ -25,7 +25,7 @@ _PROCESS_LABEL = "slipway.process"  # as compose/process-*.yaml have it
 _CONFIG_HASH_LABEL = "com.docker.compose.config-hash"
 _ONE_OFF_LABEL = "com.docker.compose.oneoff"
 _VOLUME_LABEL = "com.docker.compose.volume"
-_POLL_SECONDS = 0.5
+_POLL_SECONDS = 0.2
 _HEADER = 8  # bytes in front of each piece of a log
 _START_SECONDS = 60  # more than passes between the making of a container and its start
 

@@ -28,6 +28,7 @@ __all__ = [
     "wait_for_peers",
 ]
 
+_PROGRAM = "/srv/nginx/live/bin/front"
 _POLL_SECONDS = 0.3
 # How long nginx may take to find what Docker's DNS already says; it asks every second.
 _LOOK_UP_SECONDS = 60.0
@@ -40,7 +41,7 @@ def live(session: Session) -> str:
 
     Raises ``SlipwayError`` SLIP-060 when nginx does not run.
     """
-    return session.runner.capture(_argv(session, "live"), check=True).stdout.strip()
+    return session.runner.capture(_question(session, "live"), check=True).stdout.strip()
 
 
 def prepare(session: Session, release: str) -> None:
@@ -71,7 +72,7 @@ def rest(session: Session) -> None:
 
 def settle(session: Session, release: str) -> None:
     """Have nginx serve ``release`` as it is published, where it does not: after `up`, or a killed deploy."""
-    if session.runner.capture(_argv(session, "at-rest", release)).returncode != 0:
+    if session.runner.capture(_question(session, "at-rest", release)).returncode != 0:
         switch(session, release)
 
 
@@ -104,7 +105,7 @@ def wait_for_peers(session: Session, addresses: Sequence[str]) -> None:
     wanted = set(addresses)
     # Round robin over n replicas, shared with everybody else's requests: several rounds see each of them.
     count = str(5 * len(wanted) + 5)
-    argv = _argv(session, "peers", session.settings.ready_path, _host(session), count)
+    argv = _question(session, "peers", session.settings.ready_path, _host(session), count)
     seen = _poll(session, argv, wanted, _LOOK_UP_SECONDS)
     if seen != wanted:
         raise SlipwayError(
@@ -123,7 +124,7 @@ def drain(session: Session) -> None:
     if session.runner.dry:
         return
     timeout = values.seconds(session.settings.proxy_timeout) + _DRAIN_MARGIN_SECONDS
-    if _poll(session, _argv(session, "old-workers"), {"0"}, timeout) != {"0"}:
+    if _poll(session, _question(session, "old-workers"), {"0"}, timeout) != {"0"}:
         raise SlipwayError(
             "SLIP-079",
             f"nginx still has old workers after {timeout} s; nothing was stopped",
@@ -152,7 +153,12 @@ def _change(session: Session, verb: str, *arguments: str) -> None:
 
 
 def _argv(session: Session, verb: str, *arguments: str) -> list[str]:
-    return session.stack.command("exec", "-T", "nginx", "/srv/nginx/live/bin/front", verb, *arguments)
+    return session.stack.command("exec", "-T", "nginx", _PROGRAM, verb, *arguments)
+
+
+def _question(session: Session, verb: str, *arguments: str) -> list[str]:
+    """The same for what is only asked and not echoed: Compose would read all its files first."""
+    return ["docker", "exec", f"{session.stack.project}-nginx-1", _PROGRAM, verb, *arguments]
 
 
 def _host(session: Session) -> str:

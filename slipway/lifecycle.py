@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from slipway import (
     backupimage,
     bases,
+    buildrecord,
     connections,
     dbmajor,
     deploylock,
@@ -23,6 +24,7 @@ from slipway import (
     ports,
     processes,
     pythonversion,
+    replicas,
     revision,
     tls,
     upgradeundo,
@@ -53,13 +55,36 @@ def build(session: Session, services: Sequence[str] = (), *, no_cache: bool = Fa
     """
     session.check_services(services)
     _check(session)
+    if not session.runner.dry:
+        _record_release(session)
     _build(session, services, no_cache=no_cache)
 
 
 def _build(session: Session, services: Sequence[str] = (), *, no_cache: bool = False) -> None:
-    if not session.runner.dry:
-        _prepare(session)
+    if session.runner.dry:
+        run_build(session, session.stack, services, no_cache=no_cache)
+        return
+    buildrecord.forget(session)
+    _prepare(session)
+    before = buildrecord.inputs(session)
     run_build(session, session.stack, services, no_cache=no_cache)
+    # A part of the images says nothing of the others.
+    if not services:
+        buildrecord.record(session, before)
+
+
+def _build_what_changed(session: Session) -> None:
+    """Build, unless the images are there and nothing that a build reads has changed since it made them."""
+    if not session.runner.dry:
+        _record_release(session)
+        if buildrecord.is_current(session, buildrecord.inputs(session)):
+            note(
+                "nothing to build: all that the images are made of is as it was (invoke build builds anyway)"
+            )
+            return
+    _build(session)
+    # Again: an image that was not here before now says itself what it is.
+    dbmajor.check(session)
 
 
 def run_build(
@@ -108,9 +133,9 @@ def up(session: Session, *, scale: str, no_build: bool, as_json: bool) -> None:
     and what ``build`` and ``dbmajor.check`` raise.
     """
     stack, runner, settings = session.stack, session.runner, session.settings
-    replicas = _replicas(scale) if scale else None
+    count = _replicas(scale) if scale else None
     if stack.prod:
-        connections.check(settings, replicas or settings.web_replicas)
+        connections.check(settings, count or settings.web_replicas)
         processes.check(settings)
     _check(session)
     dbmajor.check(session)
@@ -125,9 +150,9 @@ def up(session: Session, *, scale: str, no_build: bool, as_json: bool) -> None:
     # Production's containers are changed by one command at a time.
     with deploylock.held(settings.root, "up") if stack.prod and not runner.dry else nullcontext():
         if not no_build:
-            _build(session)
+            _build_what_changed(session)
         tls.publish(session, certificate)
-        states = _start(session, replicas)
+        states = _start(session, count)
     if runner.dry:
         return
     rows(service_rows(states), ("service", "container", "state", "ports"), as_json=as_json)
@@ -135,21 +160,20 @@ def up(session: Session, *, scale: str, no_build: bool, as_json: bool) -> None:
         print(f"\n{settings.name} is up: {url(session)}")
 
 
-def _start(session: Session, replicas: int | None) -> list[ContainerState]:
+def _start(session: Session, count: int | None) -> list[ContainerState]:
     stack, runner, settings = session.stack, session.runner, session.settings
-    # Again: an image that was not here before now says itself what it is.
-    dbmajor.check(session)
     release = settings.release if runner.dry else load(settings.root).release
     if stack.prod and not runner.dry and engine.running(stack.project, "nginx"):
-        if (live := front.live(session)) != release:
+        serving = replicas.of_release(stack, release)
+        if not serving and (live := front.live(session)) != release:
             note(f"{release} takes the place of {live}; requests fail meanwhile, unlike with invoke deploy")
-        resize(session, release, replicas or settings.web_replicas)
+        resize(session, release, count or settings.web_replicas)
         current = stack.for_release(release)
         if replacement(session, "nginx-configuration", current.images()[1]):
             # Alone: Compose 2.26 recreates what depends on a container that it recreates, nginx too.
             run_one_shot(session, current, "nginx-configuration")
     _end_schedule(session)
-    started = runner.run(stack.up(scale=replicas), check=False).returncode == 0
+    started = runner.run(stack.up(scale=count), check=False).returncode == 0
     if runner.dry:
         return []
     states = engine.wait(stack.project, stack.serving(), settings.wait_timeout if started else 0, _progress())
@@ -302,6 +326,10 @@ def _prepare(session: Session) -> None:
     ensure_bases(session)
     if session.stack.scheduled:
         backupimage.record_recipe(settings)
+
+
+def _record_release(session: Session) -> None:
+    settings, runner = session.settings, session.runner
     # Development has no releases: what serves in production must not change its name by a dev build.
     if session.stack.prod:
         facts = revision.describe(settings.path(settings.project_root), runner, place.own_paths(settings))
