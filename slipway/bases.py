@@ -15,8 +15,10 @@ import shutil
 import sys
 import tarfile
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +36,7 @@ SECRETS = ROOT / ".slipway" / "build"
 PREFIX = "slipway/"
 LABEL = "slipway.recipe"
 """On every stand-in: a digest of the recipe it was built from, so that a changed one is rebuilt."""
+_LOCKS: dict[str, threading.Lock] = {}
 
 
 @dataclass(frozen=True)
@@ -206,9 +209,10 @@ def ensure(images: Mapping[str, str], runner: Runner, pinned: Collection[str] = 
     """
     replaced: dict[str, str] = {}
     silent: dict[str, str] = {}
+    stand_ins: list[StandIn] = []
     for variable, reference in images.items():
         if reference.startswith(PREFIX):
-            _ensure_stand_in(stand_in_for(variable, reference), runner)
+            stand_ins.append(stand_in_for(variable, reference))
         elif not _inspect(reference, runner):
             reason = silent.get(_registry(reference)) or _pull(variable, reference, runner)
             if reason:
@@ -222,8 +226,12 @@ def ensure(images: Mapping[str, str], runner: Runner, pinned: Collection[str] = 
                         f"set {variable}={stand_in.reference}, or remove the line to have that chosen",
                     )
                 _say(f"{reference}: registry not reachable, {stand_in.reference} stands in")
-                _ensure_stand_in(stand_in, runner)
+                stand_ins.append(stand_in)
                 replaced[variable] = stand_in.reference
+    # Side by side: while one waits for its packages, another unpacks.
+    with ThreadPoolExecutor() as pool:
+        wanted = {stand_in.reference: stand_in for stand_in in stand_ins}
+        list(pool.map(lambda stand_in: _ensure_stand_in(stand_in, runner), wanted.values()))
     return replaced
 
 
@@ -286,8 +294,10 @@ def build(stand_in: StandIn, runner: Runner, *, force: bool = False) -> None:
     when the root file system cannot be made on this machine, SLIP-045 when a step failed.
     """
     started = time.monotonic()
-    base = _debian(stand_in.suite, runner, force=force)
-    mirrors.write_build_secrets(SECRETS)
+    with _lock_of(stand_in.suite):
+        base = _debian(stand_in.suite, runner, force=force)
+    with _lock_of("build secrets"):
+        mirrors.write_build_secrets(SECRETS)
     packages = f"{stand_in.reference}-packages"
     fresh = ["--no-cache"] if force else []
     _command(
@@ -305,6 +315,11 @@ def build(stand_in: StandIn, runner: Runner, *, force: bool = False) -> None:
     )
     runner.capture(["docker", "image", "rm", packages])  # its layers live on in the stand-in
     _say(f"{stand_in.reference}: ready after {time.monotonic() - started:.0f} s")
+
+
+def _lock_of(thing: str) -> threading.Lock:
+    """What holds back the second stand-in that needs ``thing`` until the first has made it."""
+    return _LOCKS.setdefault(thing, threading.Lock())
 
 
 def _build_argv(stand_in: StandIn, base: str, options: list[str]) -> list[str]:
@@ -347,7 +362,8 @@ def _debian(suite: str, runner: Runner, *, force: bool) -> str:
     found = _inspect(reference, runner)
     if found is not None and found.recipe == recipe and not force:
         return reference
-    _require_mmdebstrap(runner)
+    with _lock_of("mmdebstrap"):
+        _require_mmdebstrap(runner)
     with tempfile.TemporaryDirectory(prefix="slipway-") as directory:
         archive = Path(directory) / "root.tar"
         # mmdebstrap may work as another user than the one who runs it.
