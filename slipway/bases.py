@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from slipway import mirrors, postgres
+from slipway import aptlists, mirrors, postgres
 from slipway.errors import SlipwayError
 from slipway.pull import Outcome, pull
 from slipway.run import Runner
@@ -435,7 +435,8 @@ def _require_mmdebstrap(runner: Runner) -> None:
             " system copy the images from a machine that has them: docker save there, docker load here",
         )
     sudo = [] if root else ["sudo", "-n"]
-    _command("reading the package lists", [*sudo, "apt-get", "update"], runner)
+    if not aptlists.are_fresh():
+        _command("reading the package lists", [*sudo, "apt-get", "update"], runner)
     install = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
     _command("installing mmdebstrap", [*sudo, *install], runner)
 

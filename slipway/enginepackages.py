@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from slipway import mirrors
+from slipway import aptlists, mirrors
 from slipway.errors import SlipwayError
 from slipway.osinfo import Host
 from slipway.run import Runner
@@ -107,7 +107,8 @@ def install(runner: Runner, host: Host, wanted: Plan) -> None:
         _write(runner, host, path, wanted.files[path])
     apt = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-o", "DPkg::Lock::Timeout=120"]
     try:
-        runner.run(host.as_root([*apt, "update"]))
+        if written or not aptlists.are_fresh():
+            runner.run(host.as_root([*apt, "update"]))
         runner.run(host.as_root([*apt, "install", "-y", "--no-install-recommends", *wanted.packages]))
     except BaseException as failed:
         if written:

@@ -102,6 +102,7 @@ def plain_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DOCKER_CONTEXT", raising=False)
     monkeypatch.setattr(machine, "_has_daemon", lambda: False)
     monkeypatch.setattr(machine, "_START_SECONDS", 0.0)
+    monkeypatch.setattr(enginepackages.aptlists, "_LISTS", Path("/nonexistent"))
     monkeypatch.setattr(enginepackages, "SOURCES", "/nonexistent/slipway.sources")
     monkeypatch.setattr(enginepackages, "PREFERENCES", "/nonexistent/slipway.pref")
     monkeypatch.setattr(enginepackages.mirrors, "debian_mirror", lambda: "http://mirror.test/debian")
@@ -450,3 +451,20 @@ def test_the_floor_is_what_debian_13_ships() -> None:
         "Docker Compose": (2, 26),
         "Docker buildx": (0, 13),
     }
+
+
+def test_lists_that_have_just_come_are_not_fetched_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Red when each step of a bootstrap fetches them; or when an old machine installs from old lists."""
+    listing = tmp_path / "mirror.test_debian_dists_trixie_InRelease"
+    listing.touch()
+    monkeypatch.setattr(enginepackages.aptlists, "_LISTS", tmp_path)
+    for release, expected in ((DEBIAN_13, False), (DEBIAN_12, True)):
+        runner = Docker(cli=False)
+        machine.ensure(runner, release)
+        assert ("apt-get -q -o DPkg::Lock::Timeout=120 update" in runner.script) is expected
+    monkeypatch.setattr(enginepackages.aptlists, "_SECONDS", -1)
+    runner = Docker(cli=False)
+    machine.ensure(runner, DEBIAN_13)
+    assert "120 update" in runner.script
