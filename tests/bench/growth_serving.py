@@ -88,9 +88,11 @@ def _measured(
     replicas = stack.service("web")
     assert len(replicas) == server.replicas, replicas
     for name in replicas:
-        processes = docker("top", name, "-eo", "pid,ppid,args").count("gunicorn")
-        # The init process and the master are called so too.
-        assert processes == server.workers + 2, f"{name}: {processes} processes of gunicorn"
+        # The master's children. The init process is called so too.
+        listed = [line.split(maxsplit=2) for line in docker("top", name, "-eo", "pid,ppid,args").splitlines()]
+        of_gunicorn = {pid: parent for pid, parent, command in listed[1:] if "gunicorn" in command}
+        workers = [pid for pid, parent in of_gunicorn.items() if of_gunicorn.get(parent) in of_gunicorn]
+        assert len(workers) == server.workers, f"{name}: {len(workers)} workers"
     return [maker.turn(stack, stacks.DATABASE_PAGE, PAGE_HEADERS, _SECONDS) for _ in range(runs)]
 
 

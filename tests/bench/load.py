@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from tests.bench import stacks
 from tests.bench.h2load import percentile
-from tests.bench.loadmaker import PAGE_HEADERS, STYLE_HEADERS, LoadMaker, Turn
+from tests.bench.loadmaker import PAGE_HEADERS, SERVICE, STYLE_HEADERS, LoadMaker, Turn
 from tests.bench.pairs import Pairs, paired
 from tests.bench.results import Curve, Result
 from tests.bench.stacks import Stack
@@ -73,12 +73,13 @@ class _Turns:
 
 
 def _profile(turns: list[Turn]) -> str:
-    services = [name for name in ("nginx", "web", "db") if name in turns[0].after]
+    services = ("nginx", "web", "db")
     costs = {name: statistics.median(turn.cpu(name) for turn in turns) * 1000 for name in services}
     parts = [f"{name} {costs[name]:.2f}" for name in services]
     held = [name for name in services if statistics.median(turn.throttled(name) for turn in turns) > 0.05]
     limit = f", at its processor limit: {', '.join(held)}" if held else ""
-    return f"{' + '.join(parts)} = {sum(costs.values()):.2f} ms{limit}"
+    maker = statistics.median(turn.cpu(SERVICE) for turn in turns) * 1000
+    return f"{' + '.join(parts)} = {sum(costs.values()):.2f} ms{limit} ({SERVICE} itself: {maker:.2f} ms)"
 
 
 def _database(place: Workshop, runs: int) -> list[Result]:
@@ -136,17 +137,21 @@ def _p99(place: Workshop, runs: int) -> Result:
 def _trivial(place: Workshop, runs: int) -> Result:
     """A page of five bytes, without the database."""
     turns = _Turns(place.once(_site), stacks.TRIVIAL_PAGE, PAGE_HEADERS)
-    return Result("trivial_rps", "requests/s", turns.take(runs), turns.profile())
+    pairs = turns.take(runs)
+    place.note(turns.profile())
+    return Result("trivial_rps", "requests/s", pairs, turns.profile())
 
 
 def _static(place: Workshop, runs: int) -> Result:
     """The admin's stylesheet, asked for as a browser does."""
     site = place.once(_site)
     path = site.ours.stylesheet()
-    sent = [len(stack.get(path, STYLE_HEADERS).content) for stack in (site.ours, site.usual)]
+    sent = [stack.get(path, STYLE_HEADERS).num_bytes_downloaded for stack in (site.ours, site.usual)]
     turns = _Turns(site, path, STYLE_HEADERS)
     pairs = turns.take(runs)
-    return Result("static_rps", "requests/s", pairs, f"{sent[0]} against {sent[1]} bytes. {turns.profile()}")
+    note = f"Sent: {sent[0]} against {sent[1]} bytes. {turns.profile()}"
+    place.note(note)
+    return Result("static_rps", "requests/s", pairs, note)
 
 
 MEASURES: dict[str, Callable[[Workshop, int], Result | list[Result] | Curve]] = {

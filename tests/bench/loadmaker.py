@@ -13,9 +13,10 @@ from tests.bench.usage import Usage, usage
 from tests.bench.workshop import Workshop
 from tests.support.world import ROOT, World, base_images, docker
 
-__all__ = ["PAGE_HEADERS", "STYLE_HEADERS", "LoadMaker", "Turn"]
+__all__ = ["PAGE_HEADERS", "SERVICE", "STYLE_HEADERS", "LoadMaker", "Turn"]
 
-IMAGE = "slipway-test/load"
+SERVICE = "h2load"
+"""What the load maker is called among the services of a turn."""
 _CLIENTS = 32
 # Of the load at a fixed rate: each asks so rarely that it has its answer before it asks again.
 _PATIENT_CLIENTS = 48
@@ -63,7 +64,7 @@ class Turn:
     requests: int
     before: Mapping[str, Usage]
     after: Mapping[str, Usage]
-    """By service, replicas together."""
+    """By service, replicas together; what made the load is ``SERVICE``."""
 
     def cpu(self, service: str) -> float:
         """Processor seconds per request."""
@@ -81,15 +82,16 @@ class LoadMaker:
     def __init__(self, place: Workshop, own: World, stacks: list[Stack]) -> None:
         self._name = f"{own.name}-load"
         here = Path(__file__).parent
+        place.at_end(lambda: docker("image", "rm", "--force", self._name, check=False))
         docker(
-            "build", "--quiet", "--tag", IMAGE,
+            "build", "--quiet", "--tag", self._name,
             "--build-arg", f"PYTHON_IMAGE={base_images()['PYTHON_IMAGE']}",
             "--build-context", f"docker={ROOT / 'docker'}",
             "--secret", f"id=apt,src={own.root / '.slipway/build/apt-mirror'}",
             "--file", str(here / "loader.Dockerfile"), str(here / "usual"),
         )  # fmt: skip
         place.at_end(lambda: docker("rm", "--force", self._name, check=False))
-        docker("run", "--detach", "--init", "--name", self._name, "--network", stacks[0].network, IMAGE)
+        docker("run", "--detach", "--init", "--name", self._name, "--network", stacks[0].network, self._name)
         for stack in stacks[1:]:
             docker("network", "connect", stack.network, self._name)
 
@@ -97,9 +99,9 @@ class LoadMaker:
         """Ask ``stack`` for ``path`` as fast as it answers, after a short time that does not count."""
         arguments = (f"http://localhost{path}", stack.nginx, headers)
         self._run(h2load.as_fast_as_possible(*arguments, _WARM_UP_SECONDS, _CLIENTS))
-        before = _usage(stack)
+        before = self._usage(stack)
         answers = h2load.read(self._run(h2load.as_fast_as_possible(*arguments, seconds, _CLIENTS)))
-        return Turn(answers.rate, answers.done, before, _usage(stack))
+        return Turn(answers.rate, answers.done, before, self._usage(stack))
 
     def latencies(
         self, stack: Stack, path: str, headers: Mapping[str, str], rate: float, seconds: float = 7
@@ -129,13 +131,9 @@ class LoadMaker:
     def _run(self, argv: list[str]) -> str:
         return docker("exec", self._name, *argv)
 
-
-def _usage(stack: Stack) -> dict[str, Usage]:
-    found: dict[str, Usage] = {}
-    for name in stack.containers():
-        service = name.removeprefix(f"{stack.project}-").rpartition("-")[0]
-        one, sum_ = usage(name), found.get(service, Usage(0, 0, 0))
-        found[service] = Usage(
-            sum_.cpu + one.cpu, sum_.throttled + one.throttled, sum_.anonymous + one.anonymous
-        )
-    return found
+    def _usage(self, stack: Stack) -> dict[str, Usage]:
+        found = {SERVICE: usage(self._name)}
+        for name in stack.containers():
+            service = name.removeprefix(f"{stack.project}-").rpartition("-")[0]
+            found[service] = found.get(service, Usage(0, 0, 0)) + usage(name)
+        return found

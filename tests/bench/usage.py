@@ -22,6 +22,10 @@ class Usage:
     anonymous: int
     """Bytes of memory that belong to no file: what its processes have allocated."""
 
+    def __add__(self, other: Usage) -> Usage:
+        """Both containers together."""
+        return Usage(self.cpu + other.cpu, self.throttled + other.throttled, self.anonymous + other.anonymous)
+
 
 def usage(container: str) -> Usage:
     """How much the container called ``container`` uses now."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 
-from tests.bench import h2load, usage
+from tests.bench import h2load, stacks, usage
+from tests.bench.stacks import Stack
 
 _DONE = """\
 finished in 1.03s, 77.00 req/s, 16.46KB/s
@@ -110,3 +112,48 @@ def test_usage_is_read_on_either_version_of_cgroups(memory: dict[str, object]) -
     """Red when the page cache counts, which is the host's to take back: ``usage`` has it."""
     found = usage.read({"cpu_stats": _CPU, "memory_stats": memory})
     assert found == usage.Usage(cpu=0.98374874, throttled=1.5, anonymous=88715264)
+
+
+class _Answering(Stack):
+    """A stack that answers all alike."""
+
+    def __init__(self, headers: dict[str, str], body: str = "", switches: str = "on") -> None:
+        super().__init__("none", "http://localhost", "none", 80)
+        object.__setattr__(self, "_answer", httpx.Response(200, headers=headers, text=body))
+        object.__setattr__(self, "_switches", switches)
+
+    def get(self, path: str, headers: object = None) -> httpx.Response:
+        return self._answer  # type: ignore[attr-defined]
+
+    def sql(self, query: str) -> str:
+        return self._switches  # type: ignore[attr-defined]
+
+
+_PROMISED = (
+    "X-Content-Type-Options X-Frame-Options Referrer-Policy "
+    "Content-Security-Policy Cross-Origin-Opener-Policy"
+)
+
+
+def test_measures_end_without_the_security_headers() -> None:
+    """Red when a header is taken from the list of those that have to be there while the load is on."""
+    every = dict.fromkeys(_PROMISED.split(), "x")
+    stacks.check_headers(_Answering(every))
+    for name in every:
+        with pytest.raises(AssertionError, match=name):
+            stacks.check_headers(_Answering({key: value for key, value in every.items() if key != name}))
+
+
+def test_measures_end_where_confirmed_commits_may_be_lost() -> None:
+    """Red when the database is not asked before it is filled."""
+    stacks.fill(_Answering({}))
+    with pytest.raises(AssertionError, match="fsync is off"):
+        stacks.fill(_Answering({}, switches="off"))
+
+
+def test_measures_end_where_the_two_show_another_page() -> None:
+    """Red when only the status is compared."""
+    sheet = '<link href="/static/admin/css/base.0123.css">' + " " * 15_000 + "<li >" * 10
+    stacks.check_alike(_Answering({}, sheet), _Answering({}, sheet))
+    with pytest.raises(AssertionError, match=stacks.DATABASE_PAGE):
+        stacks.check_alike(_Answering({}, sheet), _Answering({}, sheet + "."))
