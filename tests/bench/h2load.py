@@ -65,7 +65,9 @@ def at_rate(
 
 def _command(url: str, connect_to: str, headers: Mapping[str, str]) -> list[str]:
     lines = [f"--header={name}: {value}" for name, value in headers.items()]
-    return ["h2load", "--h1", f"--connect-to={connect_to}", *lines, url]
+    # Without a limit a stack that hangs would keep it waiting for ever.
+    options = ["--h1", f"--connect-to={connect_to}", "--connection-inactivity-timeout=20s"]
+    return ["h2load", *options, *lines, url]
 
 
 def read(output: str) -> Answers:

@@ -18,6 +18,9 @@ __all__ = ["MEASURES"]
 
 _PART_OF_CAPACITY = 0.65
 """The load at which latencies are compared, as a part of what the usual stack can do."""
+_SERVICES = ("nginx", "web", "db")
+_HELD_BACK = 0.05
+"""Seconds per second of being held back from which a limit counts as what decides."""
 
 
 @dataclass(frozen=True)
@@ -66,20 +69,22 @@ class _Turns:
 
         return ask
 
-    def profile(self) -> str:
-        """What a request costs in each container, and which was held back by its limit."""
-        ours, usual = _profile(self.ours[1:]), _profile(self.usual[1:])
-        return f"Processor time per request: ours {ours}; the usual {usual}."
+    def costs(self) -> dict[str, dict[str, float]]:
+        """Processor milliseconds per request, in each service and in what makes the load."""
+        return {"ours": _costs(self.ours[1:]), "usual": _costs(self.usual[1:])}
+
+    def limits(self) -> str:
+        """Which containers of ours their limit held back; the usual has none."""
+        turns = self.ours[1:]
+        held = {name: statistics.median(turn.throttled(name) for turn in turns) for name in _SERVICES}
+        named = [name for name, seconds in held.items() if seconds > _HELD_BACK]
+        return f"held back by its processor limit in ours: {' and '.join(named) or 'nothing'}"
 
 
-def _profile(turns: list[Turn]) -> str:
-    services = ("nginx", "web", "db")
-    costs = {name: statistics.median(turn.cpu(name) for turn in turns) * 1000 for name in services}
-    parts = [f"{name} {costs[name]:.2f}" for name in services]
-    held = [name for name in services if statistics.median(turn.throttled(name) for turn in turns) > 0.05]
-    limit = f", at its processor limit: {', '.join(held)}" if held else ""
-    maker = statistics.median(turn.cpu(SERVICE) for turn in turns) * 1000
-    return f"{' + '.join(parts)} = {sum(costs.values()):.2f} ms{limit} ({SERVICE} itself: {maker:.2f} ms)"
+def _costs(turns: list[Turn]) -> dict[str, float]:
+    return {
+        name: statistics.median(turn.cpu(name) for turn in turns) * 1000 for name in (*_SERVICES, SERVICE)
+    }
 
 
 def _database(place: Workshop, runs: int) -> list[Result]:
@@ -87,18 +92,16 @@ def _database(place: Workshop, runs: int) -> list[Result]:
     site = place.once(_site)
     turns = _Turns(site, stacks.DATABASE_PAGE, PAGE_HEADERS)
     pairs = turns.take(runs)
-    place.note(turns.profile())
     guestbook = _Turns(site, stacks.GUESTBOOK, PAGE_HEADERS)
-    own_page = guestbook.take(runs)
+    own_page = guestbook.take(max(1, runs // 2))
     said = (
-        f"The guestbook's own page, with its form: {statistics.median(own_page.ours):.0f} against "
+        f"the guestbook's own page, with its form: {statistics.median(own_page.ours):.0f} against "
         f"{statistics.median(own_page.usual):.0f} requests/s, ratio {own_page.median:.2f} "
-        f"({own_page.low:.2f} to {own_page.high:.2f}). {guestbook.profile()}"
+        f"({own_page.low:.2f} to {own_page.high:.2f})"
     )
-    place.note(said)
     memory = Pairs(_bytes_per_rate(turns.ours[1:]), _bytes_per_rate(turns.usual[1:]))
     return [
-        Result("database_rps", "requests/s", pairs, f"{turns.profile()} {said}"),
+        Result("database_rps", "requests/s", pairs, f"{turns.limits()}; {said}", turns.costs()),
         Result("memory", "KiB per request/s", memory, _memory_note(turns)),
     ]
 
@@ -112,7 +115,7 @@ def _memory_note(turns: _Turns) -> str:
         statistics.median(turn.after["web"].anonymous for turn in side[1:]) / 1024**2
         for side in (turns.ours, turns.usual)
     )
-    return f"Anonymous memory of web's containers: {ours:.0f} against {usual:.0f} MiB."
+    return f"anonymous memory of web's containers: {ours:.0f} against {usual:.0f} MiB"
 
 
 def _p99(place: Workshop, runs: int) -> Result:
@@ -130,7 +133,7 @@ def _p99(place: Workshop, runs: int) -> Result:
         return ask
 
     part = f"{_PART_OF_CAPACITY:.0%} of what the usual can do"
-    note = f"Both asked {rate:.0f} times a second, evenly spaced: {part}."
+    note = f"both asked {rate:.0f} times a second, evenly spaced: {part}"
     return Result("database_p99", "ms", paired(one(site.ours), one(site.usual), runs), note)
 
 
@@ -138,8 +141,7 @@ def _trivial(place: Workshop, runs: int) -> Result:
     """A page of five bytes, without the database."""
     turns = _Turns(place.once(_site), stacks.TRIVIAL_PAGE, PAGE_HEADERS)
     pairs = turns.take(runs)
-    place.note(turns.profile())
-    return Result("trivial_rps", "requests/s", pairs, turns.profile())
+    return Result("trivial_rps", "requests/s", pairs, turns.limits(), turns.costs())
 
 
 def _static(place: Workshop, runs: int) -> Result:
@@ -149,9 +151,8 @@ def _static(place: Workshop, runs: int) -> Result:
     sent = [stack.get(path, STYLE_HEADERS).num_bytes_downloaded for stack in (site.ours, site.usual)]
     turns = _Turns(site, path, STYLE_HEADERS)
     pairs = turns.take(runs)
-    note = f"Sent: {sent[0]} against {sent[1]} bytes. {turns.profile()}"
-    place.note(note)
-    return Result("static_rps", "requests/s", pairs, note)
+    note = f"{sent[0]} against {sent[1]} bytes are sent; {turns.limits()}"
+    return Result("static_rps", "requests/s", pairs, note, turns.costs())
 
 
 MEASURES: dict[str, Callable[[Workshop, int], Result | list[Result] | Curve]] = {
