@@ -207,7 +207,8 @@ def test_check_ends_with_1(bench: list[str], capsys: pytest.CaptureFixture[str])
 def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     """Red when a field of Result or Curve is left out of its JSON."""
     record = Record({"processors": "2"})
-    record.add(Result("size", "MB", Pairs([1.5, 2.0], [3.0, 4.0]), "a note"))
+    costs = {"ours": {"web": 1.5}, "usual": {"web": 2.0, "db": 3.125}}
+    record.add(Result("size", "MB", Pairs([1.5, 2.0], [3.0, 4.0]), "a note", costs))
     record.add(Curve("grows", "A title", "x", "y", {"ours": [(1, [1.0, 2.0]), (2.0, [3.0])]}))
     path = tmp_path / "recorded.json"
     results.save(record, path)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from tests.bench import h2load, stacks, usage
+from tests.bench import h2load, load, report, stacks, usage
+from tests.bench.loadmaker import SERVICE, Turn
+from tests.bench.pairs import Pairs
+from tests.bench.results import Record, Result
 from tests.bench.stacks import Stack
 
 _DONE = """\
@@ -157,3 +160,42 @@ def test_measures_end_where_the_two_show_another_page() -> None:
     stacks.check_alike(_Answering({}, sheet), _Answering({}, sheet))
     with pytest.raises(AssertionError, match=stacks.DATABASE_PAGE):
         stacks.check_alike(_Answering({}, sheet), _Answering({}, sheet + "."))
+
+
+def test_costs_are_on_the_page() -> None:
+    """Red when a cost stands below another service's name."""
+    record = Record()
+    assert "Nothing is recorded yet." in report.page(record)
+    costs = {"ours": {"nginx": 0.25, "web": 2.5}, "usual": {"web": 10.0, "db": 13.0}}
+    record.add(Result("database_rps", "requests/s", Pairs([6.0], [1.0]), costs=costs))
+    page = report.page(record)
+    assert "| | | nginx | web | db |\n" in page
+    assert "| database page | ours | 0.25 | 2.50 | \N{EN DASH} |\n" in page
+    assert "| database page | usual | \N{EN DASH} | 10.00 | 13.00 |\n" in page
+
+
+def _turn(rate: float, throttled: float, cpu: float) -> Turn:
+    before = dict.fromkeys(("nginx", "web", "db", SERVICE), usage.Usage(100, 50, 1024))
+    after = {**before, "web": usage.Usage(100 + cpu, 50 + throttled, 2048)}
+    return Turn(rate, requests=int(rate * 5), before=before, after=after)
+
+
+def test_a_turn_says_what_a_request_costs_and_who_was_held_back() -> None:
+    """Red when the seconds before the turn count, or what is held back is taken per request."""
+    turn = _turn(rate=100, throttled=1.0, cpu=2.5)
+    assert turn.cpu("web") == 0.005
+    assert turn.throttled("web") == 0.2
+    assert (turn.cpu("db"), turn.throttled("db")) == (0, 0)
+
+
+def test_the_uncounted_turn_is_left_out_of_costs_and_limits() -> None:
+    """Red when the first turn, in which caches fill, is among those that count."""
+    site = load._Site(*[_Answering({})] * 2, maker=None)  # type: ignore[arg-type]
+    turns = load._Turns(
+        site, "/", {}, [_turn(1, 4, 99), _turn(100, 0, 1)], [_turn(1, 0, 99), _turn(100, 0, 2)]
+    )
+    assert turns.costs()["ours"]["web"] == 2
+    assert turns.costs()["usual"]["web"] == 4
+    assert turns.limits().endswith("nothing")
+    turns.ours[1] = _turn(100, 4, 1)
+    assert turns.limits().endswith("web")
