@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from slipway import connections, settings
 from tests.bench import stacks
@@ -37,6 +37,12 @@ class _Server:
         }
 
 
+def _connections(chosen: settings.Settings, server: _Server) -> int:
+    """What the database has to accept for ``server``, by the kit's own arithmetic."""
+    with_it = replace(chosen, web_workers=server.workers, web_threads=server.threads)
+    return connections.needed(with_it, server.replicas)
+
+
 def _lines(shipped: _Server) -> dict[str, dict[int, _Server]]:
     """What is varied, each by itself; the rest is as shipped."""
     workers, threads = shipped.workers, shipped.threads
@@ -51,14 +57,16 @@ def _growth(place: Workshop, runs: int) -> list[Curve]:
     """Both curves, from the same turns of load."""
     own = place.world(prod=True)
     stacks.add_pages(own)
-    place.note("production of the kit")
-    stack = stacks.ours(own)
-    stacks.fill(stack)
-    maker = LoadMaker(place, own, [stack])
     chosen = settings.load(own.root)
     lines = _lines(_Server(1, connections.workers(chosen), connections.threads(chosen)))
     # One that is in several lines is measured once.
     servers = dict.fromkeys(server for line in lines.values() for server in line.values())
+    # From the start: another number restarts the database.
+    own.write_env(DB_MAX_CONNECTIONS=str(max(_connections(chosen, server) for server in servers)))
+    place.note("production of the kit")
+    stack = stacks.ours(own)
+    stacks.fill(stack)
+    maker = LoadMaker(place, own, [stack])
     turns = {server: _measured(place, own, stack, maker, server, runs) for server in servers}
 
     def curve(key: str, title: str, y_label: str, of: Callable[[Turn], float]) -> Curve:

@@ -6,10 +6,10 @@ is by default. Both are up all the time; whoever measures asks one of them at a 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import secrets
-import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,9 +17,10 @@ from pathlib import Path
 
 import httpx
 
+from tests.bench.setups import compose_file
 from tests.bench.workshop import Workshop
 from tests.support import polling
-from tests.support.world import ROOT, World, base_images, docker, free_port
+from tests.support.world import World, base_images, docker, free_port
 
 __all__ = [
     "DATABASE_PAGE", "GUESTBOOK", "TRIVIAL_PAGE", "Stack", "add_pages", "check_alike", "check_headers",
@@ -145,39 +146,28 @@ def usual(place: Workshop, own: World) -> Stack:
     Both are gone at the end of ``place``.
     """
     port, project = free_port(), f"usual{secrets.token_hex(4)}"
+    dockerfile = str(_USUAL / "two-stage-pip" / "Dockerfile")
+    built = place.folder / "usual-build.json"
     image = f"{project}-web"
-    place.at_end(lambda: docker("image", "rm", "--force", image, check=False))
-    _build_usual(place, own, image)
-    file = _USUAL / "compose" / "compose.yaml"
-    variables = {**base_images(), "IMAGE": image, "PORT": str(port)}
+    section = compose_file(place, image, own.root / "example", dockerfile, docker)
+    built.write_text(json.dumps(section), encoding="utf-8")
+    files = [f"--file={file}" for file in (_USUAL / "compose" / "compose.yaml", built)]
+    variables = {**base_images(), "PORT": str(port)}
 
     def compose(*arguments: str) -> None:
-        argv = ["docker", "compose", "--progress=quiet", f"--project-name={project}", f"--file={file}"]
-        subprocess.run([*argv, *arguments], env={**os.environ, **variables}, check=True)
+        argv = ["docker", "compose", "--progress=quiet", f"--project-name={project}", *files, *arguments]
+        done = subprocess.run(
+            argv, env={**os.environ, **variables}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{' '.join(argv)}: {done.stdout[-2000:]}"
 
+    place.at_end(lambda: docker("image", "rm", "--force", image, check=False))
     place.at_end(lambda: compose("down", "--volumes", "--timeout=1"))
-    compose("up", "--detach")
+    compose("up", "--build", "--detach")
     found = Stack(project, f"http://localhost:{port}", f"{project}_default", 80)
     polling.eventually(lambda: found.get(TRIVIAL_PAGE), "the usual stack answers", timeout=120)
     return found
-
-
-def _build_usual(place: Workshop, own: World, image: str) -> None:
-    mirrors = place.folder / "mirrors"
-    mirrors.mkdir()
-    for file in (_USUAL / "mirrors.sh", ROOT / "docker" / "package-index.sh"):
-        shutil.copy(file, mirrors)
-    # The kit has just written what its own builds are told of this machine.
-    told = own.root / ".slipway" / "build"
-    python = base_images()["PYTHON_IMAGE"]
-    where = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    site_packages = docker("run", "--rm", python, "python3", "-c", where).strip()
-    docker(
-        "build", "--quiet", "--tag", image, "--build-context", f"mirrors={mirrors}",
-        "--secret", f"id=ca,src={told / 'ca.pem'}", "--secret", f"id=pip,src={told / 'pip.conf'}",
-        "--build-arg", f"PYTHON_IMAGE={python}", "--build-arg", f"SITE_PACKAGES={site_packages}",
-        "--file", str(_USUAL / "two-stage-pip" / "Dockerfile"), str(own.root / "example"),
-    )  # fmt: skip
 
 
 def fill(stack: Stack) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
+
 import httpx
 import pytest
 
-from tests.bench import h2load, load, report, stacks, usage
+from slipway import settings
+from tests.bench import growth_serving, h2load, load, report, stacks, usage
 from tests.bench.loadmaker import SERVICE, Turn
 from tests.bench.pairs import Pairs
 from tests.bench.results import Record, Result
 from tests.bench.stacks import Stack
+from tests.support.world import ROOT
 
 _DONE = """\
 finished in 1.03s, 77.00 req/s, 16.46KB/s
@@ -199,3 +203,16 @@ def test_the_uncounted_turn_is_left_out_of_costs_and_limits() -> None:
     assert turns.limits().endswith("nothing")
     turns.ours[1] = _turn(100, 4, 1)
     assert turns.limits().endswith("web")
+
+
+def test_growth_varies_one_number_at_a_time() -> None:
+    """Red when a line varies two; or asks for less connections than its servers may open."""
+    shipped = growth_serving._Server(1, 3, 4)
+    lines = growth_serving._lines(shipped)
+    for line in lines.values():
+        for server in line.values():
+            pairs = zip(astuple(server), astuple(shipped), strict=True)
+            assert sum(one != other for one, other in pairs) <= 1
+    assert lines["replicas"][1] == lines["threads of each worker"][4] == shipped
+    chosen = settings.load(ROOT, required=False)
+    assert growth_serving._connections(chosen, lines["replicas"][4]) == 2 * 4 * 3 * 5 + 10
