@@ -7,13 +7,12 @@ from dataclasses import astuple
 import httpx
 import pytest
 
-from slipway import settings
+from slipway.settings import Settings
 from tests.bench import growth_serving, h2load, load, report, stacks, usage
 from tests.bench.loadmaker import SERVICE, Turn
 from tests.bench.pairs import Pairs
 from tests.bench.results import Record, Result
 from tests.bench.stacks import Stack
-from tests.support.world import ROOT
 
 _DONE = """\
 finished in 1.03s, 77.00 req/s, 16.46KB/s
@@ -205,7 +204,7 @@ def test_the_uncounted_turn_is_left_out_of_costs_and_limits() -> None:
     assert turns.limits().endswith("web")
 
 
-def test_growth_varies_one_number_at_a_time() -> None:
+def test_growth_varies_one_number_at_a_time(settings: Settings) -> None:
     """Red when a line varies two; or asks for less connections than its servers may open."""
     shipped = growth_serving._Server(1, 3, 4)
     lines = growth_serving._lines(shipped)
@@ -214,5 +213,4 @@ def test_growth_varies_one_number_at_a_time() -> None:
             pairs = zip(astuple(server), astuple(shipped), strict=True)
             assert sum(one != other for one, other in pairs) <= 1
     assert lines["replicas"][1] == lines["threads of each worker"][4] == shipped
-    chosen = settings.load(ROOT, required=False)
-    assert growth_serving._connections(chosen, lines["replicas"][4]) == 2 * 4 * 3 * 5 + 10
+    assert growth_serving._connections(settings, lines["replicas"][4]) == 2 * 4 * 3 * 5 + 10
