@@ -232,7 +232,7 @@ def _unexplained(record: Record, page: str) -> list[str]:
 
 
 def test_a_missed_bar_is_explained() -> None:
-    """Red when a recorded ratio misses its bar and performance.md-tpl has no section "### WHAT" that says why."""
+    """Red when a recorded ratio misses its bar and performance.md-tpl has no section "### WHAT" on why."""
     assert _unexplained(results.load(), report.page(results.load())) == []
     assert _unexplained(_record(start=0.7, size=0.7), "") == [BARS["start"].what]
 
