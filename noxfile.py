@@ -26,9 +26,9 @@ PYTHON_FILES = ("slipway", "tasks.py", "noxfile.py", "tests", "docker", "example
 SHELL_FILES = ("bootstrap", ".ci/run")
 
 
-def install(session: nox.Session) -> None:
-    """Install the kit's tools and the test tools, exactly as pinned."""
-    pinned = [f"--requirement={ROOT / 'requirements' / name}" for name in ("tools.txt", "test.txt")]
+def install(session: nox.Session, *more: str) -> None:
+    """Install the kit's tools, the test tools and ``more`` of requirements/, exactly as pinned."""
+    pinned = [f"--requirement={ROOT / 'requirements' / name}" for name in ("tools.txt", "test.txt", *more)]
     # uv sees no pip.conf: the mirror of this machine is handed to it where there is one.
     index = mirrors.pip_index()
     options = [f"--index-url={index}"] if index else []
@@ -194,6 +194,14 @@ def fresh(session: nox.Session, debian: str) -> None:
     """The README's two commands on a machine that has never seen the project."""
     install(session)
     pytest(session, "fresh", f"--debian={debian}")
+
+
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Ours beside the usual setups, in pairs: ratios, --record, --check against the recorded ones."""
+    install(session, "bench.txt")
+    session.run("invoke", "bases")
+    session.run("python", "-m", "tests.bench", *session.posargs)
 
 
 def _shell_scripts() -> list[str]:
