@@ -200,6 +200,7 @@ def fresh(session: nox.Session, debian: str) -> None:
 def bench(session: nox.Session) -> None:
     """Ours beside the usual setups, in pairs: ratios, --record, --check against the recorded ones."""
     install(session, "bench.txt")
+    session.run("invoke", "bases")
     session.run("python", "-m", "tests.bench", *session.posargs)
 
 

@@ -1,1 +1,1 @@
-"""The kit beside the usual setups, measured in pairs: ``nox -s bench``. docs/performance.md has the figures."""
+"""The kit beside the usual setups, measured in pairs: ``nox -s bench``; the figures: docs/performance.md."""

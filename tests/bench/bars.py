@@ -17,7 +17,7 @@ class Bar:
     bound: float
     better: Literal["lower", "higher"]
     margin: float = 0.15
-    """The part of the recorded ratio by which a new one may be worse: what two runs of the same code differ by."""
+    """The part of the recorded ratio by which a new one may be worse: so far two runs of one code differ."""
 
     def met(self, ratio: float) -> bool:
         """Whether ``ratio`` reaches the bar."""

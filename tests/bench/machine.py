@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import os
 import platform
-import subprocess
 import sys
 
 import psutil
@@ -25,7 +24,6 @@ def describe() -> dict[str, str]:
         "kernel": platform.release().split("-")[0],
         "Docker Engine": docker("version", "--format", "{{.Server.Version}}").strip(),
         "Docker Compose": docker("compose", "version", "--short").strip(),
-        "BuildKit": _buildkit(),
         "Python of the tasks": platform.python_version(),
         "base images": ", ".join(images[name] for name in sorted(images) if images[name]),
         "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
@@ -45,12 +43,3 @@ def check_same(recorded: Record) -> None:
                 f"recorded.json is of a machine with {fact} {then}, this one has {now[fact]}: "
                 "remove tests/bench/recorded.json and record every bar"
             )
-
-
-def _buildkit() -> str:
-    """The version of the builder that ``docker build`` uses."""
-    shown = subprocess.run(
-        ["docker", "buildx", "inspect"], capture_output=True, text=True, check=False
-    ).stdout
-    found = [line.split(":", 1)[1].strip() for line in shown.splitlines() if line.startswith("BuildKit")]
-    return found[0] if found else "unknown"

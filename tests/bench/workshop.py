@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Workshop:
-    """What the measures of one module share. Everything is removed when the module is done, whatever happened."""
+    """What the measures of one module share; all of it is removed when the module is done or has failed."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.folder = folder
