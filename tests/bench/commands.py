@@ -25,11 +25,11 @@ PYTHON_START = (sys.executable, "-c", "import invoke")
 _BARE_START = (sys.executable, "-c", "pass")
 
 ROUNDS_PER_RUN = 4
-"""A command of a tenth of a second is measured more often: it costs little, and a stray process weighs more."""
+"""A command of a tenth of a second is measured more often: a stray process weighs more there."""
 
 
 def compose(world: World, *arguments: str) -> list[str]:
-    """``docker compose`` with the flags that the tasks print, then ``arguments``; to be run in ``world.root``."""
+    """``docker compose`` with the flags that the tasks print, then ``arguments``; runs in ``world.root``."""
     return Stack(load(world.root), world.prod, cwd=world.root).command(*arguments)
 
 

@@ -25,7 +25,7 @@ from tests.support.world import World, clean_environment, free_port
 __all__ = ["MEASURES", "Served", "edited", "environment"]
 
 EDITS_PER_RUN = 3
-"""The reloader looks once a second, so it matters when in that second an edit comes; more edits even it out."""
+"""The reloader looks once a second: when in that second an edit comes matters, and evens out over more."""
 
 _RELOADER_SECONDS = 1.0  # django.utils.autoreload.StatReloader.SLEEP_TIME
 _POLL_SECONDS = 0.005
@@ -116,7 +116,7 @@ def _on_host(workshop: Workshop, world: World) -> Served:
         [
             python, "-m", "pip", "install", "--quiet", "--require-hashes",
             *([f"--index-url={index}"] if index else []),
-            f"--requirement={project / 'requirements-dev.txt'}",
+            *(f"--requirement={project / name}" for name in ("requirements.txt", "requirements-dev.txt")),
         ],
         check=True,
     )  # fmt: skip
@@ -139,7 +139,10 @@ def _on_host(workshop: Workshop, world: World) -> Served:
     )
     workshop.at_end(lambda: _end(server))
     served = Served(project, port)
-    eventually(served.page, f"runserver on the host ({folder / 'log'})")
+    try:
+        eventually(served.page, "runserver on the host")
+    except AssertionError as silent:
+        raise AssertionError(f"{silent}\n{(folder / 'log').read_text(errors='replace')[-2000:]}") from None
     return served
 
 

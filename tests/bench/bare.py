@@ -1,0 +1,144 @@
+"""From a bare Debian to a served page, against the sum of what nobody can do without."""
+
+from __future__ import annotations
+
+import shlex
+import statistics
+import time
+
+from slipway import enginepackages
+from tests.bench.pairs import Pairs
+from tests.bench.results import Result
+from tests.bench.workshop import Workshop
+from tests.support.pristine import CA_IN_MACHINE, Machine, pristine
+
+__all__ = ["MEASURES", "apt", "install_dependencies"]
+
+_RELEASE = "13"
+_DEADLINE_SECONDS = 900
+
+_UP_TO_PAGE = """
+import http.client, subprocess, sys, time, urllib.request
+started = time.monotonic()
+up = subprocess.Popen(["./bootstrap", "invoke", "up"])
+while True:
+    try:
+        if urllib.request.urlopen("http://127.0.0.1:8000/", timeout=5).status == 200:
+            break
+    except (OSError, http.client.HTTPException):
+        pass
+    if up.poll() is not None:
+        sys.exit(f"no page, and ./bootstrap invoke up ended with {up.returncode}")
+    time.sleep(0.05)
+seconds = time.monotonic() - started
+code = up.wait()
+print(seconds)
+sys.exit(code)
+"""
+"""Run inside: the seconds to the first page are its last line."""
+
+_ENSURE_BASE = """
+import pathlib, sys
+from slipway import bases, settings
+from slipway.run import Runner
+variable, images = sys.argv[1], settings.load(pathlib.Path.cwd(), required=False).images()
+print(bases.ensure({variable: images[variable]}, Runner()).get(variable, images[variable]))
+"""
+"""Run inside: pull one base image, or build what stands in for it; its name is the last line."""
+
+_START_ENGINE = (
+    "setsid dockerd >/dev/null 2>&1 </dev/null & until docker version >/dev/null 2>&1; do sleep 0.1; done"
+)
+
+_FIRST_START = (
+    "docker run --detach --name first --env POSTGRES_PASSWORD=of-the-bench {image} >/dev/null"
+    " && until docker exec first pg_isready --quiet --host=127.0.0.1; do sleep 0.05; done"
+)
+"""By TCP: the server that runs the init scripts listens on its socket alone."""
+
+
+def bare_machine(place: Workshop, runs: int) -> Result:
+    """``./bootstrap invoke up`` until the page is there; its parts, each timed alone on another machine.
+
+    No uncounted round: a bare machine has nothing to warm.
+    """
+    ours: list[float] = []
+    parts: list[dict[str, float]] = []
+    for number in range(runs):
+        sides = [lambda: ours.append(_up_to_page()), lambda: parts.append(_parts())]
+        for side in sides if number % 2 == 0 else reversed(sides):
+            side()
+        place.note(f"{ours[-1]:.0f} s; its parts: {_named(parts[-1])}")
+    medians = {name: statistics.median(taken[name] for taken in parts) for name in parts[0]}
+    pairs = Pairs(ours, [sum(taken.values()) for taken in parts])
+    return Result("bare_machine", "s", pairs, f"{runs} pairs of machines; the parts: {_named(medians)}")
+
+
+def _named(parts: dict[str, float]) -> str:
+    return ", ".join(f"{name} {seconds:.1f} s" for name, seconds in parts.items())
+
+
+def _up_to_page() -> float:
+    with pristine(_RELEASE, "bench-ours") as machine:
+        said = machine.run("python3", "-c", _UP_TO_PAGE, timeout=_DEADLINE_SECONDS).stdout
+        return float(said.splitlines()[-1])
+
+
+def _parts() -> dict[str, float]:
+    """Seconds of each download and install that the page needs. Starting the engine is none of them."""
+    with pristine(_RELEASE, "bench-parts") as machine:
+        taken = {
+            "Python's venv by apt": _timed(machine, apt("python3-venv")),
+            "tools by pip": _timed(
+                machine,
+                "python3 -m venv .venv && .venv/bin/python -m pip install --quiet"
+                " --disable-pip-version-check --require-hashes --requirement requirements/tools.txt",
+            ),
+            "engine by apt": _timed(machine, apt(*enginepackages.DEBIAN)),
+        }
+        machine.run("sh", "-c", _START_ENGINE)
+        python, taken["base image of Python"] = _base(machine, "PYTHON_IMAGE")
+        postgres, taken["base image of PostgreSQL"] = _base(machine, "POSTGRES_IMAGE")
+        taken["dependencies by pip"] = _timed(machine, install_dependencies(python))
+        taken["first start of PostgreSQL"] = _timed(machine, _FIRST_START.format(image=postgres))
+        return taken
+
+
+def _base(machine: Machine, variable: str) -> tuple[str, float]:
+    """The base image that there is now, and the seconds it took."""
+    started = time.monotonic()
+    said = machine.run(".venv/bin/python", "-c", _ENSURE_BASE, variable, timeout=_DEADLINE_SECONDS).stdout
+    return said.splitlines()[-1], time.monotonic() - started
+
+
+def _timed(machine: Machine, script: str) -> float:
+    started = time.monotonic()
+    machine.run("sh", "-c", script, timeout=_DEADLINE_SECONDS)
+    return time.monotonic() - started
+
+
+def apt(*packages: str) -> str:
+    """A script that installs Debian's ``packages`` and nothing that they only recommend."""
+    install = ["apt-get", "--quiet", "install", "--yes", "--no-install-recommends", *packages]
+    return f"export DEBIAN_FRONTEND=noninteractive && apt-get --quiet update && {shlex.join(install)}"
+
+
+def install_dependencies(image: str) -> str:
+    """A script that installs the example's packages by pip in a container of ``image``.
+
+    Of what this host is configured for the container gets pip.conf and the CA bundle, where there are any.
+    """
+    given = (
+        'set --; for file in /etc/pip.conf %(ca)s; do [ ! -e "$file" ] ||'
+        ' set -- "$@" --volume "$file:$file:ro"; done;'
+        ' [ ! -e %(ca)s ] || set -- "$@" --env PIP_CERT=%(ca)s'
+    ) % {"ca": CA_IN_MACHINE}
+    install = (
+        'docker run --rm "$@" --volume "$PWD/example:/app:ro" --workdir /app %s pip install --quiet'
+        " --root-user-action=ignore --no-cache-dir --require-hashes"
+        " --requirement requirements.txt --requirement requirements-dev.txt"
+    ) % shlex.quote(image)
+    return f"{given}; {install}"
+
+
+MEASURES = {"bare_machine": bare_machine}
