@@ -6,11 +6,11 @@ import shlex
 import statistics
 import time
 
-from slipway import enginepackages
+from slipway import enginepackages, mirrors
 from tests.bench.pairs import Pairs
 from tests.bench.results import Result
 from tests.bench.workshop import Workshop
-from tests.support.pristine import CA_IN_MACHINE, Machine, pristine
+from tests.support.pristine import CA_IN_MACHINE, CHECKOUT, Machine, pristine
 
 __all__ = ["MEASURES", "apt", "install_dependencies"]
 
@@ -99,7 +99,12 @@ def _parts() -> dict[str, float]:
         machine.run("sh", "-c", _START_ENGINE)
         python, taken["base image of Python"] = _base(machine, "PYTHON_IMAGE")
         postgres, taken["base image of PostgreSQL"] = _base(machine, "POSTGRES_IMAGE")
-        taken["dependencies by pip"] = _timed(machine, install_dependencies(python))
+        taken["dependencies by pip"] = _timed(
+            machine,
+            install_dependencies(
+                python, pip_conf=bool(mirrors.pip_settings().as_config()), bundle=bool(mirrors.ca_bundle())
+            ),
+        )
         taken["first start of PostgreSQL"] = _timed(machine, _FIRST_START.format(image=postgres))
         return taken
 
@@ -123,22 +128,17 @@ def apt(*packages: str) -> str:
     return f"export DEBIAN_FRONTEND=noninteractive && apt-get --quiet update && {shlex.join(install)}"
 
 
-def install_dependencies(image: str) -> str:
+def install_dependencies(image: str, *, pip_conf: bool, bundle: bool) -> str:
     """A script that installs the example's packages by pip in a container of ``image``.
 
-    Of what this host is configured for the container gets pip.conf and the CA bundle, where there are any.
+    The container has the machine's ``pip_conf`` and its ``bundle`` of CAs, where there are such.
     """
-    given = (
-        'set --; for file in /etc/pip.conf %(ca)s; do [ ! -e "$file" ] ||'
-        ' set -- "$@" --volume "$file:$file:ro"; done;'
-        ' [ ! -e %(ca)s ] || set -- "$@" --env PIP_CERT=%(ca)s'
-    ) % {"ca": CA_IN_MACHINE}
-    install = (
-        'docker run --rm "$@" --volume "$PWD/example:/app:ro" --workdir /app %s pip install --quiet'
-        " --root-user-action=ignore --no-cache-dir --require-hashes"
-        " --requirement requirements.txt --requirement requirements-dev.txt"
-    ) % shlex.quote(image)
-    return f"{given}; {install}"
+    options = ["--volume=/etc/pip.conf:/etc/pip.conf:ro"] if pip_conf else []
+    options += [f"--volume={CA_IN_MACHINE}:/ca.pem:ro", "--env=PIP_CERT=/ca.pem"] if bundle else []
+    project = [f"--volume={CHECKOUT}/example:/app:ro", "--workdir=/app"]
+    pip = ["pip", "install", "--quiet", "--root-user-action=ignore", "--no-cache-dir", "--require-hashes"]
+    files = [f"--requirement={name}" for name in ("requirements.txt", "requirements-dev.txt")]
+    return shlex.join(["docker", "run", "--rm", *options, *project, image, *pip, *files])
 
 
 MEASURES = {"bare_machine": bare_machine}

@@ -34,7 +34,7 @@ def compose(world: World, *arguments: str) -> list[str]:
 
 
 def compose_up(world: World) -> list[str]:
-    """The very command that ``invoke up`` prints last, and ``--wait``, because by hand somebody has to wait."""
+    """The very command that ``invoke up`` runs, and ``--wait``: by hand somebody has to wait."""
     return [*Stack(load(world.root), world.prod, cwd=world.root).up(), "--wait"]
 
 
