@@ -27,8 +27,8 @@ __all__ = [
     "without",
 ]
 
-LEFT_OUT = (".ci", ".github", ".hadolint.yaml", "example", "noxfile.py", "requirements/test.in",
-            "requirements/test.txt", "tests")  # fmt: skip
+LEFT_OUT = (".ci", ".github", ".hadolint.yaml", "example", "noxfile.py", "requirements/bench.in",
+            "requirements/bench.txt", "requirements/test.in", "requirements/test.txt", "tests")  # fmt: skip
 """What only the kit's own development needs: no copy and no project made from the kit has it."""
 
 _OWNED = re.compile(

@@ -14,7 +14,7 @@ from tests.support.world import ROOT, base_images, docker
 
 __all__ = ["Engine", "own_engine"]
 
-_LABEL = "slipway.bench=engine"
+_LABEL = "slipway.bench.folder"  # how .ci/run and a person know what a killed bench left
 
 
 class Engine:
@@ -67,7 +67,7 @@ def own_engine(place: Workshop) -> Engine:
     socket = place.folder / "docker.sock"
     # A volume for the engine: an overlay file system cannot lie on another one.
     docker(
-        "run", "--detach", "--privileged", "--init", "--name", name, "--label", _LABEL,
+        "run", "--detach", "--privileged", "--init", "--name", name, "--label", f"{_LABEL}={place.folder}",
         "--volume", "/var/lib/docker", "--volume", "/var/lib/containerd",
         "--volume", f"{place.folder}:{place.folder}",
         image, "dockerd", f"--host=unix://{socket}", f"--group={os.getgid()}",

@@ -148,6 +148,8 @@ def _draw(name: str, digest: str, paint: Callable[[Axes], None], *, height: floa
 
 def _ratios(axes: Axes, record: Record) -> None:
     """A row for each bar: how many times as good as it asks for, with the spread."""
+    from matplotlib.ticker import LogLocator
+
     rows = [key for key in reversed(BARS) if key in record.results]
     for place, key in enumerate(rows):
         bar, pairs = BARS[key], record.results[key].pairs
@@ -157,7 +159,12 @@ def _ratios(axes: Axes, record: Record) -> None:
     axes.axvline(1, color=_LINE, linestyle="--", linewidth=1)
     axes.set_yticks(range(len(rows)), [BARS[key].what.replace("`", "") for key in rows])
     axes.set_xscale("log")
-    axes.set_xlabel("the ratio beside its bar: right of the line it is met")
+    left, right = axes.get_xlim()
+    axes.set_xlim(min(left, 0.5), max(right, 2))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("")
+    axes.set_xlabel("times as good as the bar asks for: 1 is the bar")
 
 
 def _reached(key: str, ratio: float) -> float:
