@@ -5,9 +5,12 @@ from __future__ import annotations
 import shlex
 import statistics
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from slipway import enginepackages, mirrors
 from tests.bench.pairs import Pairs
+from tests.bench.registry import daemon_configuration, registry
 from tests.bench.results import Result
 from tests.bench.workshop import Workshop
 from tests.support.pristine import CA_IN_MACHINE, CHECKOUT, Machine, pristine
@@ -60,12 +63,14 @@ _FIRST_START = (
 def bare_machine(place: Workshop, runs: int) -> Result:
     """``./bootstrap invoke up`` until the page is there; its parts, each timed alone on another machine.
 
-    No uncounted round: a bare machine has nothing to warm.
+    Base images are pulled on both sides from a registry on this machine. No uncounted round: a bare machine
+    has nothing to warm.
     """
+    mirror = registry(place)
     ours: list[float] = []
     parts: list[dict[str, float]] = []
     for number in range(runs):
-        sides = [lambda: ours.append(_up_to_page()), lambda: parts.append(_parts())]
+        sides = [lambda: ours.append(_up_to_page(mirror)), lambda: parts.append(_parts(mirror))]
         for side in sides if number % 2 == 0 else reversed(sides):
             side()
         place.note(f"{ours[-1]:.0f} s; its parts: {_named(parts[-1])}")
@@ -78,15 +83,25 @@ def _named(parts: dict[str, float]) -> str:
     return ", ".join(f"{name} {seconds:.1f} s" for name, seconds in parts.items())
 
 
-def _up_to_page() -> float:
-    with pristine(_RELEASE, "bench-ours") as machine:
+@contextmanager
+def _bare(label: str, mirror: str) -> Iterator[Machine]:
+    """A bare machine where an engine, once there is one, asks ``mirror`` before the official registry."""
+    with pristine(_RELEASE, f"bench-{label}") as machine:
+        machine.run("mkdir", "/etc/docker")
+        write = ["sh", "-c", 'printf %s "$1" >/etc/docker/daemon.json', "sh", daemon_configuration(mirror)]
+        machine.run(*write)
+        yield machine
+
+
+def _up_to_page(mirror: str) -> float:
+    with _bare("ours", mirror) as machine:
         said = machine.run("python3", "-c", _UP_TO_PAGE, timeout=_DEADLINE_SECONDS).stdout
         return float(said.splitlines()[-1])
 
 
-def _parts() -> dict[str, float]:
+def _parts(mirror: str) -> dict[str, float]:
     """Seconds of each download and install that the page needs. Starting the engine is none of them."""
-    with pristine(_RELEASE, "bench-parts") as machine:
+    with _bare("parts", mirror) as machine:
         taken = {
             "Python's venv by apt": _timed(machine, apt("python3-venv")),
             "tools by pip": _timed(
