@@ -10,9 +10,8 @@ from pathlib import Path
 
 from tests.bench.pairs import Pairs
 from tests.bench.results import Result
-from tests.bench.setups import Setup, ours, usual
+from tests.bench.setups import Setup, ours, usual, uv
 from tests.bench.workshop import Workshop
-from tests.support.index import INDEX
 
 __all__ = ["MEASURES", "transferred"]
 
@@ -68,16 +67,11 @@ def _history(project: Path) -> None:
 
 def _environment(project: Path) -> None:
     """The packages of development, where most projects have them."""
-    environment = {**os.environ, "UV_DEFAULT_INDEX": INDEX, "VIRTUAL_ENV": str(project / ".venv")}
-    install = [
-        "pip",
-        "install",
-        "--quiet",
-        "--requirement=requirements.txt",
-        "--requirement=requirements-dev.txt",
-    ]
-    for arguments in (["venv", "--quiet", ".venv"], install):
-        subprocess.run([sys.executable, "-m", "uv", *arguments], cwd=project, env=environment, check=True)
+    files = ("requirements.txt", "requirements-dev.txt")
+    # Named, because uv would rather install into the environment of the Python that calls it, which is ours.
+    target = f"--python={project / '.venv' / 'bin' / 'python'}"
+    uv(project, "venv", "--quiet", ".venv")
+    uv(project, "pip", "install", "--quiet", target, *(f"--requirement={file}" for file in files))
 
 
 def _write(path: Path, size: int) -> None:

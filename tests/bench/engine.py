@@ -55,8 +55,9 @@ class Engine:
         ).strip()
 
     def forget(self, *images: str) -> None:
-        """Remove ``images`` and all of the build cache; base images stay."""
+        """Remove ``images``, what they replaced, and all of the build cache; base images stay."""
         self.docker("image", "rm", "--force", *images)
+        self.docker("image", "prune", "--force")
         self.docker("builder", "prune", "--all", "--force")
 
 

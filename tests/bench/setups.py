@@ -21,7 +21,7 @@ from tests.bench.workshop import Workshop
 from tests.support.index import INDEX
 from tests.support.world import ROOT, World, base_images
 
-__all__ = ["SMALL_PACKAGES", "USUAL", "Setup", "engine_of", "lock", "ours", "ours_world", "usual"]
+__all__ = ["SMALL_PACKAGES", "USUAL", "Setup", "engine_of", "lock", "ours", "ours_world", "usual", "uv"]
 
 USUAL = ("single-pip", "single-pipenv", "two-stage-pip", "two-stage-uv")
 # Without dependencies, in nobody's requirements yet: each rebuild adds one that no cache has seen.
@@ -93,7 +93,7 @@ def usual(place: Workshop, name: str) -> Setup:
         shutil.copytree(_EXAMPLE, project, ignore=shutil.ignore_patterns("__pycache__", ".env", "*.sqlite3*"))
         shutil.copyfile(_FIXTURES / name / "Dockerfile", project / "Dockerfile")
         if name == "two-stage-uv":
-            _lock_with_uv(project)
+            _lock_withuv(project)
         if name == "single-pipenv":
             _lock_with_pipenv(project, place)
         (folder / "compose.json").write_text(json.dumps(_compose_file(image, engine)), encoding="utf-8")
@@ -136,14 +136,14 @@ def lock(project: Path, *more: str) -> None:
     """Make ``requirements.txt`` of the example's packages and ``more``; what was pinned stays."""
     given = [*(_EXAMPLE / "requirements.in").read_text(encoding="utf-8").splitlines(), *more]
     (project / "requirements.in").write_text("\n".join(given) + "\n", encoding="utf-8")
-    _uv(
+    uv(
         project, "pip", "compile", "--quiet", "--universal", "--python-version=3.11", "--generate-hashes",
         "--no-emit-index-url", "--no-annotate", "--no-header",
         "requirements.in", "--output-file=requirements.txt",
     )  # fmt: skip
 
 
-def _lock_with_uv(project: Path) -> None:
+def _lock_withuv(project: Path) -> None:
     direct = _requirements(project / "requirements.in")
     pinned = _requirements(project / "requirements.txt")
     text = (
@@ -151,7 +151,7 @@ def _lock_with_uv(project: Path) -> None:
         f"dependencies = {json.dumps(direct)}\n\n[tool.uv]\nconstraint-dependencies = {json.dumps(pinned)}\n"
     )
     (project / "pyproject.toml").write_text(text, encoding="utf-8")
-    _uv(project, "lock", "--quiet")
+    uv(project, "lock", "--quiet")
 
 
 def _lock_with_pipenv(project: Path, place: Workshop) -> None:
@@ -181,7 +181,8 @@ def _requirements(path: Path) -> list[str]:
     return [line for line in lines if line and not line.startswith("--")]
 
 
-def _uv(project: Path, *arguments: str) -> None:
+def uv(project: Path, *arguments: str) -> None:
+    """Run uv in ``project`` with the package index of this machine."""
     subprocess.run(
         [sys.executable, "-m", "uv", *arguments],
         cwd=project, env={**os.environ, "UV_DEFAULT_INDEX": INDEX}, check=True,
