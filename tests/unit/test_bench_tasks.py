@@ -141,8 +141,9 @@ def test_the_sum_is_of_all_parts_and_turns_alternate(monkeypatch: pytest.MonkeyP
 
 
 def test_official_names_are_asked_of_the_mirror() -> None:
-    """Red when a base image has no official name, or one outside the part that a mirror is asked for."""
+    """Red when a base image has an official name for which a mirror is not asked; when none means any."""
     assert json.loads(registry.daemon_configuration("http://10.0.0.2:5000")) == {
         "registry-mirrors": ["http://10.0.0.2:5000"]
     }
+    assert "proxies" in json.loads(registry.daemon_configuration(""))
     assert not [name for name in registry.BASES if "/" in variables()[name].default]
