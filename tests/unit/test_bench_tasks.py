@@ -147,3 +147,37 @@ def test_official_names_are_asked_of_the_mirror() -> None:
     }
     assert "proxies" in json.loads(registry.daemon_configuration(""))
     assert not [name for name in registry.BASES if "/" in variables()[name].default]
+
+
+def test_growth_builds_each_count_from_nothing_in_turns(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Red when a build keeps the cache of the one before, or has the requirements of another count."""
+    did: list[str] = []
+
+    def side(name: str) -> SimpleNamespace:
+        project = tmp_path / name
+        project.mkdir()
+        found = SimpleNamespace(project=project, image=name)
+        found.engine = SimpleNamespace(forget=lambda image: did.append(f"forget {image}"))
+
+        def build() -> float:
+            did.append(f"build {name}")
+            return float((project / "requirements.txt").read_text())
+
+        found.build = build
+        return found
+
+    sides = {"slipway": side("slipway"), "two-stage-pip": side("two-stage-pip")}
+    monkeypatch.setattr(growth, "DEPENDENCIES", (1, 40))
+    monkeypatch.setattr(growth, "ours", lambda _place: sides["slipway"])
+    monkeypatch.setattr(growth, "usual", lambda _place, name: sides[name])
+    monkeypatch.setattr(
+        growth, "lock", lambda project, *more: (project / "requirements.txt").write_text(f"{len(more)}")
+    )
+    curve = growth.growth_build(cast(Any, SimpleNamespace(note=lambda _text: None)), 5)
+    expected = [(1.0, [1.0, 1.0]), (40.0, [40.0, 40.0])]
+    assert curve.points == {"Slipway": expected, "two-stage pip": expected}
+    order = [name for name in did if name.startswith("build")]
+    assert order == [f"build {name}" for name in [*sides] * 2 + [*reversed(sides)] * 2]
+    assert did[::2] == [name.replace("build", "forget") for name in order]
