@@ -46,6 +46,7 @@ def page(record: Record) -> str:
         _TEMPLATE.read_text(encoding="utf-8")
         .replace("{bars}", _bars(record))
         .replace("{notes}", _notes(record))
+        .replace("{costs}", _costs(record))
         .replace("{curves}", _curves(record))
         .replace("{machine}", _machine(record))
     )
@@ -101,6 +102,23 @@ def _notes(record: Record) -> str:
         for key, bar in BARS.items()
         if key in record.results and record.results[key].note
     )
+
+
+def _costs(record: Record) -> str:
+    """A row for each side of every result that has costs."""
+    rows = [
+        (BARS[key].what.partition(",")[0], side, costs)
+        for key, result in record.results.items()
+        for side, costs in result.costs.items()
+    ]
+    if not rows:
+        return "Nothing is recorded yet."
+    services = list(dict.fromkeys(service for *_, costs in rows for service in costs))
+    lines = [f"| | | {' | '.join(services)} |", "|---|---|" + "---|" * len(services)]
+    for page, side, costs in rows:
+        cells = " | ".join(f"{costs[service]:.2f}" if service in costs else _NOTHING for service in services)
+        lines.append(f"| {page} | {side} | {cells} |")
+    return "\n".join(lines)
 
 
 def _curves(record: Record) -> str:

@@ -22,6 +22,8 @@ class Result:
     unit: str
     pairs: Pairs
     note: str = ""
+    costs: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Processor milliseconds per request, by side and service, where these were read."""
 
     def as_json(self) -> dict[str, Any]:
         """For ``recorded.json``; five significant digits are more than any sample has."""
@@ -30,12 +32,17 @@ class Result:
             "note": self.note,
             "ours": _rounded(self.pairs.ours),
             "usual": _rounded(self.pairs.usual),
+            "costs": {
+                side: {service: round(cost, 3) for service, cost in by_service.items()}
+                for side, by_service in self.costs.items()
+            },
         }
 
     @classmethod
     def from_json(cls, key: str, value: dict[str, Any]) -> Result:
         """The inverse of ``as_json``."""
-        return cls(key, value["unit"], Pairs(value["ours"], value["usual"]), value["note"])
+        pairs = Pairs(value["ours"], value["usual"])
+        return cls(key, value["unit"], pairs, value["note"], value.get("costs", {}))
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,18 @@ from tests.bench.workshop import Workshop
 from tests.support.index import INDEX
 from tests.support.world import ROOT, World, base_images
 
-__all__ = ["SMALL_PACKAGES", "USUAL", "Setup", "engine_of", "lock", "ours", "ours_world", "usual", "uv"]
+__all__ = [
+    "SMALL_PACKAGES",
+    "USUAL",
+    "Setup",
+    "compose_file",
+    "engine_of",
+    "lock",
+    "ours",
+    "ours_world",
+    "usual",
+    "uv",
+]
 
 USUAL = ("single-pip", "single-pipenv", "two-stage-pip", "two-stage-uv")
 # Without dependencies, in nobody's requirements yet: each rebuild adds one that no cache has seen.
@@ -89,33 +101,39 @@ def usual(place: Workshop, name: str) -> Setup:
     engine, folder = engine_of(place), place.folder / name
     project, image = folder / "project", f"bench-{name}"
     if not project.exists():
-        place.once(_mirrors)
         shutil.copytree(_EXAMPLE, project, ignore=shutil.ignore_patterns("__pycache__", ".env", "*.sqlite3*"))
         shutil.copyfile(_FIXTURES / name / "Dockerfile", project / "Dockerfile")
         if name == "two-stage-uv":
             _lock_withuv(project)
         if name == "single-pipenv":
             _lock_with_pipenv(project, place)
-        (folder / "compose.json").write_text(json.dumps(_compose_file(image, engine)), encoding="utf-8")
+        text = json.dumps(compose_file(place, image, project, "Dockerfile", engine.docker))
+        (folder / "compose.json").write_text(text, encoding="utf-8")
     argv = ["docker", "compose", "--file", "compose.json", "--project-name", image, "build", "web"]
     return Setup(name, project, image, argv, folder, engine)
 
 
-def _compose_file(image: str, engine: Engine) -> dict[str, object]:
-    """What a compose file of such a project says of its image. JSON is YAML."""
+def compose_file(
+    place: Workshop, image: str, project: Path, dockerfile: str, docker: Callable[..., str]
+) -> dict[str, object]:
+    """What a compose file says of the image of ``project``; ``docker`` runs that command on the engine.
+
+    JSON is YAML.
+    """
     python = base_images()["PYTHON_IMAGE"]
     where = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    site_packages = engine.docker("run", "--rm", python, "python3", "-c", where).strip()
+    site_packages = docker("run", "--rm", python, "python3", "-c", where).strip()
     secrets = {"ca": "ca.pem", "pip": "pip.conf", "apt": "apt-mirror"}
     build = {
-        "context": "project",
+        "context": str(project),
+        "dockerfile": dockerfile,
         "args": {"PYTHON_IMAGE": python, "SITE_PACKAGES": site_packages},
-        "additional_contexts": {"mirrors": "../snippet"},
+        "additional_contexts": {"mirrors": str(place.once(_mirrors))},
         "secrets": list(secrets),
     }
     return {
         "services": {"web": {"image": image, "build": build}},
-        "secrets": {name: {"file": f"../mirrors/{file}"} for name, file in secrets.items()},
+        "secrets": {name: {"file": str(place.folder / "mirrors" / file)} for name, file in secrets.items()},
     }
 
 

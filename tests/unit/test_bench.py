@@ -96,12 +96,12 @@ def test_check_fails_beyond_the_margin_in_the_worse_direction(
 
 
 def test_check_names_each_regression_and_what_is_not_recorded() -> None:
-    """Red when `regressions` returns at the first."""
+    """Red when `regressions` ends at the first, or at one that is not recorded."""
     found = check.regressions(
-        [_result("start", 2.0), _result("list", 2.0), _result("ps", 1.0)], _record(start=0.5, list=1.0)
+        [_result("start", 2.0), _result("ps", 1.0), _result("list", 2.0)], _record(start=0.5, list=1.0)
     )
-    assert [line.split()[0].rstrip(":") for line in found] == ["start", "list", "ps"]
-    assert "nothing is recorded" in found[2]
+    assert [line.split()[0].rstrip(":") for line in found] == ["start", "ps", "list"]
+    assert "nothing is recorded" in found[1]
 
 
 # -- the command line ------------------------------------------------------------------------------------
@@ -207,7 +207,8 @@ def test_check_ends_with_1(bench: list[str], capsys: pytest.CaptureFixture[str])
 def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     """Red when a field of Result or Curve is left out of its JSON."""
     record = Record({"processors": "2"})
-    record.add(Result("size", "MB", Pairs([1.5, 2.0], [3.0, 4.0]), "a note"))
+    costs = {"ours": {"web": 1.5}, "usual": {"web": 2.0, "db": 3.125}}
+    record.add(Result("size", "MB", Pairs([1.5, 2.0], [3.0, 4.0]), "a note", costs))
     record.add(Curve("grows", "A title", "x", "y", {"ours": [(1, [1.0, 2.0]), (2.0, [3.0])]}))
     path = tmp_path / "recorded.json"
     results.save(record, path)
@@ -224,6 +225,17 @@ def test_every_measure_has_a_bar() -> None:
 def test_the_page_is_made_from_what_is_recorded() -> None:
     """Red when docs/performance.md is edited by hand: `--record` writes it, from performance.md-tpl."""
     assert report.PAGE.read_text(encoding="utf-8") == report.page(results.load())
+
+
+def _unexplained(record: Record, page: str) -> list[str]:
+    missed = [BARS[key].what for key, item in record.results.items() if not BARS[key].met(item.pairs.median)]
+    return [what for what in missed if f"\n### {what}\n" not in page]
+
+
+def test_a_missed_bar_is_explained() -> None:
+    """Red when a recorded ratio misses its bar and performance.md-tpl has no section "### WHAT" on why."""
+    assert _unexplained(results.load(), report.page(results.load())) == []
+    assert _unexplained(_record(start=0.7, size=0.7), "") == [BARS["start"].what]
 
 
 def test_the_plots_are_of_what_is_recorded() -> None:
