@@ -7,17 +7,10 @@ from collections.abc import Callable, Iterator
 
 from tests.bench.pairs import against_fastest, paired
 from tests.bench.results import Result
-from tests.bench.setups import USUAL, Setup, lock, ours, usual
+from tests.bench.setups import SMALL_PACKAGES, USUAL, Setup, lock, ours, usual
 from tests.bench.workshop import Workshop
 
 __all__ = ["MEASURES"]
-
-# Small, without dependencies, in nobody's requirements yet: each rebuild adds one that no cache has seen.
-_PACKAGES = (
-    "blinker", "cachetools", "certifi", "click", "docutils", "humanize", "idna", "inflection", "iniconfig",
-    "itsdangerous", "markupsafe", "more-itertools", "pathspec", "platformdirs", "pluggy", "pygments", "pytz",
-    "pyyaml", "six", "tabulate", "toml", "tomli", "wrapt", "xmltodict", "zipp",
-)  # fmt: skip
 
 
 def rebuild_code(place: Workshop, runs: int) -> Result:
@@ -69,7 +62,7 @@ def _changed_code(setup: Setup) -> Callable[[], float]:
 
 
 def _added_dependency(setup: Setup) -> Callable[[], float]:
-    packages: Iterator[str] = iter(_PACKAGES)
+    packages: Iterator[str] = iter(SMALL_PACKAGES)
 
     def build() -> float:
         lock(setup.project, next(packages))

@@ -12,9 +12,9 @@ from tests.bench.workshop import Workshop
 from tests.support.polling import eventually
 from tests.support.world import ROOT, base_images, docker
 
-__all__ = ["Engine", "own_engine"]
+__all__ = ["LABEL", "Engine", "built", "own_engine"]
 
-_LABEL = "slipway.bench.folder"  # how .ci/run and a person know what a killed bench left
+LABEL = "slipway.bench.folder"  # how .ci/run and a person know what a killed bench left
 
 
 class Engine:
@@ -64,11 +64,11 @@ class Engine:
 def own_engine(place: Workshop) -> Engine:
     """Start an engine that has this machine's base images, and nothing else; it is removed with ``place``."""
     bases = base_images()
-    image, name = _image(place, bases["PYTHON_IMAGE"]), f"slipway-bench-{secrets.token_hex(4)}"
+    image, name = built(place, "engine.Dockerfile"), f"slipway-bench-{secrets.token_hex(4)}"
     socket = place.folder / "docker.sock"
     # A volume for the engine: an overlay file system cannot lie on another one.
     docker(
-        "run", "--detach", "--privileged", "--init", "--name", name, "--label", f"{_LABEL}={place.folder}",
+        "run", "--detach", "--privileged", "--init", "--name", name, "--label", f"{LABEL}={place.folder}",
         "--volume", "/var/lib/docker", "--volume", "/var/lib/containerd",
         "--volume", f"{place.folder}:{place.folder}",
         image, "dockerd", f"--host=unix://{socket}", f"--group={os.getgid()}",
@@ -89,13 +89,15 @@ def own_engine(place: Workshop) -> Engine:
     return engine
 
 
-def _image(place: Workshop, base: str) -> str:
-    """Make the image of ``engine.Dockerfile``."""
-    image, given = f"slipway-bench-engine:{secrets.token_hex(4)}", place.folder / "engine-build"
+def built(place: Workshop, dockerfile: str) -> str:
+    """Build an image of Debian's packages by a ``dockerfile`` beside this file; return its name."""
+    image = f"slipway-bench-{dockerfile.partition('.')[0]}:{secrets.token_hex(4)}"
+    given = place.folder / "mirrors-of-packages"
     mirrors.write_build_secrets(given)
     docker(
-        "build", f"--file={Path(__file__).with_name('engine.Dockerfile')}", f"--tag={image}",
-        f"--build-context=docker={ROOT / 'docker'}", f"--build-arg=PYTHON_IMAGE={base}",
+        "build", f"--file={Path(__file__).with_name(dockerfile)}", f"--tag={image}",
+        f"--build-context=docker={ROOT / 'docker'}",
+        f"--build-arg=PYTHON_IMAGE={base_images()['PYTHON_IMAGE']}",
         f"--secret=id=apt,src={given / 'apt-mirror'}", str(given),
     )  # fmt: skip
     place.at_end(lambda: docker("image", "rm", "--force", image, check=False))

@@ -22,9 +22,29 @@ from tests.bench.workshop import Workshop
 from tests.support.index import INDEX
 from tests.support.world import ROOT, World, base_images
 
-__all__ = ["USUAL", "Setup", "compose_file", "engine_of", "lock", "ours", "ours_world", "usual", "uv"]
+__all__ = [
+    "SMALL_PACKAGES",
+    "USUAL",
+    "Setup",
+    "compose_file",
+    "engine_of",
+    "lock",
+    "ours",
+    "ours_world",
+    "usual",
+    "uv",
+]
 
 USUAL = ("single-pip", "single-pipenv", "two-stage-pip", "two-stage-uv")
+# Without dependencies, in nobody's requirements yet: each rebuild adds one that no cache has seen.
+SMALL_PACKAGES = (
+    "blinker", "cachetools", "certifi", "click", "docutils", "humanize", "idna", "inflection", "iniconfig",
+    "itsdangerous", "markupsafe", "more-itertools", "pathspec", "platformdirs", "pluggy", "pygments", "pytz",
+    "pyyaml", "six", "tabulate", "toml", "tomli", "wrapt", "xmltodict", "zipp",
+    "attrs", "colorama", "decorator", "defusedxml", "distlib", "docopt", "filelock", "fsspec", "markdown",
+    "mccabe", "mdurl", "wcwidth", "packaging", "ply", "pyparsing", "soupsieve", "termcolor", "tqdm",
+    "zstandard",
+)  # fmt: skip
 _FIXTURES = Path(__file__).with_name("usual")
 _EXAMPLE = ROOT / "example"
 

@@ -10,9 +10,9 @@ from chaoskit import endured, init_pid, kill
 from conftest import SETTINGS
 
 from slipway.enginepackages import DEBIAN
-from tests.fresh.pristine import Machine, pristine
 from tests.rollout.rolloutkit import release
 from tests.support.polling import eventually
+from tests.support.pristine import Machine, pristine
 from tests.support.site import Site
 from tests.support.world import World, docker, free_port
 

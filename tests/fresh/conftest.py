@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.fresh.pristine import SUITES, Machine, pristine
+from tests.support.pristine import SUITES, Machine, pristine
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.fresh.pristine import Machine
 from tests.support.polling import eventually
+from tests.support.pristine import Machine
 
 USER = "somebody"
 

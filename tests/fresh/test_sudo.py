@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.fresh.pristine import Machine
+from tests.support.pristine import Machine
 
 USER = "somebody"
 UP_SECONDS = 900

@@ -80,7 +80,7 @@ class World:
         done = subprocess.run(
             [sys.executable, "-m", "invoke", *argv],
             cwd=self.root,
-            env={**_clean_environment(), **(env or {})},
+            env={**clean_environment(), **(env or {})},
             input=stdin if stdin is not None else "",
             capture_output=True,
             text=True,
@@ -205,7 +205,8 @@ def base_images() -> dict[str, str]:
     return load(ROOT, required=False).images()
 
 
-def _clean_environment() -> dict[str, str]:
+def clean_environment() -> dict[str, str]:
+    """This process's environment without the kit's variables: those of a test are in its own ``.env``."""
     from slipway.settings import variables
 
     return {k: v for k, v in os.environ.items() if k not in variables()}

@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 from slipway import mirrors
 from tests.support.world import ARTIFACTS, ROOT, docker
 
@@ -20,7 +18,7 @@ SUITES = {"12": "bookworm", "13": "trixie"}
 CHECKOUT = "/srv/kit"
 _LABEL = "slipway.test=fresh"
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
-_CA_IN_CONTAINER = "/usr/local/share/host-ca.pem"
+CA_IN_MACHINE = "/usr/local/share/host-ca.pem"
 
 
 def root_image(release: str) -> str:
@@ -29,7 +27,7 @@ def root_image(release: str) -> str:
     if docker("image", "ls", "--quiet", reference).strip():
         return reference
     if not shutil.which("mmdebstrap"):
-        pytest.fail("mmdebstrap makes the pristine machine: apt-get install mmdebstrap", pytrace=False)
+        raise FileNotFoundError("mmdebstrap makes the pristine machine: apt-get install mmdebstrap")
     suite, mirror = SUITES[release], mirrors.debian_mirror()
     with tempfile.TemporaryDirectory(prefix="slipway-") as folder:
         # mmdebstrap may work as another user than the one who runs it.
@@ -127,8 +125,8 @@ def _surroundings(folder: Path) -> list[str]:
     options = [f"--env={name}" for name in _PROXIES if os.environ.get(name)]
     bundle = mirrors.ca_bundle()
     if bundle:
-        options += [f"--volume={bundle.resolve()}:{_CA_IN_CONTAINER}:ro"]
-        options += [f"--env=SSL_CERT_FILE={_CA_IN_CONTAINER}"]
+        options += [f"--volume={bundle.resolve()}:{CA_IN_MACHINE}:ro"]
+        options += [f"--env=SSL_CERT_FILE={CA_IN_MACHINE}"]
     config = mirrors.pip_settings().as_config()
     if config:
         (folder / "pip.conf").write_text(config, encoding="utf-8")
