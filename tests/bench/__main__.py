@@ -109,6 +109,10 @@ def _line(found: Result | Curve) -> str:
     """What is printed of one result."""
     if isinstance(found, Curve):
         return "\n".join(_points(found))
+    return "\n".join([_ratio(found), *([f"      {found.note}"] if found.note else []), *_costs(found)])
+
+
+def _ratio(found: Result) -> str:
     bar, pairs = BARS[found.key], found.pairs
     sign = "<=" if bar.better == "lower" else ">="
     return (
@@ -116,6 +120,12 @@ def _line(found: Result | Curve) -> str:
         f" {found.unit}; ratio {pairs.median:.2f} ({pairs.low:.2f} to {pairs.high:.2f}),"
         f" bar {sign} {bar.bound:g}: {'met' if bar.met(pairs.median) else 'NOT MET'}"
     )
+
+
+def _costs(found: Result) -> Iterator[str]:
+    for side, costs in found.costs.items():
+        parts = ", ".join(f"{service} {cost:.2f}" for service, cost in costs.items())
+        yield f"      processor ms per request, {side}: {parts}"
 
 
 def _points(curve: Curve) -> Iterator[str]:

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from slipway.settings import Settings
+from tests.bench import __main__ as program
 from tests.bench import growth_serving, h2load, load, report, stacks, usage
 from tests.bench.loadmaker import SERVICE, Turn
 from tests.bench.pairs import Pairs
@@ -171,6 +172,8 @@ def test_costs_are_on_the_page() -> None:
     assert "Nothing is recorded yet." in report.page(record)
     costs = {"ours": {"nginx": 0.25, "web": 2.5}, "usual": {"web": 10.0, "db": 13.0}}
     record.add(Result("database_rps", "requests/s", Pairs([6.0], [1.0]), costs=costs))
+    said = program._line(record.results["database_rps"])
+    assert "processor ms per request, usual: web 10.00, db 13.00" in said
     page = report.page(record)
     assert "| | | nginx | web | db |\n" in page
     assert "| database page | ours | 0.25 | 2.50 | \N{EN DASH} |\n" in page
