@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from tests import bench
 from tests.bench import check, machine, report, results
-from tests.bench.bars import BARS
+from tests.bench.bars import BARS, ONLY_BY_NAME
 from tests.bench.results import Curve, Result
 from tests.bench.workshop import Workshop, workshop
 
@@ -100,7 +100,7 @@ def _by_function(measures: dict[str, Measure], only: list[str] | None) -> dict[s
     """The measures asked for; one that yields several results stands under several keys and runs once."""
     chosen: dict[Measure, str] = {}
     for key, measure in measures.items():
-        if only is None or key in only:
+        if key in only if only is not None else key not in ONLY_BY_NAME:
             chosen[measure] = f"{chosen[measure]}, {key}" if measure in chosen else key
     return {keys: measure for measure, keys in chosen.items()}
 

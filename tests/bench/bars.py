@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["BARS", "Bar"]
+__all__ = ["BARS", "ONLY_BY_NAME", "Bar"]
 
 
 @dataclass(frozen=True)
@@ -66,3 +66,6 @@ BARS: dict[str, Bar] = {
         "the same where no registry answers", "its downloads and installs, each timed alone", 1.25, "lower"
     ),
 }
+
+ONLY_BY_NAME = frozenset({"bare_machine_stand_ins"})
+"""What a run without --only leaves out: a pair of these machines takes five minutes."""

@@ -18,6 +18,7 @@ from slipway import enginepackages
 from slipway.compose import Stack
 from slipway.settings import load, variables
 from tests.bench import bare, dev, growth, registry
+from tests.bench.__main__ import _by_function
 from tests.bench.commands import compose_up
 from tests.bench.setups import SMALL_PACKAGES
 from tests.bench.timed import timed
@@ -138,6 +139,14 @@ def test_the_sum_is_of_all_parts_and_turns_alternate(monkeypatch: pytest.MonkeyP
     assert found.pairs.ratios == [2.0, 2.0]
     assert order == ["ours", "parts", "parts", "ours"]
     assert found.note == "2 pairs of machines; the parts: engine by apt 10.0 s, tools by pip 5.0 s"
+
+
+def test_what_takes_too_long_is_measured_by_name_alone() -> None:
+    """Red when `_by_function` does not ask ONLY_BY_NAME, or leaves out what was asked for."""
+    assert [*_by_function(bare.MEASURES, None).values()] == [bare.bare_machine]
+    assert [*_by_function(bare.MEASURES, ["bare_machine_stand_ins"]).values()] == [
+        bare.bare_machine_stand_ins
+    ]
 
 
 def test_official_names_are_asked_of_the_mirror() -> None:
