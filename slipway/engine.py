@@ -22,7 +22,16 @@ import docker
 from slipway.errors import SlipwayError
 from slipway.pull import Outcome, classify
 
-__all__ = ["ContainerState", "Leftovers", "containers", "image_sizes", "leftovers", "publisher", "wait"]
+__all__ = [
+    "ContainerState",
+    "Leftovers",
+    "containers",
+    "image_sizes",
+    "leftovers",
+    "processors",
+    "publisher",
+    "wait",
+]
 
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
@@ -116,6 +125,12 @@ def connect() -> docker.DockerClient:
             "invoke up --local needs none",
         ) from None
     return client
+
+
+@functools.cache
+def processors() -> int:
+    """How many processors the engine's machine has; it need not be this one. Raises what ``connect`` does."""
+    return int(connect().info()["NCPU"])
 
 
 def containers(project: str, *, one_off: bool = False) -> list[ContainerState]:

@@ -109,7 +109,8 @@ def up(session: Session, *, scale: str, no_build: bool, as_json: bool) -> None:
     """
     stack, runner, settings = session.stack, session.runner, session.settings
     replicas = _replicas(scale) if scale else None
-    if stack.prod:
+    # A dry run needs no engine, and the first of these asks it.
+    if stack.prod and not runner.dry:
         connections.check(settings, replicas or settings.web_replicas)
         processes.check(settings)
     _check(session)
