@@ -9,6 +9,7 @@ import math
 import os
 import re
 
+from slipway import engine, values
 from slipway.errors import SlipwayError
 from slipway.settings import Settings
 
@@ -27,17 +28,26 @@ RESERVE = {
 # Kept in step with docker/gunicorn.conf.py by a unit test.
 _MOST_DEFAULT_CPUS = 8
 _MOST_DEFAULT_THREADS = 4
+_WORKER_BYTES = 96 * 1024**2
+_OTHER_BYTES = 48 * 1024**2
 
 # During a deploy the old and the new release run side by side.
 _RELEASES = 2
 
 
 def workers(settings: Settings) -> int:
-    """The most workers of one replica: WEB_WORKERS, else what docker/gunicorn.conf.py starts for WEB_CPUS.
+    """The most workers of one replica: WEB_WORKERS, else what docker/gunicorn.conf.py starts.
 
-    With little memory, or fewer processors than WEB_CPUS, it starts fewer.
+    That is as many as the processors, WEB_CPUS and WEB_MEMORY allow. Asks the engine, which may be
+    elsewhere, how many processors it has; raises what ``engine.processors`` raises.
     """
-    return settings.web_workers or min(math.ceil(settings.web_cpus), _MOST_DEFAULT_CPUS) + 1
+    if settings.web_workers:
+        return settings.web_workers
+    cpus = engine.processors()
+    if settings.web_cpus:
+        cpus = min(cpus, math.ceil(settings.web_cpus))
+    fitting = (values.in_bytes(settings.web_memory) - _OTHER_BYTES) // _WORKER_BYTES
+    return max(1, min(min(cpus, _MOST_DEFAULT_CPUS) + 1, fitting))
 
 
 def threads(settings: Settings) -> int:
@@ -115,7 +125,9 @@ def check(settings: Settings, replicas: int) -> None:
 def _source_of_workers(settings: Settings) -> str:
     if settings.web_workers:
         return f"WEB_WORKERS={settings.web_workers}"
-    return f"WEB_WORKERS is empty: from WEB_CPUS={settings.web_cpus:g}"
+    limit = f"WEB_CPUS={settings.web_cpus:g}, " if settings.web_cpus else ""
+    limits = f"{limit}WEB_MEMORY={settings.web_memory}"
+    return f"WEB_WORKERS is empty: from {engine.processors()} processors, {limits}"
 
 
 def _source_of_connections(settings: Settings) -> str:

@@ -7,6 +7,7 @@ containers are found by the labels Compose puts on them.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -17,7 +18,16 @@ from slipway import engineapi
 from slipway.engineapi import NotFoundError
 from slipway.errors import SlipwayError
 
-__all__ = ["ContainerState", "Leftovers", "containers", "image_sizes", "leftovers", "publisher", "wait"]
+__all__ = [
+    "ContainerState",
+    "Leftovers",
+    "containers",
+    "image_sizes",
+    "leftovers",
+    "processors",
+    "publisher",
+    "wait",
+]
 
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
@@ -95,6 +105,12 @@ class Leftovers:
     networks: tuple[str, ...]
     volumes: tuple[str, ...]
     size: int
+
+
+@functools.cache
+def processors() -> int:
+    """How many processors the engine's machine has; it need not be this one."""
+    return int(engineapi.get("/info")["NCPU"])
 
 
 def containers(project: str, *, one_off: bool = False) -> list[ContainerState]:

@@ -134,10 +134,11 @@ def up(session: Session, *, scale: str, no_build: bool, as_json: bool) -> None:
     """
     stack, runner, settings = session.stack, session.runner, session.settings
     count = _replicas(scale) if scale else None
-    if stack.prod:
+    _check(session)
+    # A dry run needs no engine, and the first of these asks it.
+    if stack.prod and not runner.dry:
         connections.check(settings, count or settings.web_replicas)
         processes.check(settings)
-    _check(session)
     dbmajor.check(session)
     certificate = None
     if not runner.dry:

@@ -153,7 +153,7 @@ class Settings:
     redis: str = _setting("REDIS", "off", values.choice("on", "off"))
     redis_image: str = _setting("REDIS_IMAGE", "valkey/valkey:8.1-trixie", _REFERENCE)
     redis_memory: str = _setting("REDIS_MEMORY", "256m", values.size)
-    redis_cpus: float = _setting("REDIS_CPUS", "0.5", values.cpus)
+    redis_cpus: float = _setting("REDIS_CPUS", "0", values.cpus, "1.5")
     redis_pids: int = _setting("REDIS_PIDS", "64", values.integer(16, 4_194_304))
     celery_app: str | None = _setting(
         "CELERY_APP", "", values.optional(values.matching(r"[A-Za-z_][\w.:]*", "a module name")), "config"
@@ -162,7 +162,7 @@ class Settings:
     celery_beat: str = _setting("CELERY_BEAT", "off", values.choice("on", "off"))
     celery_beat_options: str = _setting("CELERY_BEAT_OPTIONS", "--loglevel=INFO", values.text)
     process_memory: str = _setting("PROCESS_MEMORY", "512m", values.size)
-    process_cpus: float = _setting("PROCESS_CPUS", "1.0", values.cpus)
+    process_cpus: float = _setting("PROCESS_CPUS", "0", values.cpus, "1.5")
     process_pids: int = _setting("PROCESS_PIDS", "512", values.integer(32, 4_194_304))
 
     database: str = _setting("DATABASE", "postgres", values.choice("postgres", "none"))
@@ -241,11 +241,11 @@ class Settings:
     web_workers: int | None = _setting("WEB_WORKERS", "", values.optional_count, "3")
     web_threads: int | None = _setting("WEB_THREADS", "", values.optional_count, "4")
     web_memory: str = _setting("WEB_MEMORY", "512m", values.size)
-    web_cpus: float = _setting("WEB_CPUS", "1.0", values.cpus)
+    web_cpus: float = _setting("WEB_CPUS", "0", values.cpus, "1.5")
     db_memory: str = _setting("DB_MEMORY", "512m", values.size)
-    db_cpus: float = _setting("DB_CPUS", "1.0", values.cpus)
+    db_cpus: float = _setting("DB_CPUS", "0", values.cpus, "1.5")
     nginx_memory: str = _setting("NGINX_MEMORY", "128m", values.size)
-    nginx_cpus: float = _setting("NGINX_CPUS", "0.5", values.cpus)
+    nginx_cpus: float = _setting("NGINX_CPUS", "0", values.cpus, "1.5")
     # Processes and threads; how many each may need is in processes.py.
     web_pids: int = _setting("WEB_PIDS", "512", values.integer(32, 4_194_304))
     db_pids: int = _setting("DB_PIDS", "1024", values.integer(32, 4_194_304))
@@ -262,7 +262,7 @@ class Settings:
     backup_keep_weekly: int = _setting("BACKUP_KEEP_WEEKLY", "4", values.integer(0, 10_000))
     backup_keep_monthly: int = _setting("BACKUP_KEEP_MONTHLY", "6", values.integer(0, 10_000))
     backup_memory: str = _setting("BACKUP_MEMORY", "512m", values.size)
-    backup_cpus: float = _setting("BACKUP_CPUS", "1.0", values.cpus)
+    backup_cpus: float = _setting("BACKUP_CPUS", "0", values.cpus, "1.5")
 
     # --- Backups by schedule, and their copies
     backup_schedule: str | None = _setting(

@@ -14,9 +14,9 @@ from typing import TypeVar
 T = TypeVar("T")
 
 __all__ = [
-    "address", "choice", "choices", "count", "cpus", "duration", "each", "integer", "is_address", "matching",
-    "network", "networks", "optional", "optional_count", "optional_port", "port", "schedule", "seconds",
-    "size", "status_codes", "text", "words", "written_paths",
+    "address", "choice", "choices", "count", "cpus", "duration", "each", "in_bytes", "integer", "is_address",
+    "matching", "network", "networks", "optional", "optional_count", "optional_port", "port", "schedule",
+    "seconds", "size", "status_codes", "text", "words", "written_paths",
 ]  # fmt: skip
 
 
@@ -132,15 +132,20 @@ size = matching(r"[1-9][0-9]*[kmgKMG]", "a size with a unit, k, m or g")
 duration = matching(r"[1-9][0-9]*s", "a number of seconds with the unit s")
 
 
+def in_bytes(value: str) -> int:
+    """Bytes of a ``size``, whose units are powers of 1024, as with ``docker run --memory``."""
+    return int(value[:-1]) << 10 * ("kmg".index(value[-1].lower()) + 1)
+
+
 def seconds(value: str) -> int:
     """Seconds of a ``duration``."""
     return int(duration(value)[:-1])
 
 
 def cpus(value: str) -> float:
-    """A number of CPUs, fractions allowed."""
-    if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", value) or float(value) <= 0:
-        raise ValueError("not a number of CPUs above 0")
+    """A limit in CPUs, fractions allowed; 0 for none."""
+    if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", value):
+        raise ValueError("not a number of CPUs")
     return float(value)
 
 

@@ -8,6 +8,7 @@ each choice.
 from importlib.util import find_spec
 from pathlib import Path
 
+import django
 from django.core.exceptions import ImproperlyConfigured
 from dotenv import load_dotenv
 
@@ -114,6 +115,8 @@ def _postgres() -> dict:
     pool_min = env.number("DB_POOL_MIN", default=min(1, pool_max))
     if pool_min > pool_max:
         raise ImproperlyConfigured(f"DB_POOL_MIN ({pool_min}) is larger than DB_POOL_MAX ({pool_max}).")
+    from config.pool import check  # noqa: PLC0415 - it imports psycopg, which SQLite does without
+
     pool = {
         "min_size": pool_min,
         "max_size": pool_max,
@@ -123,6 +126,8 @@ def _postgres() -> dict:
         # The default keeps doubling its pauses for five minutes, so that a database which comes
         # back goes unnoticed for up to half of that.
         "reconnect_timeout": 5,
+        # Before 6.1 Django insists on its own check (CONN_HEALTH_CHECKS), which asks the server each time.
+        **({"check": check} if django.VERSION >= (6, 1) else {}),
     }
     return {
         "ENGINE": "django.db.backends.postgresql",

@@ -202,7 +202,7 @@ def test_it_runs_like_everything_else(prod: World) -> None:
     assert found["Config"]["User"] not in {"", "0", "0:0"}
     assert (host["ReadonlyRootfs"], host["CapDrop"]) == (True, ["ALL"])
     assert "no-new-privileges:true" in host["SecurityOpt"]
-    assert host["Memory"] and host["NanoCpus"] and host["PidsLimit"]
+    assert host["Memory"] and host["CpuShares"] and host["PidsLimit"]
     assert host["RestartPolicy"]["Name"] == "always"
     assert set(found["NetworkSettings"]["Networks"]) == {f"{prod.project}_data", f"{prod.project}_store"}
     assert set(prod.container("db")["NetworkSettings"]["Networks"]) == {f"{prod.project}_data"}

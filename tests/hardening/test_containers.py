@@ -40,7 +40,7 @@ def test_no_rule_without_exceptions_is_missing(prod: World) -> None:
         assert host["ReadonlyRootfs"], name
         assert 0 < host["PidsLimit"] <= 1024, name
         assert 0 < host["Memory"] == host["MemorySwap"], f"{name}: no swap beyond its memory"
-        assert host["NanoCpus"] > 0, name
+        assert host["CpuShares"] > 0, name
         assert not host["OomKillDisable"] and host["OomScoreAdj"] >= 0, name
         assert host["IpcMode"] == "private", name
         assert host["LogConfig"]["Config"].keys() == {"max-size", "max-file"}, name

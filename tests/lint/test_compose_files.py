@@ -261,11 +261,43 @@ def test_production_is_hardened_throughout(settings: Settings) -> None:
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
         limits = service["deploy"]["resources"]["limits"]
-        assert limits.keys() == {"cpus", "memory", "pids"}, name
+        assert limits.keys() == {"memory", "pids"}, name
+        assert service["cpu_shares"], name
         assert service["memswap_limit"] == limits["memory"], f"{name}: swap counts too"
         assert all("size=" in options for options in service.get("tmpfs", ())), name
         assert service.get("restart") in {"always", "no"}, name
         assert bool(service.get("ports")) == (name == "nginx"), name
+
+
+def test_who_is_waited_for_goes_first(settings: Settings) -> None:
+    """When the processors are busy. Red when a service that a setting adds has no weight, or web has the
+    database's.
+    """
+    chosen = replace(settings, tls="acme", **_KEPT, **_BESIDE)
+    services = _config(chosen, prod=True)["services"]
+    first = {name for name, service in services.items() if service["cpu_shares"] > 1024}
+    assert first == {"db", "nginx", "redis"}
+    assert {name for name, service in services.items() if service["cpu_shares"] == 1024} == {"web"}
+
+
+def test_the_processors_are_limited_where_a_setting_says_so(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Red when a service of one's own is forgotten, or 0 is passed on as a limit of nothing."""
+    names = ("WEB", "DB", "NGINX", "REDIS", "PROCESS", "BACKUP")
+    chosen = replace(settings, **_KEPT, **_BESIDE)
+
+    def limited() -> set[str]:
+        services = _config(chosen, prod=True)["services"]
+        limits = {name: service["deploy"]["resources"]["limits"] for name, service in services.items()}
+        return {name for name, limit in limits.items() if limit.get("cpus")}
+
+    assert limited() == set()
+    services = _config(chosen, prod=True)["services"].keys()
+    for name in names:
+        monkeypatch.setenv(f"{name}_CPUS", "1.5")
+    # That one takes a second.
+    assert limited() == services - {"databases"}
 
 
 @pytest.mark.parametrize("prod", [False, True], ids=["dev", "prod"])
@@ -284,7 +316,8 @@ def test_the_containers_of_backups_may_do_no_more_than_they_must(
         assert service["read_only"] is True and service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
         limits = service["deploy"]["resources"]["limits"]
-        assert limits.keys() == {"cpus", "memory", "pids"}, name
+        assert limits.keys() == {"memory", "pids"}, name
+        assert service["cpu_shares"], name
         assert service["memswap_limit"] == limits["memory"], f"{name}: swap counts too"
         assert all("size=" in options for options in service.get("tmpfs", ())), name
         assert service["user"].split(":")[0] != "0" or (not prod and name == "restore-media"), name

@@ -20,7 +20,12 @@ def prod(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReques
     """The production stack with two replicas, and a view that takes its time."""
     folder = tmp_path_factory.mktemp("rollout")
     # Four replicas of eight threads, twice, would not fit into the default hundred.
-    settings = {"WEB_REPLICAS": str(REPLICAS), "WEB_THREADS": "8", "DB_MAX_CONNECTIONS": "200"}
+    settings = {
+        "WEB_REPLICAS": str(REPLICAS),
+        "WEB_WORKERS": "2",
+        "WEB_THREADS": "8",
+        "DB_MAX_CONNECTIONS": "200",
+    }
     with world(folder, "rollout", prod=True, **settings) as own:
         add_slow_view(own)
         own.invoke("up")

@@ -33,7 +33,8 @@ def dev(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 def prod(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[World]:
     """The production stack, running."""
     folder = tmp_path_factory.mktemp("prod")
-    chosen = {"RELEASE": RELEASE, "DB_MAX_CONNECTIONS": str(DB_MAX_CONNECTIONS)}
+    # One processor: two workers, on whatever machine.
+    chosen = {"RELEASE": RELEASE, "DB_MAX_CONNECTIONS": str(DB_MAX_CONNECTIONS), "WEB_CPUS": "1.0"}
     with world(folder, request.module.__name__, prod=True, **chosen) as own:
         own.invoke("up")
         yield own

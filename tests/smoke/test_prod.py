@@ -132,7 +132,7 @@ def test_nothing_runs_as_root_or_can_write_its_file_system(prod: World) -> None:
         assert host["ReadonlyRootfs"], name
         assert host["CapDrop"] == ["ALL"] and not host["CapAdd"], name
         assert any(option.startswith("no-new-privileges") for option in host["SecurityOpt"]), name
-        assert host["Memory"] > 0 and host["NanoCpus"] > 0, name
+        assert host["Memory"] > 0 and host["CpuShares"] > 0, name
         assert host["Init"], name
         assert host["LogConfig"]["Config"]["max-size"], name
         if container["State"]["Running"]:

@@ -37,6 +37,12 @@ def checkout(tmp_path: Path) -> Path:
     return root
 
 
+@pytest.fixture(autouse=True)
+def two_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine's machine, wherever the tests run."""
+    monkeypatch.setattr("slipway.engine.processors", lambda: 2)
+
+
 @pytest.fixture
 def settings(checkout: Path) -> Settings:
     """The settings of ``checkout``: all defaults."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from slipway import connections, deploy, lifecycle
+from slipway import connections, deploy, lifecycle, values
 from slipway.compose import Stack
 from slipway.engine import ContainerState
 from slipway.errors import SlipwayError
@@ -21,21 +21,26 @@ from slipway.settings import Settings, load
 @pytest.mark.parametrize(
     ("changes", "replicas", "needed"),
     [
-        ({}, 1, 2 * 1 * 2 * 5 + 10),
-        ({}, 4, 2 * 4 * 2 * 5 + 10),
+        ({}, 1, 2 * 1 * 3 * 5 + 10),
+        ({}, 4, 2 * 4 * 3 * 5 + 10),
         ({"web_workers": 3}, 2, 2 * 2 * 3 * 5 + 10),
-        ({"web_threads": 8}, 2, 2 * 2 * 2 * 9 + 10),
-        ({"web_cpus": 2.5}, 1, 2 * 1 * 4 * 5 + 10),
-        ({"web_cpus": 2.5, "web_workers": 1}, 1, 2 * 1 * 1 * 5 + 10),
-        ({"web_threads": 8, "db_connections_per_worker": 3}, 7, 2 * 7 * 2 * 3 + 10),
-        ({"celery_app": "config", "celery_beat": "on"}, 1, 20 + (1 + 2) + 1 + 10),
-        ({"celery_app": "config", "celery_options": "-c 7 -E"}, 1, 20 + (1 + 7) + 10),
-        ({"celery_app": "config", "celery_options": "--autoscale=9,3"}, 1, 20 + (1 + 9) + 10),
-        ({"named_processes": {"mailer": ("x",), "rq": ("y",)}}, 1, 20 + 2 + 10),
+        ({"web_threads": 8}, 2, 2 * 2 * 3 * 9 + 10),
+        ({"web_cpus": 0.5}, 1, 2 * 1 * 2 * 5 + 10),
+        ({"web_cpus": 64.0}, 1, 2 * 1 * 3 * 5 + 10),
+        ({"web_cpus": 0.5, "web_workers": 1}, 1, 2 * 1 * 1 * 5 + 10),
+        ({"web_memory": "240m"}, 1, 2 * 1 * 2 * 5 + 10),
+        ({"web_memory": "64m"}, 1, 2 * 1 * 1 * 5 + 10),
+        ({"web_threads": 8, "db_connections_per_worker": 3}, 7, 2 * 7 * 3 * 3 + 10),
+        ({"celery_app": "config", "celery_beat": "on"}, 1, 30 + (1 + 2) + 1 + 10),
+        ({"celery_app": "config", "celery_options": "-c 7 -E"}, 1, 30 + (1 + 7) + 10),
+        ({"celery_app": "config", "celery_options": "--autoscale=9,3"}, 1, 30 + (1 + 9) + 10),
+        ({"named_processes": {"mailer": ("x",), "rq": ("y",)}}, 1, 30 + 2 + 10),
     ],
 )
 def test_what_is_needed(settings: Settings, changes: dict[str, Any], replicas: int, needed: int) -> None:
-    """Red when a factor, the doubling or the reserve is left out, or a variable does not take precedence."""
+    """With two processors. Red when a factor, the doubling or the reserve is left out, when a variable does
+    not take precedence, or a limit counts for nothing.
+    """
     assert connections.needed(replace(settings, **changes), replicas) == needed
 
 
@@ -48,18 +53,26 @@ def test_the_reserve_is_what_the_page_says() -> None:
     assert [int(n) for n in re.findall(r"(?:^|, )(\d+) for", row[2])] == list(connections.RESERVE.values())
 
 
-@pytest.mark.parametrize("cpus", [0.1, 0.5, 1.0, 1.5, 2.0, 7.9, 8.0, 8.5, 64.0])
+@pytest.mark.parametrize("memory", ["64m", "144m", "240m", "512m", "2g"])
+@pytest.mark.parametrize("cpus", [0.0, 0.1, 0.5, 1.0, 1.5, 2.0, 7.9, 8.0, 8.5, 64.0])
+@pytest.mark.parametrize("processors", [1, 2, 8, 128])
 def test_workers_are_those_gunicorn_starts(
-    settings: Settings, configured: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cpus: float
+    settings: Settings,
+    configured: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    processors: int,
+    cpus: float,
+    memory: str,
 ) -> None:
-    """Red when docker/gunicorn.conf.py gets another rule: a bound or the one more."""
-    (tmp_path / "cpu.max").write_text(f"{int(cpus * 100_000)} 100000\n")
-    default_workers = configured()["default_workers"]
-    bound = connections.workers(replace(settings, web_cpus=cpus))
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(128)))
-    assert default_workers(tmp_path) == bound
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0})
-    assert default_workers(tmp_path) <= bound
+    """Red when docker/gunicorn.conf.py gets another rule: a bound, the one more, the bytes of a worker."""
+    quota = int(cpus * 100_000) or "max"
+    (tmp_path / "cpu.max").write_text(f"{quota} 100000\n")
+    (tmp_path / "memory.max").write_text(f"{values.in_bytes(memory)}\n")
+    monkeypatch.setattr("slipway.engine.processors", lambda: processors)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(processors)))
+    counted = connections.workers(replace(settings, web_cpus=cpus, web_memory=memory))
+    assert counted == configured()["default_workers"](tmp_path)
 
 
 def test_threads_are_those_gunicorn_starts(settings: Settings, configured: Any) -> None:
@@ -68,7 +81,7 @@ def test_threads_are_those_gunicorn_starts(settings: Settings, configured: Any) 
 
 
 @pytest.mark.parametrize("limit", [30, 100, 137, 1000])
-@pytest.mark.parametrize("changes", [{}, {"web_workers": 5}, {"web_threads": 1, "web_cpus": 4.0}])
+@pytest.mark.parametrize("changes", [{}, {"web_workers": 5}, {"web_threads": 1, "web_cpus": 1.0}])
 def test_every_number_of_replicas_is_on_the_right_side(
     settings: Settings, changes: dict[str, Any], limit: int
 ) -> None:
@@ -103,14 +116,14 @@ def test_the_refusal_has_the_whole_arithmetic(settings: Settings) -> None:
     assert str(caught.value) == (
         "SLIP-085: 50 replicas could open more connections than the database accepts:\n"
         "    50 replicas (WEB_REPLICAS or --scale)\n"
-        "  x 2 workers in each (WEB_WORKERS is empty: from WEB_CPUS=1)\n"
+        "  x 3 workers in each (WEB_WORKERS is empty: from 2 processors, WEB_MEMORY=512m)\n"
         "  x 5 connections of each worker (DB_CONNECTIONS_PER_WORKER is empty: WEB_THREADS=4 at most, "
         "and the readiness check's)\n"
-        "  x 2 releases side by side during a deploy = 1000\n"
+        "  x 2 releases side by side during a deploy = 1500\n"
         "  + 10 in reserve (3 for superusers, 2 for migrations and their lock, 1 for a dump, "
         "1 for the database's health check, 3 for people and one-off commands)\n"
-        "  = 1010, more than DB_MAX_CONNECTIONS=100\n"
-        "  fix: at most 4 replicas fit (WEB_REPLICAS, --scale); or set DB_MAX_CONNECTIONS=1010 in .env, "
+        "  = 1510, more than DB_MAX_CONNECTIONS=100\n"
+        "  fix: at most 3 replicas fit (WEB_REPLICAS, --scale); or set DB_MAX_CONNECTIONS=1510 in .env, "
         "with DB_MEMORY to match; or fewer WEB_WORKERS or WEB_THREADS"
     )
     own = replace(settings, web_workers=40, db_connections_per_worker=3)
@@ -125,9 +138,9 @@ def test_a_server_of_ones_own_is_checked_once_its_limit_is_known(checkout: Path)
     """Red when DATABASE=none is always or never checked."""
     connections.check(load(checkout, environ={"DATABASE": "none"}), 500)
     known = load(checkout, environ={"DATABASE": "none", "DB_MAX_CONNECTIONS": "100"})
-    connections.check(known, 4)
+    connections.check(known, 3)
     with pytest.raises(SlipwayError, match="once the server accepts as many"):
-        connections.check(known, 5)
+        connections.check(known, 4)
 
 
 @pytest.mark.parametrize(("scale", "replicas"), [("5", 1), ("", 5)])

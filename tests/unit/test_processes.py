@@ -17,7 +17,7 @@ from slipway.settings import Settings
     [
         ({"db_max_connections": 1000}, ["DB_PIDS=1024", "DB_MAX_CONNECTIONS", "1064"]),
         ({"web_workers": 16, "web_threads": 32}, ["WEB_PIDS=512", "WEB_THREADS", "704"]),
-        ({"web_pids": 64}, ["WEB_PIDS=64", "88"]),
+        ({"web_pids": 64}, ["WEB_PIDS=64", "100"]),
     ],
 )
 def test_a_limit_below_what_is_asked_for_is_refused(
@@ -31,8 +31,11 @@ def test_a_limit_below_what_is_asked_for_is_refused(
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"web_cpus": 64.0}, {"db_max_connections": 1000, "database": "none"}]
+    "changes", [{}, {"web_memory": "16g"}, {"db_max_connections": 1000, "database": "none"}]
 )
-def test_the_defaults_fit(settings: Settings, changes: dict[str, Any]) -> None:
+def test_the_defaults_fit(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+) -> None:
     """Red when a default limit is below what default workers on a large machine need."""
+    monkeypatch.setattr("slipway.engine.processors", lambda: 128)
     processes.check(replace(settings, **changes))
