@@ -101,8 +101,7 @@ def test_a_missing_file_is_answered_without_the_application(nginx: Nginx, path: 
     assert answer.status == 404
     assert b"There is nothing at this address" in answer.body
     assert answer.header("Cache-Control") == "no-store"
-    line = next(line for line in reversed(nginx.access_log()) if line["uri"] == path)
-    assert line["upstream_addr"] == ""
+    assert nginx.logged(lambda line: line["uri"] == path)["upstream_addr"] == ""
 
 
 def test_a_folder_redirects_without_naming_the_container_port(shared: World, nginx: Nginx) -> None:

@@ -110,6 +110,22 @@ def test_a_wrong_or_missing_variable_stops_the_start(
     assert said in "\n".join(nginx.logs()).lower()
 
 
+def test_the_log_loses_nothing(world: World) -> None:
+    """Lines of the last second wait in the workers. Red with `docker kill` in place of the stop, and, since a
+    line then waits for others, without `flush` in access-log.conf.
+    """
+    world.start_stub()
+    nginx = world.start_nginx()
+    world.wait_for_application(nginx)
+    nginx.request("/echo?alone")
+    nginx.logged(lambda line: line["uri"] == "/echo?alone")
+    asked = {f"/echo?line-{number}" for number in range(40)}
+    for uri in asked:
+        nginx.request(uri)
+    docker("stop", nginx.name)
+    assert asked <= {line["uri"] for line in nginx.access_log()}
+
+
 def test_a_stop_lets_a_request_in_flight_finish(world: World) -> None:
     """Red with SIGTERM, nginx's fast stop."""
     stub = world.start_stub()
