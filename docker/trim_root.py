@@ -56,12 +56,12 @@ FOR_INSTALLATION = {
 # rehash` replaces.)
 SCRIPTS_GO = {"openssl", "libpam-runtime"}
 # Of packages that stay, unless they are asked for by name: programs that only root runs, and what iconv (C;
-# Python has codecs of its own) converts beside Unicode and the encodings of the web (WHATWG Encoding Standard)
-# and of PCs.
+# Python has codecs of its own) converts beside Unicode and the encodings of the web (WHATWG Encoding
+# Standard) and of PCs.
 PARTS = {"util-linux": ("usr/sbin/*", "sbin/*"), "libc6": ("usr/lib/*/gconv/*.so",)}
 PARTS_KEPT = re.compile(
-    r".*/gconv/(lib\w+|UTF-\w+|UNICODE|ISO-?8859-\w+|ISO-2022-[\w-]+|CP\d+|KOI-?8\S*|GB\w+|BIG5\w*|EUC-[\w-]+|SJIS|SHIFT_JIS\w*"
-    r"|UHC|JOHAB|MAC[\w-]*|TIS-620|VISCII|TCVN\S*|IBM(437|85\d|86\d|874|92[12]|932|943))\.so"
+    r".*/gconv/(lib\w+|UTF-\w+|UNICODE|ISO-?8859-\w+|ISO-2022-[\w-]+|CP\d+|KOI-?8\S*|GB\w+|BIG5\w*"
+    r"|EUC-[\w-]+|SJIS|SHIFT_JIS\w*|UHC|JOHAB|MAC[\w-]*|TIS-620|VISCII|TCVN\S*|IBM(437|85\d|86\d|874|92[12]|932|943))\.so"
 )
 # What packages make while they are installed, beside their own files.
 MADE_BY = {
