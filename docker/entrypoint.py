@@ -166,10 +166,13 @@ def with_base(environment, file=BASE):
 
 
 def with_overlay(environment):
-    """Return ``environment`` with the settings overlay before the project's settings, where it asks for one.
+    """Return ``environment`` with the base image's variables, and the settings overlay where it asks for one.
+
+    The overlay lies before the project's settings. What collects static files in a build calls this too.
 
     Raises EntrypointError when it does not say which settings those are.
     """
+    environment = with_base(environment)
     module = environment.get("DJANGO_SETTINGS_MODULE", "")
     if not environment.get("SLIPWAY_OVERLAY") or module == OVERLAY:
         return environment
@@ -194,7 +197,7 @@ def main(command):
         print("entrypoint: no command given\n  fix: name one, e.g. python manage.py check", file=sys.stderr)
         return 1
     try:
-        environment = with_overlay(resolve(with_base(os.environ)))
+        environment = with_overlay(resolve(os.environ))
         prepare()
     except EntrypointError as error:
         print(error, file=sys.stderr)
