@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from imagekit import PROJECTS, PYTHON_IMAGE, World, docker
+from imagekit import PROJECTS, PYTHON_IMAGE, World, copy_of_project, docker
 
 INSTALLING = "apt apt-get dpkg debconf perl pip pip3 adduser useradd passwd mount"
 PACKAGES = "sed -n 's/^Package: //p' /var/lib/dpkg/status"
@@ -67,14 +67,18 @@ def test_development_keeps_everything(world: World, dev: str) -> None:
 
 
 def test_variables_of_the_base_image_reach_the_project(world: World, tmp_path: Path) -> None:
-    """Red when the stage `trimmed` does not run base_environment.py, or the entrypoint does not read what it
-    wrote."""
+    """Also while its settings are imported in the build. Red when the stage `trimmed` does not run
+    base_environment.py, or the entrypoint (with_overlay, for the build) does not read what it wrote.
+    """
     lines = ["ENV ORACLE_HOME=/opt/oracle NLS_LANG=x PATH=/opt/oracle/bin:$PATH", ""]
     (tmp_path / "Dockerfile").write_text("\n".join([f"FROM {PYTHON_IMAGE}", *lines]), encoding="utf-8")
     base = f"{world.name}:base-with-variables"
     docker("build", "--quiet", "--tag", base, str(tmp_path))
     world.images.add(base)
-    image = world.image("web", PROJECTS / "plain", PYTHON_IMAGE=base, COLLECTSTATIC="skip")
+    project = copy_of_project("plain", tmp_path / "plain")
+    with (project / "config/settings.py").open("a", encoding="utf-8") as settings:
+        settings.write('\nimport os\n\nORACLE = os.environ["ORACLE_HOME"]\n')
+    image = world.image("web", project, PYTHON_IMAGE=base)
     shown = docker("run", "--rm", "--env", "NLS_LANG=mine", image, "env").splitlines()
     found = dict(line.split("=", 1) for line in shown)
     assert (found["ORACLE_HOME"], found["NLS_LANG"]) == ("/opt/oracle", "mine")

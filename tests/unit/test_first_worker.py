@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import threading
-import time
+from collections.abc import Callable, Iterator
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -19,32 +20,46 @@ def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
-def fork(first: object, *, loads: threading.Event | None = None) -> int:
-    """Fork a first worker that waits for a byte, then has loaded the project (or dies)."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(writing)
-        select.select([reading], [], [])
-        if loads:
-            first.loaded()  # type: ignore[attr-defined]
-            time.sleep(60)
-        os._exit(0)
-    os.close(reading)
-    return writing
+@pytest.fixture
+def fork() -> Iterator[Callable[[object, str], int]]:
+    """Fork first workers, each of which waits for a file to be closed, and then loads or dies."""
+    children = []
+
+    def _fork(first: object, ends: str) -> int:
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(writing)
+            select.select([reading], [], [])
+            if ends == "loads":
+                first.loaded()  # type: ignore[attr-defined]
+                signal.pause()
+            os._exit(0)
+        children.append(child)
+        os.close(reading)
+        return writing
+
+    yield _fork
+    for child in children:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
 
 
 @pytest.mark.parametrize("ends", ["loads", "dies"])
-def test_the_second_is_started_when_the_first_is_ready_or_dead(module: ModuleType, ends: str) -> None:
+def test_the_second_is_started_when_the_first_is_ready_or_dead(
+    module: ModuleType, fork: Callable[[object, str], int], ends: str
+) -> None:
     """Red when before_fork does not wait, or when the master keeps its own writing end open."""
     first = module.FirstWorker(alone=True)
     first.before_fork(SimpleNamespace(age=1))
-    go = fork(first, loads=threading.Event() if ends == "loads" else None)
+    go = fork(first, ends)
     second = threading.Thread(target=first.before_fork, args=(SimpleNamespace(age=2),), daemon=True)
     second.start()
+    # It must still wait: nothing to poll for.
     second.join(0.2)
-    assert second.is_alive()
+    waits = second.is_alive()
     os.close(go)
+    assert waits
     second.join(30)
     assert not second.is_alive()
 
