@@ -64,9 +64,13 @@ def test_the_second_is_started_when_the_first_is_ready_or_dead(
     assert not second.is_alive()
 
 
-def test_with_enough_processors_nobody_waits(module: ModuleType) -> None:
-    """Red when ``alone`` is ignored: the test then takes LONGEST_WAIT."""
+def test_with_enough_processors_nobody_waits(module: ModuleType, fork: Callable[[object, str], int]) -> None:
+    """Red when ``alone`` is ignored: the second then waits for the first, which does not load here."""
     first = module.FirstWorker(alone=False)
-    for age in (1, 2, 3):
-        first.before_fork(SimpleNamespace(age=age))
-    first.loaded()
+    first.before_fork(SimpleNamespace(age=1))
+    go = fork(first, "loads")
+    second = threading.Thread(target=first.before_fork, args=(SimpleNamespace(age=2),), daemon=True)
+    second.start()
+    second.join(30)
+    assert not second.is_alive()
+    os.close(go)
