@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import os
 import select
+import signal
+import time
 from typing import Protocol
 
-# In seconds. A project that takes longer gains nothing worth waiting for; and the master hears no signal
-# meanwhile.
+# In seconds. A project that takes longer gains nothing worth waiting for.
 LONGEST_WAIT = 5.0
+STOPPING = {signal.SIGINT, signal.SIGQUIT, signal.SIGTERM}
 
 
 class Worker(Protocol):
@@ -30,15 +32,22 @@ class FirstWorker:
         self._ends: tuple[int, int] | None = None
 
     def before_fork(self, worker: Worker) -> None:
-        """In the master: wait for the first worker before the second is started."""
+        """In the master: wait for the first worker before the second is started.
+
+        Raises StopIteration, as gunicorn's own handling of signals does, when the server is told to stop
+        meanwhile: a worker that was started then would miss the signal, and hold up the end.
+        """
         if self._alone and worker.age == 1:
             self._ends = os.pipe()
         elif self._ends:
             reading, writing = self._ends
             self._ends = None
             os.close(writing)
-            select.select([reading], [], [], LONGEST_WAIT)
-            os.close(reading)
+            try:
+                if _stopped_before(reading):
+                    raise StopIteration
+            finally:
+                os.close(reading)
 
     def loaded(self) -> None:
         """In a worker that has loaded the project."""
@@ -46,3 +55,23 @@ class FirstWorker:
             for end in self._ends:
                 os.close(end)
             self._ends = None
+
+
+def _stopped_before(reading: int) -> bool:
+    """Wait until ``reading`` ends; return whether a signal to stop came first. Its handler runs too."""
+    signals, wakeup = os.pipe()
+    os.set_blocking(wakeup, False)
+    previous = signal.set_wakeup_fd(wakeup)
+    try:
+        end = time.monotonic() + LONGEST_WAIT
+        while (left := end - time.monotonic()) > 0:
+            ready = select.select([reading, signals], [], [], left)[0]
+            if signals in ready and STOPPING.intersection(os.read(signals, 64)):
+                return True
+            if reading in ready:
+                break
+        return False
+    finally:
+        signal.set_wakeup_fd(previous)
+        os.close(signals)
+        os.close(wakeup)
