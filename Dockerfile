@@ -20,11 +20,6 @@ ARG DJANGO_SETTINGS_MODULE=""
 # --- Base: what development and production both stand on
 FROM ${PYTHON_IMAGE} AS base
 
-# The official image ships a standard library without bytecode. On a read-only root nothing can
-# write it later, so every start would compile again.
-RUN --mount=type=bind,from=docker,source=compile-stdlib,target=/kit/compile-stdlib \
-    /kit/compile-stdlib
-
 ARG RUNTIME_PACKAGES=""
 RUN --mount=type=bind,from=docker,source=install-packages,target=/kit/install-packages \
     --mount=type=secret,id=apt \
@@ -49,12 +44,45 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1
 
 
+# --- Bytecode: the official image ships a standard library without it. In development and on a read-only root nothing
+# can write it later, so every start would compile again. Not in the base: installing dependencies need not wait for it.
+FROM base AS compiled
+RUN --mount=type=bind,from=docker,source=compile-stdlib,target=/kit/compile-stdlib \
+    /kit/compile-stdlib
+
+
+# --- Production's root: the base without what only installs, compiles or administers. A layer grows smaller only when it
+# is made anew, so the rest is copied into an empty image; that is done again when the base or RUNTIME_PACKAGES change.
+FROM compiled AS trimmed
+ARG RUNTIME_PACKAGES
+RUN --mount=type=bind,from=docker,source=trim_root.py,target=/kit/trim_root.py \
+    --mount=type=bind,from=docker,source=base_environment.py,target=/kit/base_environment.py \
+    python3 /kit/base_environment.py /opt/slipway/base-environment \
+    && python3 /kit/trim_root.py ${RUNTIME_PACKAGES}
+
+FROM scratch AS production-root
+COPY --from=trimmed / /
+# As in the stage base. What the base image sets beside these is in /opt/slipway/base-environment, for the entrypoint.
+ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    VIRTUAL_ENV=/opt/venv \
+    HOME=/tmp \
+    LANG=C.UTF-8 \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1
+
+
 # --- Settings: a variable set to nothing would hide manage.py's default, so it is set or absent
-FROM base AS base-named-settings
+FROM compiled AS compiled-named-settings
 ARG DJANGO_SETTINGS_MODULE
 ENV DJANGO_SETTINGS_MODULE=${DJANGO_SETTINGS_MODULE}
 
-FROM base${DJANGO_SETTINGS_MODULE:+-named-settings} AS runtime
+FROM compiled${DJANGO_SETTINGS_MODULE:+-named-settings} AS runtime
+
+FROM production-root AS production-root-named-settings
+ARG DJANGO_SETTINGS_MODULE
+ENV DJANGO_SETTINGS_MODULE=${DJANGO_SETTINGS_MODULE}
+
+FROM production-root${DJANGO_SETTINGS_MODULE:+-named-settings} AS production-runtime
 
 
 # --- Tools: uv and what reads locks, in an environment of their own that no target keeps
@@ -152,13 +180,18 @@ LABEL org.opencontainers.image.version=${RELEASE} \
 
 # --- What production runs on: the libraries that its packages link to, and these packages. The list is a file, and
 # this layer is made again when its content changes; an empty one installs nothing.
-FROM runtime AS production
-RUN --mount=type=bind,from=docker,source=install-packages,target=/kit/install-packages \
-    --mount=type=bind,from=dependencies,source=/opt/runtime-packages,target=/kit/runtime-packages \
+FROM base AS additions
+ARG RUNTIME_PACKAGES
+RUN --mount=type=bind,from=docker,target=/kit \
+    --mount=type=bind,from=dependencies,source=/opt/runtime-packages,target=/tmp/runtime-packages \
+    --mount=type=bind,from=production-root,target=/production \
     --mount=type=secret,id=apt \
     --mount=type=cache,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,target=/var/lib/apt,sharing=locked \
-    /kit/install-packages --list /kit/runtime-packages
+    /kit/add-runtime-packages /tmp/runtime-packages /production /additions ${RUNTIME_PACKAGES}
+
+FROM production-runtime AS production
+COPY --from=additions /additions/ /
 COPY --from=dependencies /opt/venv /opt/venv
 
 
@@ -228,14 +261,20 @@ RUN --network=none \
     /opt/tools/bin/python /kit/collect_static.py /collected /kit-env/app.env /kit-env/app.prod.env
 
 
+# --- The kit's own files in production, with their bytecode
+FROM base AS slipway
+COPY --from=docker entrypoint.py probe.py end-if-silent migrate.py migrate_back.py migrate_lock.py migrate_warnings.py \
+    gunicorn.conf.py first_worker.py server_kind.py visible_errors.py publish_static.py project_static.py report_settings.py \
+    served_paths.py missing_variables.py suggestions.py explain_failure.py /opt/slipway/
+COPY --from=docker settings_overlay /opt/slipway/settings_overlay
+RUN python3 -m compileall -q /opt/slipway
+
+
 # --- Production
 FROM production AS web
 ARG MEDIA_ROOT=/app/media
 RUN install --directory --owner=10001 --group=10001 "${MEDIA_ROOT}"
-COPY --from=docker entrypoint.py probe.py end-if-silent migrate.py migrate_back.py migrate_lock.py migrate_warnings.py \
-    gunicorn.conf.py server_kind.py visible_errors.py publish_static.py project_static.py report_settings.py served_paths.py \
-    missing_variables.py suggestions.py explain_failure.py /opt/slipway/
-COPY --from=docker settings_overlay /opt/slipway/settings_overlay
+COPY --from=slipway /opt/slipway /opt/slipway
 COPY --from=code /app /app
 COPY --from=static /collected/ /
 ARG MANAGE_DIR=.

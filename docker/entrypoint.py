@@ -10,6 +10,10 @@ PATH`` for each: ``data-file`` and ``data-folder`` (DATA_PATHS, in the volume), 
 (written when the settings are imported, in ``/tmp``) and ``log`` (a log file: the container's standard
 error).
 
+``/opt/slipway/base-environment`` has the variables that production's base image sets, NAME=VALUE with a zero
+byte after each: production is not built on that image but from its files (docs/base-image.md). Whatever else
+sets one wins.
+
 Standard library only, and little of it: this runs before every ``exec`` of a task too.
 """
 # Importing pathlib would cost more than all the rest; and exec is the point of the file.
@@ -27,6 +31,9 @@ TEMPORARY = "/tmp/slipway"  # noqa: S108 - a tmpfs of this container alone
 # What the project has in the place of a path of DATA_PATHS.
 FIRST = "/app/.slipway/first"
 OVERLAY = "slipway_settings"
+BASE = "/opt/slipway/base-environment"
+# The image's own; also in the Dockerfile and in base_environment.py.
+USUAL_PATH = "/opt/venv/bin:/usr/local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # {{word:...}} is the kit's. Braces of any other shape are the project's own and stay as they are.
 PLACEHOLDER = re.compile(r"\{\{\s*(\w+)\s*:\s*([^{}]*?)\s*\}\}")
 SECRET_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -146,11 +153,26 @@ def suppress_existing(change, source, target):
             raise
 
 
+def with_base(environment, file=BASE):
+    """Return ``environment`` with what the base image sets, where nothing else has set it."""
+    try:
+        with open(file, "rb") as recorded:
+            entries = os.fsdecode(recorded.read()).split("\0")
+    except FileNotFoundError:
+        return environment
+    base = dict(entry.split("=", 1) for entry in entries if entry)
+    own = {name: value for name, value in environment.items() if (name, value) != ("PATH", USUAL_PATH)}
+    return {"PATH": USUAL_PATH, **base, **own}
+
+
 def with_overlay(environment):
-    """Return ``environment`` with the settings overlay before the project's settings, where it asks for one.
+    """Return ``environment`` with the base image's variables, and the settings overlay where it asks for one.
+
+    The overlay lies before the project's settings. What collects static files in a build calls this too.
 
     Raises EntrypointError when it does not say which settings those are.
     """
+    environment = with_base(environment)
     module = environment.get("DJANGO_SETTINGS_MODULE", "")
     if not environment.get("SLIPWAY_OVERLAY") or module == OVERLAY:
         return environment

@@ -16,6 +16,7 @@ from gunicorn.workers import SUPPORTED_WORKERS
 # Beside this file, which gunicorn reads without its folder on the path.
 sys.path.insert(0, str(Path(__file__).parent))
 try:
+    from first_worker import FirstWorker
     from server_kind import server_kind
     from visible_errors import show_errors
 finally:
@@ -178,8 +179,14 @@ def post_request(worker, req, environ, resp):
     last_finished = time.monotonic()
 
 
+def pre_fork(server, worker):
+    """Called by gunicorn in the master before each new worker process."""
+    first_worker.before_fork(worker)
+
+
 def post_worker_init(worker):
     """Called by gunicorn in each new worker process, once the project is loaded."""
+    first_worker.loaded()
     show_errors()
     # Only threads can hang unnoticed: an event loop that does, gives no heartbeat.
     if worker.cfg.timeout and getattr(worker, "tpool", None):
@@ -207,6 +214,8 @@ bind = "0.0.0.0:8000"
 
 workers = whole_number("WEB_WORKERS", default_workers())
 threads = whole_number("WEB_THREADS", default_threads(workers))
+
+first_worker = FirstWorker(alone=workers >= 1.5 * (cgroup_cpus() or len(os.sched_getaffinity(0))))
 
 # Longer than the 60 s for which nginx keeps an idle upstream connection: whoever closes first must be
 # nginx, or a POST meets a closing connection and, not being repeatable, becomes a 502.

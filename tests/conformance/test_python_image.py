@@ -47,6 +47,14 @@ def test_standard_library_is_whole(python_image: str) -> None:
     run(python_image, "python3", "-c", f"import {', '.join(modules.split())}", options=UNPRIVILEGED)
 
 
+def test_standard_library_has_no_bytecode(python_image: str) -> None:
+    """So whoever measures or compiles on a stand-in does what he would on the official image.
+
+    Red when: RUN python3 -m compileall -q /usr/lib/python3.13/json.
+    """
+    assert shell(python_image, "find / -xdev -name '*.pyc' | head -n 3") == ""
+
+
 def test_public_certificates_and_time_zones_are_there(python_image: str) -> None:
     """Red when: RUN rm /etc/ssl/certs/ca-certificates.crt; RUN rm -r /usr/share/zoneinfo/Europe."""
     script = (

@@ -12,7 +12,7 @@ import importlib.metadata, magic, psycopg2, shop_lib, further
 print(psycopg2.__version__.split()[0], magic.from_buffer(b"%PDF-1.4", mime=True), shop_lib.X, further.X)
 print(importlib.metadata.version("my-shop"), importlib.metadata.version("asgiref"))
 """
-LOOK = "command -v gcc; dpkg --list | sed -n 's/^ii *//p' | cut -d' ' -f1; ls /var/lib/apt/lists"
+LOOK = "command -v gcc; sed -n 's/^Package: //p' /var/lib/dpkg/status"
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +41,12 @@ def test_a_driver_is_built_and_its_library_alone_comes_along(
     # EXTRA_PIP_PACKAGES has changed nothing that is pinned
     assert used.splitlines() == ["2.9.10 application/pdf 1 2", "4.5.6 3.8.1"]
     before = set(world.run(PYTHON_IMAGE, "sh", "-c", LOOK).splitlines())
-    added = {name.split(":")[0] for name in set(world.run(image, "sh", "-c", LOOK).splitlines()) - before}
+    added = set(world.run(image, "sh", "-c", LOOK).splitlines()) - before
     assert {"libpq5", "libmagic1t64"} <= added
     assert not {name for name in added if name.endswith("-dev") or "gcc" in name}, added
 
 
 def test_wheels_alone_add_no_package(world: World, web: str) -> None:
     """Red when install-packages runs apt for an empty list, or libraries that wheels bring are looked for."""
-    assert world.run(web, "sh", "-c", LOOK) == world.run(PYTHON_IMAGE, "sh", "-c", LOOK)
+    before, after = (set(world.run(image, "sh", "-c", LOOK).splitlines()) for image in (PYTHON_IMAGE, web))
+    assert after - before == set()

@@ -54,12 +54,21 @@ remove_tests() {
     rm -r "/usr/lib/$python/test"
 }
 
+# Like the official image, whose standard library is compiled by whoever imports it and may write there. Debian's packages
+# compile theirs while they are installed.
+remove_bytecode() {
+    find / -xdev -name '*.pyc' -delete
+    find / -xdev -name __pycache__ -type d -empty -delete
+}
+
+export PYTHONDONTWRITEBYTECODE=1
 apt_get update
 install_interpreter
 remove_tests
 unpack_headers
 link_commands
 install_pip
+remove_bytecode
 rm -rf /var/lib/apt/lists/* /var/log/* /var/cache/ldconfig/aux-cache
 python3 --version
 pip --version
