@@ -180,15 +180,22 @@ LABEL org.opencontainers.image.version=${RELEASE} \
 
 # --- What production runs on: the libraries that its packages link to, and these packages. The list is a file, and
 # this layer is made again when its content changes; an empty one installs nothing.
-FROM base AS additions
-ARG RUNTIME_PACKAGES
-RUN --mount=type=bind,from=docker,target=/kit \
-    --mount=type=bind,from=dependencies,source=/opt/runtime-packages,target=/tmp/runtime-packages \
-    --mount=type=bind,from=production-root,target=/production \
+FROM base AS with-additions
+RUN --mount=type=bind,from=docker,source=install-packages,target=/kit/install-packages \
+    --mount=type=bind,from=dependencies,source=/opt/runtime-packages,target=/kit/runtime-packages \
     --mount=type=secret,id=apt \
     --mount=type=cache,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,target=/var/lib/apt,sharing=locked \
-    /kit/add-runtime-packages /tmp/runtime-packages /production /additions ${RUNTIME_PACKAGES}
+    /kit/install-packages --list /kit/runtime-packages
+
+# Without the caches, which are not to be trimmed.
+FROM with-additions AS additions
+ARG RUNTIME_PACKAGES
+RUN --mount=type=bind,from=docker,target=/kit \
+    --mount=type=bind,from=dependencies,source=/opt/runtime-packages,target=/mnt/list \
+    --mount=type=bind,from=base,target=/mnt/base \
+    --mount=type=bind,from=production-root,target=/mnt/production \
+    /kit/additions /mnt/list /mnt/base /mnt/production /additions ${RUNTIME_PACKAGES}
 
 FROM production-runtime AS production
 COPY --from=additions /additions/ /

@@ -19,7 +19,7 @@ from pathlib import Path
 
 # The kernel's, and what a container or a build puts there.
 NEVER = (
-    "/dev", "/kit", "/opt/slipway", "/proc", "/run", "/sys", "/tmp",  # noqa: S108
+    "/dev", "/kit", "/mnt", "/opt/slipway", "/proc", "/run", "/sys", "/tmp",  # noqa: S108
     "/etc/hostname", "/etc/hosts", "/etc/resolv.conf",
 )  # fmt: skip
 
