@@ -15,29 +15,41 @@ ARG ASSETS_COMMAND=""
 ARG NODE_IMAGE=""
 # Which settings module manage.py and the server use; empty leaves it to manage.py's own default.
 ARG DJANGO_SETTINGS_MODULE=""
+# A step that has nothing to do costs a container all the same: what these are for is a stage that is left out.
+ARG RUNTIME_PACKAGES=""
+ARG BUILD_PACKAGES=""
+ARG DATA_PATHS=""
+
+
+# --- The kit's own files, as one stage: each mount of a named context would be another transfer of it
+FROM scratch AS kit
+COPY --from=docker . /
 
 
 # --- Base: what development and production both stand on
-FROM ${PYTHON_IMAGE} AS base
+FROM ${PYTHON_IMAGE} AS bare
 
 # The official image ships a standard library without bytecode. On a read-only root nothing can
 # write it later, so every start would compile again.
-RUN --mount=type=bind,from=docker,source=compile-stdlib,target=/kit/compile-stdlib \
-    /kit/compile-stdlib
+# /srv/static and /srv/data belong to the user of the image so that a fresh named volume mounted there does too. So
+# does /srv/beat, into which development writes as another user.
+# No network, here and below: to set one up takes longer than most of these steps.
+RUN --network=none --mount=type=bind,from=kit,source=compile-stdlib,target=/kit/compile-stdlib \
+    /kit/compile-stdlib \
+    && groupadd --gid 10001 app \
+    && useradd --uid 10001 --gid 10001 --home-dir /tmp --no-create-home --shell /bin/bash app \
+    && install --directory --owner=10001 --group=10001 /srv/static /srv/data \
+    && install --directory --owner=10001 --group=10001 --mode=1777 /srv/beat
 
-ARG RUNTIME_PACKAGES=""
-RUN --mount=type=bind,from=docker,source=install-packages,target=/kit/install-packages \
+FROM bare AS bare-with-packages
+ARG RUNTIME_PACKAGES
+RUN --mount=type=bind,from=kit,source=install-packages,target=/kit/install-packages \
     --mount=type=secret,id=apt \
     --mount=type=cache,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,target=/var/lib/apt,sharing=locked \
     /kit/install-packages ${RUNTIME_PACKAGES}
 
-# /srv/static and /srv/data belong to the user of the image so that a fresh named volume mounted there does too. So
-# does /srv/beat, into which development writes as another user.
-RUN groupadd --gid 10001 app \
-    && useradd --uid 10001 --gid 10001 --home-dir /tmp --no-create-home --shell /bin/bash app \
-    && install --directory --owner=10001 --group=10001 /srv/static /srv/data \
-    && install --directory --owner=10001 --group=10001 --mode=1777 /srv/beat
+FROM bare${RUNTIME_PACKAGES:+-with-packages} AS base
 
 # HOME is /tmp because development runs as a uid without a passwd entry, and production on a
 # read-only root where /tmp alone is writable.
@@ -58,54 +70,58 @@ FROM base${DJANGO_SETTINGS_MODULE:+-named-settings} AS runtime
 
 
 # --- Tools: uv and what reads locks, in an environment of their own that no target keeps
-FROM ${PYTHON_IMAGE} AS tools
-RUN --mount=type=bind,from=docker,target=/kit \
+FROM bare AS tools
+RUN --mount=type=bind,from=kit,source=install-tools,target=/kit/install-tools \
+    --mount=type=bind,from=kit,source=package-index.sh,target=/kit/package-index.sh \
+    --mount=type=bind,from=kit,source=requirements/tools.txt,target=/kit/requirements/tools.txt \
     --mount=type=secret,id=pip --mount=type=secret,id=ca \
     --mount=type=cache,target=/root/.cache/pip \
-    . /kit/package-index.sh \
-    && python3 -m venv /opt/tools \
-    && /opt/tools/bin/pip install --disable-pip-version-check --require-hashes \
-        --requirement /kit/requirements/tools.txt
+    /kit/install-tools
+
+# What the stages below run, with its bytecode. Of the kit's other files none is here, so that none of them
+# has packages installed again.
+FROM bare AS build-kit
+RUN --network=none --mount=type=bind,from=kit,target=/from \
+    mkdir /kit && cd /from \
+    && cp -rp ./*.py install-* package-index.sh requirements settings_overlay /kit/ \
+    && python3 -m compileall -q --invalidation-mode unchecked-hash -l /kit
 
 
-# --- Manifests: the few files that decide what is installed. This stage runs on every change of
-# the project; the ones below run again only when what it puts into /manifests changed.
-FROM ${PYTHON_IMAGE} AS manifests
+# --- Manifests: the few files that decide what is installed, and the kind of server the target takes, which its
+# source tells. This stage runs on every change of the project; the ones below run again only when what it puts
+# into /manifests changed.
+FROM bare AS manifests
 ARG DEPENDENCY_DIR=.
 ARG REQUIREMENTS_FILES=""
-RUN --mount=type=bind,from=docker,target=/kit \
-    --mount=type=bind,target=/project \
-    PYTHONDONTWRITEBYTECODE=1 python3 /kit/dependency_files.py /project "${DEPENDENCY_DIR}" /manifests /features
-# So does the kind of server it takes, which the source of the target tells.
 ARG MANAGE_DIR=.
 ARG PYTHONPATH_DIRS=""
 ARG SERVER_TARGET=""
-WORKDIR /project
-RUN --mount=type=bind,from=docker,source=server_kind.py,target=/kit/server_kind.py \
+RUN --network=none \
+    --mount=type=bind,from=build-kit,source=/kit,target=/kit \
     --mount=type=bind,target=/project \
-    python3 /kit/server_kind.py "${SERVER_TARGET}" "${MANAGE_DIR}" . ${PYTHONPATH_DIRS} \
-        >/manifests/.slipway-server-kind
+    python3 /kit/dependency_files.py /project "${DEPENDENCY_DIR}" /manifests /features
 
 
 # --- Dependencies: the only stages with compilers, if BUILD_PACKAGES asks for them or a package has to be built
-FROM base AS build
-ARG BUILD_PACKAGES=""
-RUN --mount=type=bind,from=docker,source=install-packages,target=/kit/install-packages \
+FROM base AS base-with-compilers
+ARG BUILD_PACKAGES
+RUN --mount=type=bind,from=kit,source=install-packages,target=/kit/install-packages \
     --mount=type=secret,id=apt \
     --mount=type=cache,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,target=/var/lib/apt,sharing=locked \
     /kit/install-packages ${BUILD_PACKAGES}
-COPY --from=manifests /manifests/ /app/
+
+FROM base${BUILD_PACKAGES:+-with-compilers} AS build
 ARG DEPENDENCY_DIR=.
-WORKDIR /app/${DEPENDENCY_DIR}
 ARG DEPENDENCY_MANAGER="" REQUIREMENTS_FILES="" DEPENDENCY_GROUPS="" DEPENDENCY_EXTRAS="" \
     EXTRA_PIP_PACKAGES="" DEPENDENCY_OVERRIDES="" PYTHONPATH_DIRS=""
 
 FROM build AS dependencies
-RUN --mount=type=bind,from=docker,target=/kit \
+RUN --mount=type=bind,from=build-kit,source=/kit,target=/kit \
+    --mount=type=bind,from=manifests,source=/manifests,target=/app,rw \
+    --mount=type=bind,from=manifests,source=/features,target=/tmp/features \
     --mount=type=bind,from=base,target=/base \
     --mount=type=bind,from=tools,source=/opt/tools,target=/opt/tools \
-    --mount=type=bind,from=manifests,source=/features,target=/tmp/features \
     --mount=type=secret,id=pip --mount=type=secret,id=ca --mount=type=secret,id=apt \
     --mount=type=cache,target=/var/cache/uv \
     --mount=type=cache,id=build-archives,target=/var/cache/apt,sharing=private \
@@ -113,10 +129,11 @@ RUN --mount=type=bind,from=docker,target=/kit \
     /kit/install-dependencies production
 
 FROM build AS dev-dependencies
-RUN --mount=type=bind,from=docker,target=/kit \
+RUN --mount=type=bind,from=build-kit,source=/kit,target=/kit \
+    --mount=type=bind,from=manifests,source=/manifests,target=/app,rw \
+    --mount=type=bind,from=manifests,source=/features,target=/tmp/features \
     --mount=type=bind,from=base,target=/base \
     --mount=type=bind,from=tools,source=/opt/tools,target=/opt/tools \
-    --mount=type=bind,from=manifests,source=/features,target=/tmp/features \
     --mount=type=secret,id=pip --mount=type=secret,id=ca --mount=type=secret,id=apt \
     --mount=type=cache,target=/var/cache/uv \
     --mount=type=cache,id=build-archives,target=/var/cache/apt,sharing=private \
@@ -126,16 +143,16 @@ RUN --mount=type=bind,from=docker,target=/kit \
 
 # --- Development: the code arrives by bind mount, so none is copied and none can be stale
 FROM runtime AS dev
-RUN --mount=type=bind,from=docker,source=install-packages,target=/kit/install-packages \
+RUN --mount=type=bind,from=kit,source=install-packages,target=/kit/install-packages \
     --mount=type=bind,from=dev-dependencies,source=/opt/runtime-packages,target=/kit/runtime-packages \
     --mount=type=secret,id=apt \
     --mount=type=cache,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,target=/var/lib/apt,sharing=locked \
     /kit/install-packages --list /kit/runtime-packages
 COPY --from=dev-dependencies /opt/venv /opt/venv
-COPY --from=docker entrypoint.py probe.py migrate.py migrate_back.py migrate_lock.py migrate_warnings.py \
+COPY --from=kit entrypoint.py probe.py migrate.py migrate_back.py migrate_lock.py migrate_warnings.py \
     missing_variables.py suggestions.py explain_failure.py /opt/slipway/
-COPY --from=docker settings_overlay /opt/slipway/settings_overlay
+COPY --from=kit settings_overlay /opt/slipway/settings_overlay
 ARG MANAGE_DIR=.
 WORKDIR /app/${MANAGE_DIR}
 # Any uid works; compose passes the host's, so that files made here belong to the person.
@@ -153,7 +170,7 @@ LABEL org.opencontainers.image.version=${RELEASE} \
 # --- What production runs on: the libraries that its packages link to, and these packages. The list is a file, and
 # this layer is made again when its content changes; an empty one installs nothing.
 FROM runtime AS production
-RUN --mount=type=bind,from=docker,source=install-packages,target=/kit/install-packages \
+RUN --mount=type=bind,from=kit,source=install-packages,target=/kit/install-packages \
     --mount=type=bind,from=dependencies,source=/opt/runtime-packages,target=/kit/runtime-packages \
     --mount=type=secret,id=apt \
     --mount=type=cache,target=/var/cache/apt,sharing=locked \
@@ -168,7 +185,7 @@ COPY . /app
 ARG ASSETS_DIR=.
 WORKDIR /app/${ASSETS_DIR}
 ARG ASSETS_COMMAND
-RUN --mount=type=bind,from=docker,source=build-assets,target=/kit/build-assets \
+RUN --mount=type=bind,from=kit,source=build-assets,target=/kit/build-assets \
     --mount=type=secret,id=npm --mount=type=secret,id=ca \
     --mount=type=cache,target=/var/cache/assets \
     /kit/build-assets "${ASSETS_COMMAND}" /modules
@@ -179,29 +196,25 @@ FROM scratch AS modules
 FROM modules${ASSETS_COMMAND:+-with-assets} AS node-modules
 
 
-# --- Code with its bytecode, in one layer
-FROM base AS project
+# --- Code
+FROM scratch AS project
 COPY . /app
-FROM base AS project-with-assets
+FROM scratch AS project-with-assets
 COPY --from=assets /app /app
 
-FROM project${ASSETS_COMMAND:+-with-assets} AS code
-ARG DATA_PATHS=""
-# A template of Python code (cookiecutter, codegen) does not compile and must not stop the build.
-ARG MEDIA_ROOT=/app/media
-# What is committed where uploads go is the first content of their volume, and belongs to the same user.
-RUN --mount=type=bind,from=docker,source=data_paths.py,target=/kit/data_paths.py \
-    --mount=type=bind,from=docker,source=entrypoint.py,target=/kit/entrypoint.py \
-    python3 /kit/data_paths.py ${DATA_PATHS} || exit 1; \
-    python3 -m compileall -q /app || echo "files that do not compile are copied as they are"; \
-    if [ -d "${MEDIA_ROOT}" ]; then chown -R 10001:10001 "${MEDIA_ROOT}"; fi
+FROM project${ASSETS_COMMAND:+-with-assets} AS source
+FROM bare AS source-with-data-paths
+COPY --from=source /app /app
+ARG DATA_PATHS
+RUN --network=none --mount=type=bind,from=build-kit,source=/kit,target=/kit \
+    python3 /kit/data_paths.py ${DATA_PATHS}
+FROM source${DATA_PATHS:+-with-data-paths} AS code
 
 
-# --- Static files, collected with the project's own environment and throw-away secrets
+# --- What a build adds to the code: bytecode, and static files collected with the project's own environment and
+# throw-away secrets
 FROM production AS static
-COPY --from=code /app /app
 ARG MANAGE_DIR=.
-WORKDIR /app/${MANAGE_DIR}
 ARG COLLECTSTATIC=build
 # BuildKit leaves the content of secrets out of its cache key: whoever changes app.env passes another
 # value here (a digest of the files) to have the files collected again.
@@ -211,18 +224,21 @@ ARG STATIC_URL=/static/
 ARG MEDIA_URL=/media/
 ARG MEDIA_ROOT=/app/media
 ARG ASSETS_DIR=.
-ARG DATA_PATHS=""
+ARG DATA_PATHS
 ARG SERVER_TARGET
 # What SETTINGS_OVERLAY makes settings of, as the tasks write it.
 ARG SLIPWAY_OVERLAY=""
 # No network: what is collected depends on the project alone, never on a service that happens to
-# answer. /run/secrets is a tmpfs, so the throw-away files are gone with this instruction.
+# answer. /run/secrets is a tmpfs, so the throw-away files are gone with this instruction, and so is what the
+# project writes into /app.
 RUN --network=none \
-    --mount=type=bind,from=docker,target=/kit \
+    --mount=type=bind,from=build-kit,source=/kit,target=/kit \
     --mount=type=bind,from=tools,source=/opt/tools,target=/opt/tools \
+    --mount=type=bind,from=code,source=/app,target=/app,rw \
     --mount=type=bind,from=node-modules,target=/kit-modules \
     --mount=type=tmpfs,target=/run/secrets \
     --mount=type=tmpfs,target=/tmp \
+    --mount=type=cache,target=/var/cache/precompressed \
     --mount=type=secret,id=app_env,target=/kit-env/app.env \
     --mount=type=secret,id=app_prod_env,target=/kit-env/app.prod.env \
     /opt/tools/bin/python /kit/collect_static.py /collected /kit-env/app.env /kit-env/app.prod.env
@@ -230,16 +246,14 @@ RUN --network=none \
 
 # --- Production
 FROM production AS web
-ARG MEDIA_ROOT=/app/media
-RUN install --directory --owner=10001 --group=10001 "${MEDIA_ROOT}"
-COPY --from=docker entrypoint.py probe.py end-if-silent migrate.py migrate_back.py migrate_lock.py migrate_warnings.py \
+COPY --from=kit entrypoint.py probe.py end-if-silent migrate.py migrate_back.py migrate_lock.py migrate_warnings.py \
     gunicorn.conf.py server_kind.py visible_errors.py publish_static.py project_static.py report_settings.py served_paths.py \
     missing_variables.py suggestions.py explain_failure.py /opt/slipway/
-COPY --from=docker settings_overlay /opt/slipway/settings_overlay
-COPY --from=code /app /app
-COPY --from=static /collected/ /
+COPY --from=kit settings_overlay /opt/slipway/settings_overlay
 ARG MANAGE_DIR=.
 WORKDIR /app/${MANAGE_DIR}
+COPY --from=code /app /app
+COPY --from=static /collected/ /
 ARG SERVER_TARGET
 ARG COLLECTSTATIC=build
 ENV SERVER_TARGET=${SERVER_TARGET} \
@@ -263,10 +277,10 @@ FROM ${NGINX_IMAGE} AS nginx-configuration
 # Volumes take over the owner of the folder they are first mounted on.
 RUN install --directory --owner=101 --group=101 /srv/nginx /srv/state /srv/tls \
     && chown 101:101 /var/cache/nginx
-COPY --from=docker --chmod=0755 nginx/publish-configuration nginx/publish-certificate /usr/local/bin/
-COPY --from=docker --chmod=0755 nginx/maintenance-allow.envsh nginx/served-paths.envsh nginx/tls-default-server.envsh \
+COPY --from=kit --chmod=0755 nginx/publish-configuration nginx/publish-certificate /usr/local/bin/
+COPY --from=kit --chmod=0755 nginx/maintenance-allow.envsh nginx/served-paths.envsh nginx/tls-default-server.envsh \
     /opt/nginx/
-COPY --from=docker --chmod=0755 nginx/maintenance nginx/front nginx/probe end-if-silent /opt/nginx/bin/
+COPY --from=kit --chmod=0755 nginx/maintenance nginx/front nginx/probe end-if-silent /opt/nginx/bin/
 COPY --from=front . /opt/nginx/
 # The project's own page in place of the kit's. A pattern, because a name would have to exist.
 COPY --chmod=0644 maintenance.htm[l] /opt/nginx/html/_maintenance/
@@ -281,7 +295,7 @@ LABEL org.opencontainers.image.version=${RELEASE} \
 
 # --- The ACME client: certbot, as the user who alone may read the certificate's key: nginx's
 FROM ${PYTHON_IMAGE} AS acme
-RUN --mount=type=bind,from=docker,target=/kit \
+RUN --mount=type=bind,from=kit,target=/kit \
     --mount=type=secret,id=pip --mount=type=secret,id=ca \
     --mount=type=cache,target=/root/.cache/pip \
     . /kit/package-index.sh \
@@ -289,8 +303,8 @@ RUN --mount=type=bind,from=docker,target=/kit \
     && /opt/acme/bin/pip install --disable-pip-version-check --require-hashes \
         --requirement /kit/requirements/certbot.txt
 RUN install --directory --owner=101 --group=101 /srv/certbot /srv/challenge /srv/tls
-COPY --from=docker acme/renewal.py /opt/slipway/
-COPY --from=docker --chmod=0755 nginx/publish-certificate /usr/local/bin/
+COPY --from=kit acme/renewal.py /opt/slipway/
+COPY --from=kit --chmod=0755 nginx/publish-certificate /usr/local/bin/
 ENV HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 101:101
 ENTRYPOINT ["/opt/acme/bin/python", "/opt/slipway/renewal.py"]
