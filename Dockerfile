@@ -86,6 +86,12 @@ RUN --network=none --mount=type=bind,from=kit,target=/from \
     && cp -rp ./*.py install-* package-index.sh requirements settings_overlay /kit/ \
     && python3 -m compileall -q --invalidation-mode unchecked-hash -l /kit
 
+# And of the tools the one that is no large binary: BuildKit reads all of a mount, to know whether it has changed.
+FROM build-kit AS collect-kit
+RUN --network=none --mount=type=bind,from=tools,source=/opt/tools,target=/opt/tools \
+    cp -rp /opt/tools/lib/python3*/site-packages/dotenv /kit/ \
+    && python3 -m compileall -q --invalidation-mode unchecked-hash /kit/dotenv
+
 
 # --- Manifests: the few files that decide what is installed, and the kind of server the target takes, which its
 # source tells. This stage runs on every change of the project; the ones below run again only when what it puts
@@ -120,10 +126,11 @@ FROM build AS dependencies
 RUN --mount=type=bind,from=build-kit,source=/kit,target=/kit \
     --mount=type=bind,from=manifests,source=/manifests,target=/app,rw \
     --mount=type=bind,from=manifests,source=/features,target=/tmp/features \
-    --mount=type=bind,from=base,target=/base \
+    --mount=type=bind,from=base,source=/var/lib/dpkg/status,target=/tmp/base-packages \
     --mount=type=bind,from=tools,source=/opt/tools,target=/opt/tools \
     --mount=type=secret,id=pip --mount=type=secret,id=ca --mount=type=secret,id=apt \
     --mount=type=cache,target=/var/cache/uv \
+    --mount=type=cache,target=/var/cache/bytecode \
     --mount=type=cache,id=build-archives,target=/var/cache/apt,sharing=private \
     --mount=type=cache,id=build-lists,target=/var/lib/apt,sharing=private \
     /kit/install-dependencies production
@@ -132,10 +139,11 @@ FROM build AS dev-dependencies
 RUN --mount=type=bind,from=build-kit,source=/kit,target=/kit \
     --mount=type=bind,from=manifests,source=/manifests,target=/app,rw \
     --mount=type=bind,from=manifests,source=/features,target=/tmp/features \
-    --mount=type=bind,from=base,target=/base \
+    --mount=type=bind,from=base,source=/var/lib/dpkg/status,target=/tmp/base-packages \
     --mount=type=bind,from=tools,source=/opt/tools,target=/opt/tools \
     --mount=type=secret,id=pip --mount=type=secret,id=ca --mount=type=secret,id=apt \
     --mount=type=cache,target=/var/cache/uv \
+    --mount=type=cache,target=/var/cache/bytecode \
     --mount=type=cache,id=build-archives,target=/var/cache/apt,sharing=private \
     --mount=type=cache,id=build-lists,target=/var/lib/apt,sharing=private \
     /kit/install-dependencies development
@@ -169,13 +177,15 @@ LABEL org.opencontainers.image.version=${RELEASE} \
 
 # --- What production runs on: the libraries that its packages link to, and these packages. The list is a file, and
 # this layer is made again when its content changes; an empty one installs nothing.
-FROM runtime AS production
+FROM runtime AS libraries
 RUN --mount=type=bind,from=kit,source=install-packages,target=/kit/install-packages \
     --mount=type=bind,from=dependencies,source=/opt/runtime-packages,target=/kit/runtime-packages \
     --mount=type=secret,id=apt \
     --mount=type=cache,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,target=/var/lib/apt,sharing=locked \
     /kit/install-packages --list /kit/runtime-packages
+
+FROM libraries AS production
 COPY --from=dependencies /opt/venv /opt/venv
 
 
@@ -212,8 +222,9 @@ FROM source${DATA_PATHS:+-with-data-paths} AS code
 
 
 # --- What a build adds to the code: bytecode, and static files collected with the project's own environment and
-# throw-away secrets
-FROM production AS static
+# throw-away secrets. What production has, but with the packages as a mount: BuildKit reads the whole root of a step
+# that mounts a secret, unless it has read that before; and so they need not have been copied yet.
+FROM libraries AS static
 ARG MANAGE_DIR=.
 ARG COLLECTSTATIC=build
 # BuildKit leaves the content of secrets out of its cache key: whoever changes app.env passes another
@@ -232,8 +243,8 @@ ARG SLIPWAY_OVERLAY=""
 # answer. /run/secrets is a tmpfs, so the throw-away files are gone with this instruction, and so is what the
 # project writes into /app.
 RUN --network=none \
-    --mount=type=bind,from=build-kit,source=/kit,target=/kit \
-    --mount=type=bind,from=tools,source=/opt/tools,target=/opt/tools \
+    --mount=type=bind,from=collect-kit,source=/kit,target=/kit \
+    --mount=type=bind,from=dependencies,source=/opt/venv,target=/opt/venv \
     --mount=type=bind,from=code,source=/app,target=/app,rw \
     --mount=type=bind,from=node-modules,target=/kit-modules \
     --mount=type=tmpfs,target=/run/secrets \
@@ -241,7 +252,7 @@ RUN --network=none \
     --mount=type=cache,target=/var/cache/precompressed \
     --mount=type=secret,id=app_env,target=/kit-env/app.env \
     --mount=type=secret,id=app_prod_env,target=/kit-env/app.prod.env \
-    /opt/tools/bin/python /kit/collect_static.py /collected /kit-env/app.env /kit-env/app.prod.env
+    /opt/venv/bin/python -ES /kit/collect_static.py /collected /kit-env/app.env /kit-env/app.prod.env
 
 
 # --- Production

@@ -23,6 +23,7 @@ from compileall import compile_dir
 from pathlib import Path
 from threading import Thread
 
+from build_cache import BuildCache
 from data_paths import DataPathError
 from dotenv import dotenv_values
 from entrypoint import APP, PLACEHOLDER, EntrypointError, with_overlay
@@ -154,7 +155,9 @@ def collect(out: Path, project: Project, first: FirstImport, kit: Mapping[str, s
         note(out, root)
         return [str(root)]
     project.finish(kit["AFTER_COLLECTSTATIC"])
-    compressed = precompress(root, PRECOMPRESSED)
+    cache = BuildCache(PRECOMPRESSED)
+    compressed = precompress(root, cache)
+    cache.prune()
     place = place_for(root, (*HIDDEN, Path(kit["MEDIA_ROOT"])))
     shutil.copytree(root, out / place.relative_to("/"), symlinks=True, dirs_exist_ok=True)
     note(out, place)

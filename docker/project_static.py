@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import json
 import os
 import re
 import subprocess
 import sys
-import zlib
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from report_settings import MARK as SETTINGS_MARK
+
+if TYPE_CHECKING:  # a build's; where a container publishes there is none
+    from build_cache import BuildCache
 
 # Text, and images that are text: what nginx's gzip_types names. Other formats are compressed already.
 COMPRESSIBLE = {
@@ -187,11 +187,11 @@ def static_root(settings: Mapping[str, Any]) -> Path:
     return root
 
 
-def precompress(root: Path, cache: Path | None = None) -> int:
+def precompress(root: Path, cache: BuildCache | None = None) -> int:
     """Write a ``.gz`` beside every file under ``root`` that gains from it; return how many.
 
-    It carries the original's modification time, as nginx's gzip_static advises. ``cache`` is a folder in
-    which results are found by the content they are of, and left.
+    It carries the original's modification time, as nginx's gzip_static advises. ``cache`` has what
+    was compressed before.
     """
     written = 0
     for path in sorted(root.rglob("*")):
@@ -211,15 +211,11 @@ def precompress(root: Path, cache: Path | None = None) -> int:
     return written
 
 
-def _packed(content: bytes, cache: Path | None) -> bytes:
-    if cache is None:
-        return gzip.compress(content, compresslevel=9, mtime=0)
-    place = cache / f"{hashlib.sha256(content).hexdigest()}.gz"
-    with suppress(OSError, EOFError, zlib.error):
-        packed = place.read_bytes()
-        # Its checksum, too: a build may have ended in the middle of writing, on a full disk for example.
-        if gzip.decompress(packed) == content:
-            return packed
-    packed = gzip.compress(content, compresslevel=9, mtime=0)
-    place.write_bytes(packed)
+def _packed(content: bytes, cache: BuildCache | None) -> bytes:
+    key = cache.key(content) if cache else ""
+    packed = cache.get(key) if cache else None
+    if packed is None:
+        packed = gzip.compress(content, compresslevel=9, mtime=0)
+        if cache:
+            cache.put(key, packed)
     return packed

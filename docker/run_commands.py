@@ -11,6 +11,7 @@ Django is started once, which takes most of the time of such a command. The sett
 in ``sys.argv``. Runs with the project's own Python, 3.10 or later, in the folder of ``manage.py``.
 """
 
+import gc
 import json
 import os
 import runpy
@@ -68,6 +69,8 @@ def run_all(commands, words, answers, requests):
 
 def main(arguments):
     """Run the usage above."""
+    # What importing makes stays: the collector would look through it over and over.
+    gc.set_threshold(100_000)
     descriptors = [int(descriptor) for descriptor in arguments[:2]]
     for descriptor in descriptors:
         os.set_inheritable(descriptor, False)
