@@ -15,24 +15,41 @@ ARG ASSETS_COMMAND=""
 ARG NODE_IMAGE=""
 # Which settings module manage.py and the server use; empty leaves it to manage.py's own default.
 ARG DJANGO_SETTINGS_MODULE=""
+# A step that has nothing to do costs a container all the same: what these are for is a stage that is left out.
+ARG RUNTIME_PACKAGES=""
+ARG BUILD_PACKAGES=""
+ARG DATA_PATHS=""
+
+
+# --- The kit's own files, as one stage: each mount of a named context would be another transfer of it
+FROM scratch AS kit
+COPY --from=docker . /
 
 
 # --- Base: what development and production both stand on
-FROM ${PYTHON_IMAGE} AS base
+FROM ${PYTHON_IMAGE} AS bare
 
-ARG RUNTIME_PACKAGES=""
-RUN --mount=type=bind,from=docker,source=install-packages,target=/kit/install-packages \
+# The official image ships a standard library without bytecode. On a read-only root nothing can
+# write it later, so every start would compile again.
+# /srv/static and /srv/data belong to the user of the image so that a fresh named volume mounted there does too. So
+# does /srv/beat, into which development writes as another user.
+# No network, here and below: to set one up takes longer than most of these steps.
+RUN --network=none --mount=type=bind,from=kit,source=compile-stdlib,target=/kit/compile-stdlib \
+    /kit/compile-stdlib \
+    && groupadd --gid 10001 app \
+    && useradd --uid 10001 --gid 10001 --home-dir /tmp --no-create-home --shell /bin/bash app \
+    && install --directory --owner=10001 --group=10001 /srv/static /srv/data \
+    && install --directory --owner=10001 --group=10001 --mode=1777 /srv/beat
+
+FROM bare AS bare-with-packages
+ARG RUNTIME_PACKAGES
+RUN --mount=type=bind,from=kit,source=install-packages,target=/kit/install-packages \
     --mount=type=secret,id=apt \
     --mount=type=cache,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,target=/var/lib/apt,sharing=locked \
     /kit/install-packages ${RUNTIME_PACKAGES}
 
-# /srv/static and /srv/data belong to the user of the image so that a fresh named volume mounted there does too. So
-# does /srv/beat, into which development writes as another user.
-RUN groupadd --gid 10001 app \
-    && useradd --uid 10001 --gid 10001 --home-dir /tmp --no-create-home --shell /bin/bash app \
-    && install --directory --owner=10001 --group=10001 /srv/static /srv/data \
-    && install --directory --owner=10001 --group=10001 --mode=1777 /srv/beat
+FROM bare${RUNTIME_PACKAGES:+-with-packages} AS base
 
 # HOME is /tmp because development runs as a uid without a passwd entry, and production on a
 # read-only root where /tmp alone is writable.
@@ -44,19 +61,12 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1
 
 
-# --- Bytecode: the official image ships a standard library without it. In development and on a read-only root nothing
-# can write it later, so every start would compile again. Not in the base: installing dependencies need not wait for it.
-FROM base AS compiled
-RUN --mount=type=bind,from=docker,source=compile-stdlib,target=/kit/compile-stdlib \
-    /kit/compile-stdlib
-
-
 # --- Production's root: the base without what only installs, compiles or administers. A layer grows smaller only when it
 # is made anew, so the rest is copied into an empty image; that is done again when the base or RUNTIME_PACKAGES change.
-FROM compiled AS trimmed
+FROM base AS trimmed
 ARG RUNTIME_PACKAGES
-RUN --mount=type=bind,from=docker,source=trim_root.py,target=/kit/trim_root.py \
-    --mount=type=bind,from=docker,source=base_environment.py,target=/kit/base_environment.py \
+RUN --network=none --mount=type=bind,from=kit,source=trim_root.py,target=/kit/trim_root.py \
+    --mount=type=bind,from=kit,source=base_environment.py,target=/kit/base_environment.py \
     python3 /kit/base_environment.py /opt/slipway/base-environment \
     && python3 /kit/trim_root.py ${RUNTIME_PACKAGES}
 
@@ -72,11 +82,11 @@ ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/
 
 
 # --- Settings: a variable set to nothing would hide manage.py's default, so it is set or absent
-FROM compiled AS compiled-named-settings
+FROM base AS base-named-settings
 ARG DJANGO_SETTINGS_MODULE
 ENV DJANGO_SETTINGS_MODULE=${DJANGO_SETTINGS_MODULE}
 
-FROM compiled${DJANGO_SETTINGS_MODULE:+-named-settings} AS runtime
+FROM base${DJANGO_SETTINGS_MODULE:+-named-settings} AS runtime
 
 FROM production-root AS production-root-named-settings
 ARG DJANGO_SETTINGS_MODULE
@@ -86,67 +96,80 @@ FROM production-root${DJANGO_SETTINGS_MODULE:+-named-settings} AS production-run
 
 
 # --- Tools: uv and what reads locks, in an environment of their own that no target keeps
-FROM ${PYTHON_IMAGE} AS tools
-RUN --mount=type=bind,from=docker,target=/kit \
+FROM bare AS tools
+RUN --mount=type=bind,from=kit,source=install-tools,target=/kit/install-tools \
+    --mount=type=bind,from=kit,source=package-index.sh,target=/kit/package-index.sh \
+    --mount=type=bind,from=kit,source=requirements/tools.txt,target=/kit/requirements/tools.txt \
     --mount=type=secret,id=pip --mount=type=secret,id=ca \
     --mount=type=cache,target=/root/.cache/pip \
-    . /kit/package-index.sh \
-    && python3 -m venv /opt/tools \
-    && /opt/tools/bin/pip install --disable-pip-version-check --require-hashes \
-        --requirement /kit/requirements/tools.txt
+    /kit/install-tools
+
+# What the stages below run, with its bytecode. Of the kit's other files none is here, so that none of them
+# has packages installed again.
+FROM bare AS build-kit
+RUN --network=none --mount=type=bind,from=kit,target=/from \
+    mkdir /kit && cd /from \
+    && cp -rp ./*.py additions install-* package-index.sh requirements settings_overlay /kit/ \
+    && python3 -m compileall -q --invalidation-mode unchecked-hash -l /kit
+
+# And of the tools the one that is no large binary: BuildKit reads all of a mount, to know whether it has changed.
+FROM build-kit AS collect-kit
+RUN --network=none --mount=type=bind,from=tools,source=/opt/tools,target=/opt/tools \
+    cp -rp /opt/tools/lib/python3*/site-packages/dotenv /kit/ \
+    && python3 -m compileall -q --invalidation-mode unchecked-hash /kit/dotenv
 
 
-# --- Manifests: the few files that decide what is installed. This stage runs on every change of
-# the project; the ones below run again only when what it puts into /manifests changed.
-FROM ${PYTHON_IMAGE} AS manifests
+# --- Manifests: the few files that decide what is installed, and the kind of server the target takes, which its
+# source tells. This stage runs on every change of the project; the ones below run again only when what it puts
+# into /manifests changed.
+FROM bare AS manifests
 ARG DEPENDENCY_DIR=.
 ARG REQUIREMENTS_FILES=""
-RUN --mount=type=bind,from=docker,target=/kit \
-    --mount=type=bind,target=/project \
-    PYTHONDONTWRITEBYTECODE=1 python3 /kit/dependency_files.py /project "${DEPENDENCY_DIR}" /manifests /features
-# So does the kind of server it takes, which the source of the target tells.
 ARG MANAGE_DIR=.
 ARG PYTHONPATH_DIRS=""
 ARG SERVER_TARGET=""
-WORKDIR /project
-RUN --mount=type=bind,from=docker,source=server_kind.py,target=/kit/server_kind.py \
+RUN --network=none \
+    --mount=type=bind,from=build-kit,source=/kit,target=/kit \
     --mount=type=bind,target=/project \
-    python3 /kit/server_kind.py "${SERVER_TARGET}" "${MANAGE_DIR}" . ${PYTHONPATH_DIRS} \
-        >/manifests/.slipway-server-kind
+    python3 /kit/dependency_files.py /project "${DEPENDENCY_DIR}" /manifests /features
 
 
 # --- Dependencies: the only stages with compilers, if BUILD_PACKAGES asks for them or a package has to be built
-FROM base AS build
-ARG BUILD_PACKAGES=""
-RUN --mount=type=bind,from=docker,source=install-packages,target=/kit/install-packages \
+FROM base AS base-with-compilers
+ARG BUILD_PACKAGES
+RUN --mount=type=bind,from=kit,source=install-packages,target=/kit/install-packages \
     --mount=type=secret,id=apt \
     --mount=type=cache,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,target=/var/lib/apt,sharing=locked \
     /kit/install-packages ${BUILD_PACKAGES}
-COPY --from=manifests /manifests/ /app/
+
+FROM base${BUILD_PACKAGES:+-with-compilers} AS build
 ARG DEPENDENCY_DIR=.
-WORKDIR /app/${DEPENDENCY_DIR}
 ARG DEPENDENCY_MANAGER="" REQUIREMENTS_FILES="" DEPENDENCY_GROUPS="" DEPENDENCY_EXTRAS="" \
     EXTRA_PIP_PACKAGES="" DEPENDENCY_OVERRIDES="" PYTHONPATH_DIRS=""
 
 FROM build AS dependencies
-RUN --mount=type=bind,from=docker,target=/kit \
-    --mount=type=bind,from=base,target=/base \
-    --mount=type=bind,from=tools,source=/opt/tools,target=/opt/tools \
+RUN --mount=type=bind,from=build-kit,source=/kit,target=/kit \
+    --mount=type=bind,from=manifests,source=/manifests,target=/app,rw \
     --mount=type=bind,from=manifests,source=/features,target=/tmp/features \
+    --mount=type=bind,from=base,source=/var/lib/dpkg/status,target=/tmp/base-packages \
+    --mount=type=bind,from=tools,source=/opt/tools,target=/opt/tools \
     --mount=type=secret,id=pip --mount=type=secret,id=ca --mount=type=secret,id=apt \
     --mount=type=cache,target=/var/cache/uv \
+    --mount=type=cache,target=/var/cache/bytecode \
     --mount=type=cache,id=build-archives,target=/var/cache/apt,sharing=private \
     --mount=type=cache,id=build-lists,target=/var/lib/apt,sharing=private \
     /kit/install-dependencies production
 
 FROM build AS dev-dependencies
-RUN --mount=type=bind,from=docker,target=/kit \
-    --mount=type=bind,from=base,target=/base \
-    --mount=type=bind,from=tools,source=/opt/tools,target=/opt/tools \
+RUN --mount=type=bind,from=build-kit,source=/kit,target=/kit \
+    --mount=type=bind,from=manifests,source=/manifests,target=/app,rw \
     --mount=type=bind,from=manifests,source=/features,target=/tmp/features \
+    --mount=type=bind,from=base,source=/var/lib/dpkg/status,target=/tmp/base-packages \
+    --mount=type=bind,from=tools,source=/opt/tools,target=/opt/tools \
     --mount=type=secret,id=pip --mount=type=secret,id=ca --mount=type=secret,id=apt \
     --mount=type=cache,target=/var/cache/uv \
+    --mount=type=cache,target=/var/cache/bytecode \
     --mount=type=cache,id=build-archives,target=/var/cache/apt,sharing=private \
     --mount=type=cache,id=build-lists,target=/var/lib/apt,sharing=private \
     /kit/install-dependencies development
@@ -154,16 +177,16 @@ RUN --mount=type=bind,from=docker,target=/kit \
 
 # --- Development: the code arrives by bind mount, so none is copied and none can be stale
 FROM runtime AS dev
-RUN --mount=type=bind,from=docker,source=install-packages,target=/kit/install-packages \
+RUN --mount=type=bind,from=kit,source=install-packages,target=/kit/install-packages \
     --mount=type=bind,from=dev-dependencies,source=/opt/runtime-packages,target=/kit/runtime-packages \
     --mount=type=secret,id=apt \
     --mount=type=cache,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,target=/var/lib/apt,sharing=locked \
     /kit/install-packages --list /kit/runtime-packages
 COPY --from=dev-dependencies /opt/venv /opt/venv
-COPY --from=docker entrypoint.py probe.py migrate.py migrate_back.py migrate_lock.py migrate_warnings.py \
+COPY --from=kit entrypoint.py probe.py migrate.py migrate_back.py migrate_lock.py migrate_warnings.py \
     missing_variables.py suggestions.py explain_failure.py /opt/slipway/
-COPY --from=docker settings_overlay /opt/slipway/settings_overlay
+COPY --from=kit settings_overlay /opt/slipway/settings_overlay
 ARG MANAGE_DIR=.
 WORKDIR /app/${MANAGE_DIR}
 # Any uid works; compose passes the host's, so that files made here belong to the person.
@@ -181,7 +204,7 @@ LABEL org.opencontainers.image.version=${RELEASE} \
 # --- What production runs on: the libraries that its packages link to, and these packages. The list is a file, and
 # this layer is made again when its content changes; an empty one installs nothing.
 FROM base AS with-additions
-RUN --mount=type=bind,from=docker,source=install-packages,target=/kit/install-packages \
+RUN --mount=type=bind,from=kit,source=install-packages,target=/kit/install-packages \
     --mount=type=bind,from=dependencies,source=/opt/runtime-packages,target=/kit/runtime-packages \
     --mount=type=secret,id=apt \
     --mount=type=cache,target=/var/cache/apt,sharing=locked \
@@ -191,14 +214,16 @@ RUN --mount=type=bind,from=docker,source=install-packages,target=/kit/install-pa
 # Without the caches, which are not to be trimmed.
 FROM with-additions AS additions
 ARG RUNTIME_PACKAGES
-RUN --mount=type=bind,from=docker,target=/kit \
+RUN --network=none --mount=type=bind,from=build-kit,source=/kit,target=/kit \
     --mount=type=bind,from=dependencies,source=/opt/runtime-packages,target=/mnt/list \
-    --mount=type=bind,from=base,target=/mnt/base \
+    --mount=type=bind,from=base,source=/var/lib/dpkg/status,target=/mnt/base-packages \
     --mount=type=bind,from=production-root,target=/mnt/production \
-    /kit/additions /mnt/list /mnt/base /mnt/production /additions ${RUNTIME_PACKAGES}
+    /kit/additions /mnt/list /mnt/base-packages /mnt/production /additions ${RUNTIME_PACKAGES}
 
-FROM production-runtime AS production
+FROM production-runtime AS libraries
 COPY --from=additions /additions/ /
+
+FROM libraries AS production
 COPY --from=dependencies /opt/venv /opt/venv
 
 
@@ -208,7 +233,7 @@ COPY . /app
 ARG ASSETS_DIR=.
 WORKDIR /app/${ASSETS_DIR}
 ARG ASSETS_COMMAND
-RUN --mount=type=bind,from=docker,source=build-assets,target=/kit/build-assets \
+RUN --mount=type=bind,from=kit,source=build-assets,target=/kit/build-assets \
     --mount=type=secret,id=npm --mount=type=secret,id=ca \
     --mount=type=cache,target=/var/cache/assets \
     /kit/build-assets "${ASSETS_COMMAND}" /modules
@@ -219,29 +244,26 @@ FROM scratch AS modules
 FROM modules${ASSETS_COMMAND:+-with-assets} AS node-modules
 
 
-# --- Code with its bytecode, in one layer
-FROM base AS project
+# --- Code
+FROM scratch AS project
 COPY . /app
-FROM base AS project-with-assets
+FROM scratch AS project-with-assets
 COPY --from=assets /app /app
 
-FROM project${ASSETS_COMMAND:+-with-assets} AS code
-ARG DATA_PATHS=""
-# A template of Python code (cookiecutter, codegen) does not compile and must not stop the build.
-ARG MEDIA_ROOT=/app/media
-# What is committed where uploads go is the first content of their volume, and belongs to the same user.
-RUN --mount=type=bind,from=docker,source=data_paths.py,target=/kit/data_paths.py \
-    --mount=type=bind,from=docker,source=entrypoint.py,target=/kit/entrypoint.py \
-    python3 /kit/data_paths.py ${DATA_PATHS} || exit 1; \
-    python3 -m compileall -q /app || echo "files that do not compile are copied as they are"; \
-    if [ -d "${MEDIA_ROOT}" ]; then chown -R 10001:10001 "${MEDIA_ROOT}"; fi
+FROM project${ASSETS_COMMAND:+-with-assets} AS source
+FROM bare AS source-with-data-paths
+COPY --from=source /app /app
+ARG DATA_PATHS
+RUN --network=none --mount=type=bind,from=build-kit,source=/kit,target=/kit \
+    python3 /kit/data_paths.py ${DATA_PATHS}
+FROM source${DATA_PATHS:+-with-data-paths} AS code
 
 
-# --- Static files, collected with the project's own environment and throw-away secrets
-FROM production AS static
-COPY --from=code /app /app
+# --- What a build adds to the code: bytecode, and static files collected with the project's own environment and
+# throw-away secrets. What production has, but with the packages as a mount: BuildKit reads the whole root of a step
+# that mounts a secret, unless it has read that before; and so they need not have been copied yet.
+FROM libraries AS static
 ARG MANAGE_DIR=.
-WORKDIR /app/${MANAGE_DIR}
 ARG COLLECTSTATIC=build
 # BuildKit leaves the content of secrets out of its cache key: whoever changes app.env passes another
 # value here (a digest of the files) to have the files collected again.
@@ -251,41 +273,42 @@ ARG STATIC_URL=/static/
 ARG MEDIA_URL=/media/
 ARG MEDIA_ROOT=/app/media
 ARG ASSETS_DIR=.
-ARG DATA_PATHS=""
+ARG DATA_PATHS
 ARG SERVER_TARGET
 # What SETTINGS_OVERLAY makes settings of, as the tasks write it.
 ARG SLIPWAY_OVERLAY=""
 # No network: what is collected depends on the project alone, never on a service that happens to
-# answer. /run/secrets is a tmpfs, so the throw-away files are gone with this instruction.
+# answer. /run/secrets is a tmpfs, so the throw-away files are gone with this instruction, and so is what the
+# project writes into /app.
 RUN --network=none \
-    --mount=type=bind,from=docker,target=/kit \
-    --mount=type=bind,from=tools,source=/opt/tools,target=/opt/tools \
+    --mount=type=bind,from=collect-kit,source=/kit,target=/kit \
+    --mount=type=bind,from=dependencies,source=/opt/venv,target=/opt/venv \
+    --mount=type=bind,from=code,source=/app,target=/app,rw \
     --mount=type=bind,from=node-modules,target=/kit-modules \
     --mount=type=tmpfs,target=/run/secrets \
     --mount=type=tmpfs,target=/tmp \
+    --mount=type=cache,target=/var/cache/precompressed \
     --mount=type=secret,id=app_env,target=/kit-env/app.env \
     --mount=type=secret,id=app_prod_env,target=/kit-env/app.prod.env \
-    /opt/tools/bin/python /kit/collect_static.py /collected /kit-env/app.env /kit-env/app.prod.env
+    /opt/venv/bin/python -ES /kit/collect_static.py /collected /kit-env/app.env /kit-env/app.prod.env
 
 
 # --- The kit's own files in production, with their bytecode
-FROM base AS slipway
-COPY --from=docker entrypoint.py probe.py end-if-silent migrate.py migrate_back.py migrate_lock.py migrate_warnings.py \
+FROM bare AS slipway
+COPY --from=kit entrypoint.py probe.py end-if-silent migrate.py migrate_back.py migrate_lock.py migrate_warnings.py \
     gunicorn.conf.py first_worker.py server_kind.py visible_errors.py publish_static.py project_static.py report_settings.py \
     served_paths.py missing_variables.py suggestions.py explain_failure.py /opt/slipway/
-COPY --from=docker settings_overlay /opt/slipway/settings_overlay
-RUN python3 -m compileall -q /opt/slipway
+COPY --from=kit settings_overlay /opt/slipway/settings_overlay
+RUN --network=none python3 -m compileall -q /opt/slipway
 
 
 # --- Production
 FROM production AS web
-ARG MEDIA_ROOT=/app/media
-RUN install --directory --owner=10001 --group=10001 "${MEDIA_ROOT}"
 COPY --from=slipway /opt/slipway /opt/slipway
-COPY --from=code /app /app
-COPY --from=static /collected/ /
 ARG MANAGE_DIR=.
 WORKDIR /app/${MANAGE_DIR}
+COPY --from=code /app /app
+COPY --from=static /collected/ /
 ARG SERVER_TARGET
 ARG COLLECTSTATIC=build
 ENV SERVER_TARGET=${SERVER_TARGET} \
@@ -309,10 +332,10 @@ FROM ${NGINX_IMAGE} AS nginx-configuration
 # Volumes take over the owner of the folder they are first mounted on.
 RUN install --directory --owner=101 --group=101 /srv/nginx /srv/state /srv/tls \
     && chown 101:101 /var/cache/nginx
-COPY --from=docker --chmod=0755 nginx/publish-configuration nginx/publish-certificate /usr/local/bin/
-COPY --from=docker --chmod=0755 nginx/maintenance-allow.envsh nginx/served-paths.envsh nginx/tls-default-server.envsh \
+COPY --from=kit --chmod=0755 nginx/publish-configuration nginx/publish-certificate /usr/local/bin/
+COPY --from=kit --chmod=0755 nginx/maintenance-allow.envsh nginx/served-paths.envsh nginx/tls-default-server.envsh \
     /opt/nginx/
-COPY --from=docker --chmod=0755 nginx/maintenance nginx/front nginx/probe end-if-silent /opt/nginx/bin/
+COPY --from=kit --chmod=0755 nginx/maintenance nginx/front nginx/probe end-if-silent /opt/nginx/bin/
 COPY --from=front . /opt/nginx/
 # The project's own page in place of the kit's. A pattern, because a name would have to exist.
 COPY --chmod=0644 maintenance.htm[l] /opt/nginx/html/_maintenance/
@@ -327,7 +350,7 @@ LABEL org.opencontainers.image.version=${RELEASE} \
 
 # --- The ACME client: certbot, as the user who alone may read the certificate's key: nginx's
 FROM ${PYTHON_IMAGE} AS acme
-RUN --mount=type=bind,from=docker,target=/kit \
+RUN --mount=type=bind,from=kit,target=/kit \
     --mount=type=secret,id=pip --mount=type=secret,id=ca \
     --mount=type=cache,target=/root/.cache/pip \
     . /kit/package-index.sh \
@@ -335,8 +358,8 @@ RUN --mount=type=bind,from=docker,target=/kit \
     && /opt/acme/bin/pip install --disable-pip-version-check --require-hashes \
         --requirement /kit/requirements/certbot.txt
 RUN install --directory --owner=101 --group=101 /srv/certbot /srv/challenge /srv/tls
-COPY --from=docker acme/renewal.py /opt/slipway/
-COPY --from=docker --chmod=0755 nginx/publish-certificate /usr/local/bin/
+COPY --from=kit acme/renewal.py /opt/slipway/
+COPY --from=kit --chmod=0755 nginx/publish-certificate /usr/local/bin/
 ENV HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 101:101
 ENTRYPOINT ["/opt/acme/bin/python", "/opt/slipway/renewal.py"]

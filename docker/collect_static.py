@@ -3,10 +3,11 @@
     collect_static.py OUT ENV_FILE...
 
 OUT becomes a tree to lay over the image's root: the collected files under the project's own
-STATIC_ROOT, ``/opt/slipway/static-root`` naming it, ``static.json`` with the kit's variables, and the
-links of written_paths.py and DATA_PATHS. The environment is the project's own (the ENV_FILEs, later over
-earlier), with every secret replaced by a random value that is thrown away. Runs as root, in the folder of
-``manage.py``; the project's code runs as the image's user.
+STATIC_ROOT, ``/opt/slipway/static-root`` naming it, ``static.json`` with the kit's variables, MEDIA_ROOT, the
+links of written_paths.py and DATA_PATHS, and the bytecode of the project. The environment is the project's
+own (the ENV_FILEs, later over earlier), with every secret replaced by a random value that is thrown away.
+Runs as root; the project's code runs as the image's user, in MANAGE_DIR below ``/app``. Of what it does there
+nothing is kept but OUT.
 """
 
 from __future__ import annotations
@@ -18,11 +19,14 @@ import secrets
 import shutil
 import sys
 from collections.abc import Iterable, Mapping
+from compileall import compile_dir
 from pathlib import Path
+from threading import Thread
 
+from build_cache import BuildCache
 from data_paths import DataPathError
 from dotenv import dotenv_values
-from entrypoint import PLACEHOLDER, EntrypointError, with_overlay
+from entrypoint import APP, PLACEHOLDER, EntrypointError, with_overlay
 from first_import import FirstImport
 from image_paths import ImagePaths
 from overlay_check import require_overlay
@@ -47,6 +51,8 @@ KIT_VARIABLES = (
 OTHER_ARGUMENTS = ("DATA_PATHS", "MANAGE_DIR", "SERVER_TARGET")
 # Where production mounts something over what the image has: the volume nginx serves, and tmpfs.
 HIDDEN = (Path("/srv/static"), Path("/tmp"), Path("/run"), Path("/dev"))  # noqa: S108
+# A cache mount.
+PRECOMPRESSED = Path("/var/cache/precompressed")
 OUT_OF_SIGHT = Path("/opt/slipway/static")
 
 
@@ -132,9 +138,9 @@ def require_settings(first: FirstImport, project: Project) -> None:
     require_overlay(settings.stdout, project.environment or {})
 
 
-def collect(out: Path, project: Project, kit: Mapping[str, str]) -> list[str]:
+def collect(out: Path, project: Project, first: FirstImport, kit: Mapping[str, str]) -> list[str]:
     """Collect into ``out``; return where to, if anywhere. Raises StaticError when a command fails."""
-    settings = project.settings()
+    settings = first.settings()
     warnings = "".join(f"warning: {difference}\n" for difference in differences(settings, kit))
     print(warnings, end="", file=sys.stderr)
     # Said again at every release, where somebody reads it.
@@ -144,12 +150,14 @@ def collect(out: Path, project: Project, kit: Mapping[str, str]) -> list[str]:
         return []
     root = static_root(settings)
     hand_over(root)
-    if not project.collect(root):
+    if not project.collect(root, first.collect()):
         print("django.contrib.staticfiles is not installed: what STATIC_ROOT has is published as it is")
         note(out, root)
         return [str(root)]
     project.finish(kit["AFTER_COLLECTSTATIC"])
-    compressed = precompress(root)
+    cache = BuildCache(PRECOMPRESSED)
+    compressed = precompress(root, cache)
+    cache.prune()
     place = place_for(root, (*HIDDEN, Path(kit["MEDIA_ROOT"])))
     shutil.copytree(root, out / place.relative_to("/"), symlinks=True, dirs_exist_ok=True)
     note(out, place)
@@ -162,31 +170,68 @@ def note(out: Path, place: Path) -> None:
     (out / "opt/slipway/static-root").write_text(f"{place}\n", encoding="utf-8")
 
 
+def make_media_root(out: Path, media: Path) -> None:
+    """Make ``media`` in ``out``, for the image's user; what the project has there begins a new volume."""
+    place = out / str(media).lstrip("/")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    # What is laid over a folder gives it its own mode.
+    for ours, there in zip(place.parents, media.parents, strict=False):
+        if there.is_dir() and there != Path("/"):
+            shutil.copystat(there, ours)
+    if media.is_dir() and not media.is_symlink():
+        shutil.copytree(media, place, symlinks=True)
+    hand_over(place)
+
+
+def compile_project(root: Path) -> None:
+    """Compile what is below ``root``. A template of Python code (cookiecutter, codegen) does not, and may."""
+    if not compile_dir(root, quiet=1):
+        print("files that do not compile are copied as they are")
+
+
+def take_bytecode(root: Path, out: Path) -> None:
+    """Copy the bytecode below ``root`` to ``out``, where the same folders are going to lie."""
+    for folder, names, _ in os.walk(root):
+        if "__pycache__" in names:
+            shutil.copytree(f"{folder}/__pycache__", out / folder.lstrip("/") / "__pycache__")
+
+
 def main(arguments: list[str]) -> int:
     """Run the usage above, the collecting if COLLECTSTATIC says "build"; return the exit code."""
     out = Path(arguments[0])
     kit = {name: os.environ.get(name, "") for name in KIT_VARIABLES}
     (out / "opt/slipway").mkdir(parents=True)
     (out / "opt/slipway/static.json").write_text(json.dumps(kit), encoding="utf-8")
+    make_media_root(out, Path(kit["MEDIA_ROOT"]))
+    folder = Path(APP, os.environ.get("MANAGE_DIR", "."))
+    folder.mkdir(parents=True, exist_ok=True)
+    os.chdir(folder)
+    # While Django starts, which is longer than most projects need.
+    compiling = Thread(target=compile_project, args=(APP,))
+    compiling.start()
     mode = os.environ["COLLECTSTATIC"]
     try:
         paths = ImagePaths(os.environ.get("DATA_PATHS", "").split(), APP_UID)
         project = Project(environment_of(map(Path, arguments[1:])), APP_UID)
-        first = FirstImport(project)
+        first = FirstImport(project, collects=mode == "build")
         kept: list[str] = []
         if mode == "build":
             link_node_modules(
                 Path("/kit-modules/node_modules"), Path("/app", kit["ASSETS_DIR"], "node_modules")
             )
             require_settings(first, project)
-            kept = collect(out, project, kit)
+            kept = collect(out, project, first, kit)
         else:
             print(f"COLLECTSTATIC={mode}: nothing collected in this build")
             first.run()
         paths.place(out, first.written([*kept, kit["MEDIA_ROOT"]]))
+        first.close()
     except (StaticError, DataPathError, EntrypointError) as error:
+        compiling.join()
         print(error, file=sys.stderr)
         return 1
+    compiling.join()
+    take_bytecode(Path(APP), out)
     return 0
 
 

@@ -3,7 +3,8 @@
     dependency_files.py PROJECT DEPENDENCY_DIR TARGET FEATURES
 
 FEATURES becomes a file with a line for each thing that the project's code uses and no lock names
-(GeoDjango), for runtime_libraries.py.
+(GeoDjango), for runtime_libraries.py, and ``.slipway-server-kind`` in TARGET says what SERVER_TARGET takes
+(server_kind.py), with MANAGE_DIR and PYTHONPATH_DIRS, for install-server. REQUIREMENTS_FILES counts too.
 
 A build that copied the whole project before installing would install again on every change of the
 code. Which files matter is asked of the lock and requirements files themselves: ``-r`` and ``-c``
@@ -22,6 +23,7 @@ from pathlib import Path
 
 import requirements_text
 from dependency_choice import own_metadata, requirements_files
+from server_kind import server_kind
 
 try:
     import tomllib
@@ -181,7 +183,11 @@ def main(arguments: list[str]) -> int:
         )
         return 1
     requirements = os.environ.get("REQUIREMENTS_FILES", "").split()
-    copy(dependency_files(project, arguments[1], requirements), project, Path(arguments[2]))
+    target = Path(arguments[2])
+    copy(dependency_files(project, arguments[1], requirements), project, target)
+    imported_from = [os.environ.get("MANAGE_DIR", "."), ".", *os.environ.get("PYTHONPATH_DIRS", "").split()]
+    kind = server_kind(os.environ.get("SERVER_TARGET", ""), [project / folder for folder in imported_from])
+    (target / ".slipway-server-kind").write_text(f"{kind}\n", encoding="utf-8")
     Path(arguments[3]).write_text("".join(f"{name}\n" for name in features(project)), encoding="utf-8")
     return 0
 

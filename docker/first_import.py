@@ -6,13 +6,16 @@ import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from subprocess import CompletedProcess
 from threading import Lock
+from typing import Any
 
 from entrypoint import APP
 from missing_variables import Found, explain, find_all, missing, read_for
-from project_static import Project, StaticError
+from project_commands import Commands
+from project_static import COLLECT, Project, StaticError
 from written_paths import endless_logs, grant, open_folders, refused, snapshot, written
 
 # The second imports what the first does not: the URLs, and with them the views.
@@ -22,12 +25,17 @@ _EMPTY_KEY = re.compile(r"^(?:### )?SECRET_KEY = (?:None|''|\"\")(?:\s+###)?$", 
 
 
 class FirstImport:
-    """Runs ``manage.py diffsettings`` and ``check`` of ``project``, with its folders open to its user."""
+    """Runs ``manage.py diffsettings`` and ``check`` of ``project``, with its folders open to its user.
 
-    def __init__(self, project: Project) -> None:
+    With ``collects`` the same process stands ready to collect static files.
+    """
+
+    def __init__(self, project: Project, *, collects: bool = False) -> None:
         self._project = project
         self._environment = project.environment or {}
         self._uid = project.uid or 0
+        self._further = [COLLECT] if collects else []
+        self._process: Commands | None = None
         self._granted: dict[str, bool] = {}
         self._before: dict[str, bool] = {}
         self._granting = Lock()
@@ -36,11 +44,30 @@ class FirstImport:
         """Import everything; return the result of ``diffsettings``, which may be a failure."""
         open_folders(Path(APP), self._uid)
         self._before = snapshot(Path(APP))
-        with ThreadPoolExecutor() as pool:
-            self._settings, self._check = pool.map(self._manage, COMMANDS)
+        self._settings, self._check, self._process = self._import(self._project)
         # Now, because what is collected or built later is no work of an import.
         self._after = snapshot(Path(APP))
         return self._settings
+
+    def settings(self) -> dict[str, Any]:
+        """Return what ``Project.settings`` does, and raise as that does."""
+        return (self._process and self._process.settings) or self._project.settings()
+
+    def collect(self) -> CompletedProcess[str] | None:
+        """Collect in the process that has imported everything; return the result if that went well.
+
+        Otherwise it is a process of its own that has to show what is wrong: there is none of this, or the
+        checks have left something behind in it.
+        """
+        if not self._process or not self._process.alive:
+            return None
+        result = self._process.next()
+        return None if result.returncode else result
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process:
+            self._process.close()
 
     def require_variables(self) -> None:
         """Raise StaticError naming every variable that the project lacks, if it lacks any."""
@@ -62,16 +89,36 @@ class FirstImport:
             after |= {path: folder, **(snapshot(Path(path)) if folder else {})}
         return written(self._before, after, kept, endless_logs(self._settings.stdout))
 
-    def _manage(
-        self, command: tuple[str, ...], environment: Mapping[str, str] | None = None
-    ) -> CompletedProcess[str]:
+    def _import(
+        self, project: Project
+    ) -> tuple[CompletedProcess[str], CompletedProcess[str], Commands | None]:
+        """Return the results of COMMANDS, and their process if there is something it can be relied on for."""
+        before = None
+        for _ in range(_MOST_REFUSALS):
+            process = Commands(project, *COMMANDS, *self._further)
+            settings = check = process.next()
+            if process.told_apart:
+                process.close()
+                with ThreadPoolExecutor() as pool:
+                    alone = partial(self._alone, project)
+                    return (*pool.map(alone, COMMANDS), None)
+            if process.alive:
+                check = process.next()
+            path = refused(said(check))
+            # Twice the same: it is something else that it lacks.
+            if path in {None, before}:
+                break
+            before = path
+            process.close()
+            self._granted |= grant(path, self._uid)
+        return settings, check, process
+
+    def _alone(self, project: Project, command: tuple[str, ...]) -> CompletedProcess[str]:
         """Run a command of ``manage.py``; again, as long as it is refused a file that can be given to it."""
-        project = replace(self._project, environment=environment) if environment else self._project
         before = None
         for _ in range(_MOST_REFUSALS):
             result = project.python("manage.py", *command)
             path = refused(said(result))
-            # Twice the same: it is something else that it lacks.
             if path in {None, before}:
                 break
             before = path
@@ -80,12 +127,14 @@ class FirstImport:
         return result
 
     def _what_failed(self, environment: Mapping[str, str]) -> str | None:
-        for command in COMMANDS:
-            output = said(self._manage(command, environment))
-            # What else a check complains of is not asked here.
-            if output and (command is COMMANDS[0] or missing(output, environment)):
-                return output
-        return None
+        settings, check, process = self._import(replace(self._project, environment=environment))
+        if process:
+            process.close()
+        if settings.returncode:
+            return said(settings)
+        # What else a check complains of is not asked here.
+        output = said(check)
+        return output if missing(output, environment) else None
 
 
 def said(result: CompletedProcess[str]) -> str:

@@ -353,7 +353,7 @@ class Installation:
         """Put a manager into an environment of its own; return why it cannot be had, or nothing."""
         place = self.scratch / name
         self._try(["uv", "venv", "--quiet", "--no-project", "--no-config", str(place)], quiet=True)
-        environment = {**os.environ, "VIRTUAL_ENV": str(place), "UV_COMPILE_BYTECODE": "0"}
+        environment = {**os.environ, "VIRTUAL_ENV": str(place)}
         for variable in ("UV_PROJECT_ENVIRONMENT", "UV_PYTHON"):
             environment.pop(variable, None)
         command = ["uv", "pip", "install", "--quiet", "--require-hashes", "--no-config"]

@@ -11,9 +11,12 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from report_settings import MARK as SETTINGS_MARK
+
+if TYPE_CHECKING:  # a build's; where a container publishes there is none
+    from build_cache import BuildCache
 
 # Text, and images that are text: what nginx's gzip_types names. Other formats are compressed already.
 COMPRESSIBLE = {
@@ -48,26 +51,25 @@ class Project:
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command with its output captured; no check is made."""
-        as_user: dict[str, Any] = {}
-        if self.uid is not None:
-            as_user = {"user": self.uid, "group": self.uid, "extra_groups": []}
         return subprocess.run(
-            command,
-            env=None if self.environment is None else dict(self.environment),
-            capture_output=True,
-            text=True,
-            check=False,
-            **as_user,
+            command, capture_output=True, text=True, errors="replace", check=False, **self._as_asked()
         )
 
     def python(self, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a script with the project's Python: the first on PATH. Raises StaticError without manage.py."""
-        if not Path("manage.py").is_file():
-            raise StaticError(
-                f"SLIP-057: there is no manage.py in {Path.cwd()}; fix: "
-                "set MANAGE_DIR to its folder, relative to the project's root"
-            )
+        _require_manage_py()
         return self.run("python", script, *arguments)
+
+    def start(self, script: str, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
+        """Start a script as ``python`` runs it; ``options`` are those of ``subprocess.Popen``."""
+        _require_manage_py()
+        return subprocess.Popen(["python", script, *arguments], **self._as_asked(), **options)
+
+    def _as_asked(self) -> dict[str, Any]:
+        options: dict[str, Any] = {"env": None if self.environment is None else dict(self.environment)}
+        if self.uid is not None:
+            options |= {"user": self.uid, "group": self.uid, "extra_groups": []}
+        return options
 
     def settings(self) -> dict[str, Any]:
         """Return STATIC_ROOT, STATIC_URL, MEDIA_ROOT and MEDIA_URL, as collectstatic would see them.
@@ -86,13 +88,15 @@ class Project:
         settings: dict[str, Any] = json.loads(said[-1].removeprefix(SETTINGS_MARK))
         return settings
 
-    def collect(self, root: Path) -> bool:
+    def collect(self, root: Path, result: subprocess.CompletedProcess[str] | None = None) -> bool:
         """Run collectstatic, into ``root``; return False in a project without it.
+
+        ``result`` is what it came to where it has been run already.
 
         A storage that wants every reference to lead somewhere gets empty source maps, which no page needs and
         packages often come without. Raises StaticError when it fails.
         """
-        result = self.python("manage.py", *COLLECT)
+        result = result or self.python("manage.py", *COLLECT)
         output = result.stdout + result.stderr
         if result.returncode and NO_SUCH_COMMAND in output:
             return False
@@ -110,6 +114,14 @@ class Project:
         """Run AFTER_COLLECTSTATIC, a shell command, if there is one. Raises StaticError when it fails."""
         if command:
             require_success(self.run("sh", "-c", command), f"AFTER_COLLECTSTATIC={command}")
+
+
+def _require_manage_py() -> None:
+    if not Path("manage.py").is_file():
+        raise StaticError(
+            f"SLIP-057: there is no manage.py in {Path.cwd()}; fix: "
+            "set MANAGE_DIR to its folder, relative to the project's root"
+        )
 
 
 def _missing_reference(output: str, missing: re.Match[str]) -> str:
@@ -175,10 +187,11 @@ def static_root(settings: Mapping[str, Any]) -> Path:
     return root
 
 
-def precompress(root: Path) -> int:
+def precompress(root: Path, cache: BuildCache | None = None) -> int:
     """Write a ``.gz`` beside every file under ``root`` that gains from it; return how many.
 
-    It carries the original's modification time, as nginx's gzip_static advises.
+    It carries the original's modification time, as nginx's gzip_static advises. ``cache`` has what
+    was compressed before.
     """
     written = 0
     for path in sorted(root.rglob("*")):
@@ -187,7 +200,7 @@ def precompress(root: Path) -> int:
         content = path.read_bytes()
         if len(content) < SMALLEST_COMPRESSED:
             continue
-        packed = gzip.compress(content, compresslevel=9, mtime=0)
+        packed = _packed(content, cache)
         if len(packed) >= len(content):
             continue
         sibling = path.with_name(path.name + ".gz")
@@ -196,3 +209,13 @@ def precompress(root: Path) -> int:
         os.utime(sibling, ns=(status.st_atime_ns, status.st_mtime_ns))
         written += 1
     return written
+
+
+def _packed(content: bytes, cache: BuildCache | None) -> bytes:
+    key = cache.key(content) if cache else ""
+    packed = cache.get(key) if cache else None
+    if packed is None:
+        packed = gzip.compress(content, compresslevel=9, mtime=0)
+        if cache:
+            cache.put(key, packed)
+    return packed

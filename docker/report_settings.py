@@ -20,18 +20,22 @@ def absolute(value):
     return os.path.abspath(str(value)) if value else None  # noqa: PTH100 - links are the project's wish
 
 
-def report(*_arguments, **_options):
-    """Stand in for Django's execute_from_command_line."""
+def settings_said():
+    """Return the settings as the module says; they must have been named to Django."""
     from django.conf import settings  # noqa: PLC0415 - only manage.py says which settings
 
-    said = {
+    return {
         "STATIC_ROOT": absolute(settings.STATIC_ROOT),
         "STATIC_URL": settings.STATIC_URL and str(settings.STATIC_URL),
         "MEDIA_ROOT": absolute(settings.MEDIA_ROOT),
         "MEDIA_URL": settings.MEDIA_URL and str(settings.MEDIA_URL),
+        "COLLECTS": any("staticfiles" in app.lower() for app in settings.INSTALLED_APPS),
     }
-    said["COLLECTS"] = any("staticfiles" in app.lower() for app in settings.INSTALLED_APPS)
-    print(MARK + json.dumps(said), flush=True)
+
+
+def report(*_arguments, **_options):
+    """Stand in for Django's execute_from_command_line."""
+    print(MARK + json.dumps(settings_said()), flush=True)
 
 
 if __name__ == "__main__":

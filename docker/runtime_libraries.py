@@ -1,15 +1,17 @@
 """Which Debian packages the installed Python packages need to run, found by what they link to.
 
-    runtime_libraries.py VENV BASE OUT
+    runtime_libraries.py VENV STATUS OUT
 
 OUT gets one package a line: those that hold a shared library which something in VENV is linked to and the
-image BASE (its root, mounted) has not. Where a wheel was built earlier and comes from a cache, the library
-may not be here either: then its package is looked for and installed, which proves that it was the right one.
-Only what is loaded by name while the program runs leaves no trace in a file; for that there is a table.
+base image has not, by its dpkg's file STATUS. Where a wheel was built earlier and comes from a cache, the
+library may not be here either: then its package is looked for and installed, which proves that it was the
+right one. Only what is loaded by name while the program runs leaves no trace in a file; for that there is a
+table.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -53,31 +55,47 @@ ELSEWHERE = {
 }
 
 
-def packages(venv: Path, base: Path, features: Collection[str] = ()) -> list[str]:
-    """Return the packages, sorted; prints what could not be found."""
+def packages(venv: Path, status: str, features: Collection[str] = ()) -> list[str]:
+    """Return the packages, sorted, without those in ``status``; prints what could not be found."""
     wanted = set(by_name(distributions(venv)))
     wanted.update(package for feature in features for package in FEATURES.get(feature, ()))
-    objects = list(shared_objects(venv))
-    inside = {path.name for path in venv.rglob("*.so*")}
+    files = list(libraries_and_programs(venv))
+    objects = [path for path in files if is_object(path)]
+    inside = {os.path.basename(path) for path in files}  # noqa: PTH119
     found, missing = linked(objects, inside)
     if missing and install(missing):
         found, missing = linked(objects, inside)
     for library in sorted(missing):
         print(f"dependencies: no package found for {library}: set RUNTIME_PACKAGES if it is needed")
-    lacking = [path for path in found if not (base / path.resolve().relative_to("/")).exists()]
-    return sorted(wanted | outermost(set(owners(lacking))))
+    return sorted(wanted | outermost(owners(found) - installed(status)))
 
 
-def shared_objects(venv: Path) -> Iterator[Path]:
-    """Yield the ELF files of a virtual environment: its libraries, and programs beside the scripts."""
-    for path in (*venv.rglob("*.so*"), *(venv / "bin").iterdir()):
-        if path.is_file() and not path.is_symlink():
-            with path.open("rb") as file:
-                if file.read(4) == b"\x7fELF":
-                    yield path
+def installed(status: str) -> set[str]:
+    """Return the names of the packages that a file of dpkg's says are installed (dpkg-query(1), Status)."""
+    names = set()
+    for entry in status.split("\n\n"):
+        fields = dict(line.partition(": ")[::2] for line in entry.splitlines() if line[:1].isalpha())
+        if fields.get("Status", "").endswith(" installed"):
+            names.add(fields.get("Package", ""))
+    return names
 
 
-def linked(objects: Iterable[Path], inside: Collection[str]) -> tuple[set[Path], set[str]]:
+def libraries_and_programs(venv: Path) -> Iterator[str]:
+    """Yield what may be an ELF file, by its name or place."""
+    for folder, _, files in os.walk(venv):
+        programs = folder == f"{venv}/bin"
+        yield from (f"{folder}/{name}" for name in files if programs or ".so" in name)
+
+
+def is_object(path: str) -> bool:
+    """Whether ``path`` is an ELF file, and no link."""
+    if os.path.islink(path) or not os.path.isfile(path):  # noqa: PTH113, PTH114
+        return False
+    with open(path, "rb") as file:  # noqa: PTH123
+        return file.read(4) == b"\x7fELF"
+
+
+def linked(objects: Iterable[str | Path], inside: Collection[str]) -> tuple[set[Path], set[str]]:
     """Return where the loader finds what ``objects`` need, and the names it does not find.
 
     ``inside`` are names of files that come along, which the loader may not know until the program runs.
@@ -88,8 +106,9 @@ def linked(objects: Iterable[Path], inside: Collection[str]) -> tuple[set[Path],
     # Of what is not a dynamic executable it complains, and goes on.
     answer = subprocess.run(["ldd", *listed], capture_output=True, text=True, check=False).stdout
     found, missing = set(), set()
-    for name, path in NEEDED.findall(answer):
-        if path and not any(Path(path).is_relative_to(root) for root in _roots(listed)):
+    roots = _roots(listed)
+    for name, path in set(NEEDED.findall(answer)):
+        if path and not any(Path(path).is_relative_to(root) for root in roots):
             found.add(Path(path))
         elif not path and name not in inside:
             missing.add(name)
@@ -110,14 +129,14 @@ def outermost(names: Collection[str]) -> set[str]:
     return set(names) - needed
 
 
-def owners(paths: Iterable[Path]) -> Iterator[str]:
-    """Yield the Debian package of each file."""
-    for path in paths:
-        answer = subprocess.run(
-            ["dpkg-query", "--search", str(path.resolve())], capture_output=True, text=True, check=False
-        ).stdout
-        if answer:
-            yield answer.split(":", 1)[0].split(",")[0]
+def owners(paths: Iterable[Path]) -> set[str]:
+    """Return the Debian packages of the files; one that is in none is passed over."""
+    resolved = {str(path.resolve()) for path in paths}
+    if not resolved:
+        return set()
+    query = ["dpkg-query", "--search", *sorted(resolved)]
+    lines = subprocess.run(query, capture_output=True, text=True, check=False).stdout.splitlines()
+    return {line.split(":", 1)[0].split(",")[0] for line in lines}
 
 
 def candidates(library: str) -> list[str]:
@@ -161,8 +180,8 @@ def by_name(installed: Collection[str]) -> Iterator[str]:
 
 def main(arguments: list[str]) -> int:
     """Run the usage above; features are read from standard input, a line each."""
-    venv, base, out = map(Path, arguments)
-    found = packages(venv, base, sys.stdin.read().split())
+    venv, status, out = map(Path, arguments)
+    found = packages(venv, status.read_text(encoding="utf-8"), sys.stdin.read().split())
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text("".join(f"{name}\n" for name in found), encoding="utf-8")
     if found:

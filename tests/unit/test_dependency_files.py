@@ -122,7 +122,7 @@ def test_the_copy_has_the_same_places(tmp_path: Path) -> None:
     plant(project, "lib/pkg/setup.py")
     assert dependency_files.main([str(project), "a", str(tmp_path / "out"), str(tmp_path / "features")]) == 0
     copied = {str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*") if p.is_file()}
-    assert copied == {"a/requirements.txt", "lib/pkg/setup.py"}
+    assert copied == {"a/requirements.txt", "lib/pkg/setup.py", ".slipway-server-kind"}
 
 
 def test_the_metadata_of_a_setup_py_and_no_code(tmp_path: Path) -> None:

@@ -11,8 +11,10 @@ import pytest
 from kitfiles import DOCKER, load
 
 IN_THE_IMAGE = (
-    "data_paths", "entrypoint", "explain_failure", "first_import", "image_paths", "missing_variables",
-    "overlay_check", "suggestions", "written_paths", "settings_overlay/slipway_settings",
+    "build_cache", "bytecode", "collect_static", "data_paths", "entrypoint", "explain_failure",
+    "first_import", "image_paths", "missing_variables", "overlay_check", "project_commands",
+    "project_static", "report_settings", "run_commands", "runtime_libraries", "suggestions",
+    "written_paths", "settings_overlay/slipway_settings",
 )  # fmt: skip
 
 
