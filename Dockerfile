@@ -71,6 +71,8 @@ RUN --network=none --mount=type=bind,from=kit,source=trim_root.py,target=/kit/tr
     && python3 /kit/trim_root.py ${RUNTIME_PACKAGES}
 
 FROM scratch AS production-root
+# All of it is meant: this is what production has instead of a base image.
+# hadolint ignore=DL3067
 COPY --from=trimmed / /
 # As in the stage base. What the base image sets beside these is in /opt/slipway/base-environment, for the entrypoint.
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
@@ -108,8 +110,8 @@ RUN --mount=type=bind,from=kit,source=install-tools,target=/kit/install-tools \
 # has packages installed again.
 FROM bare AS build-kit
 RUN --network=none --mount=type=bind,from=kit,target=/from \
-    mkdir /kit && cd /from \
-    && cp -rp ./*.py additions install-* package-index.sh requirements settings_overlay /kit/ \
+    mkdir /kit \
+    && cp -rp /from/*.py /from/additions /from/install-* /from/package-index.sh /from/requirements /from/settings_overlay /kit/ \
     && python3 -m compileall -q --invalidation-mode unchecked-hash -l /kit
 
 # And of the tools the one that is no large binary: BuildKit reads all of a mount, to know whether it has changed.
