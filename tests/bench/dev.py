@@ -71,7 +71,8 @@ class Served:
 
     def save_to_served(self) -> float:
         """Save the next edit and return the seconds until the page shows it."""
-        time.sleep(self._moments.uniform(0, _RELOADER_SECONDS))
+        # The first look of a reloader only takes note of the files: an edit before it is never seen.
+        time.sleep(_RELOADER_SECONDS * self._moments.uniform(1, 2))
         self._edits += 1
         text = edited(self._original, self._edits)
         started = time.perf_counter()

@@ -22,6 +22,16 @@ __all__ = ["MEASURES"]
 _PORT = 18000
 _PAGE = "/healthz/live"
 _DEADLINE = 60.0
+_ENVIRONMENT = {
+    "SECRET_KEY": "of-the-bench-alone",
+    "ALLOWED_HOSTS": "localhost",
+    "POSTGRES_HOST": "db",
+    "POSTGRES_DB": "app",
+    "POSTGRES_USER": "app",
+    "POSTGRES_PASSWORD": "of-the-bench-alone",
+    # A connection for each request, as in usual/compose.
+    "DB_POOL_MAX": "0",
+}
 
 
 def start(place: Workshop, runs: int) -> Result:
@@ -60,7 +70,8 @@ def _usual(place: Workshop) -> Callable[[], float]:
         f"--memory={settings.web_memory}",
         f"--pids-limit={settings.web_pids}",
     ]
-    values = ["--env=SECRET_KEY=of-the-bench-alone", "--env=ALLOWED_HOSTS=localhost"]
+    # As in production: settings that name a database import its driver.
+    values = [f"--env={name}={value}" for name, value in _ENVIRONMENT.items()]
     numbers = itertools.count()
 
     def run() -> float:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from slipway import engine
+from slipway import engineapi
 
 __all__ = ["Usage", "read", "usage"]
 
@@ -29,7 +29,7 @@ class Usage:
 
 def usage(container: str) -> Usage:
     """How much the container called ``container`` uses now."""
-    found = engine.connect().containers.get(container).stats(stream=False, one_shot=True)
+    found = engineapi.get(f"/containers/{container}/stats", stream=False, **{"one-shot": True})
     return read(cast("dict[str, Any]", found))
 
 
