@@ -97,8 +97,11 @@ def _first_page(engine: Engine, container: str) -> float:
 
 
 def _answers(address: str) -> bool:
-    connection = http.client.HTTPConnection(address, _PORT, timeout=5)
+    # While the network is being set up a first packet can get lost, and TCP repeats it after a whole second.
+    connection = http.client.HTTPConnection(address, _PORT, timeout=0.05)
     try:
+        connection.connect()
+        connection.sock.settimeout(5)
         connection.request("GET", _PAGE, headers={"Host": "localhost"})
         return connection.getresponse().status == 200
     except (OSError, http.client.HTTPException):
