@@ -97,8 +97,9 @@ ENV DJANGO_SETTINGS_MODULE=${DJANGO_SETTINGS_MODULE}
 FROM production-root${DJANGO_SETTINGS_MODULE:+-named-settings} AS production-runtime
 
 
-# --- Tools: uv and what reads locks, in an environment of their own that no target keeps
-FROM bare AS tools
+# --- Tools: uv and what reads locks, in an environment of their own that no target keeps. From the image itself, so that
+# they are fetched while the stages above are made.
+FROM ${PYTHON_IMAGE} AS tools
 RUN --mount=type=bind,from=kit,source=install-tools,target=/kit/install-tools \
     --mount=type=bind,from=kit,source=package-index.sh,target=/kit/package-index.sh \
     --mount=type=bind,from=kit,source=requirements/tools.txt,target=/kit/requirements/tools.txt \
