@@ -19,6 +19,7 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 import requirements_text
+import trim_root
 
 KIT = Path(__file__).parent
 NEEDED = re.compile(r"^\t(\S+) => (?:(/\S+) \(0x[0-9a-f]+\)|not found)$", re.MULTILINE)
@@ -72,12 +73,7 @@ def packages(venv: Path, status: str, features: Collection[str] = ()) -> list[st
 
 def installed(status: str) -> set[str]:
     """Return the names of the packages that a file of dpkg's says are installed (dpkg-query(1), Status)."""
-    names = set()
-    for entry in status.split("\n\n"):
-        fields = dict(line.partition(": ")[::2] for line in entry.splitlines() if line[:1].isalpha())
-        if fields.get("Status", "").endswith(" installed"):
-            names.add(fields.get("Package", ""))
-    return names
+    return {package.name for package in trim_root.read_status(status) if package.installed}
 
 
 def libraries_and_programs(venv: Path) -> Iterator[str]:

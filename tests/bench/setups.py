@@ -104,7 +104,7 @@ def usual(place: Workshop, name: str) -> Setup:
         shutil.copytree(_EXAMPLE, project, ignore=shutil.ignore_patterns("__pycache__", ".env", "*.sqlite3*"))
         shutil.copyfile(_FIXTURES / name / "Dockerfile", project / "Dockerfile")
         if name == "two-stage-uv":
-            _lock_withuv(project)
+            _lock_with_uv(project)
         if name == "single-pipenv":
             _lock_with_pipenv(project, place)
         text = json.dumps(compose_file(place, image, project, "Dockerfile", engine.docker))
@@ -161,7 +161,7 @@ def lock(project: Path, *more: str) -> None:
     )  # fmt: skip
 
 
-def _lock_withuv(project: Path) -> None:
+def _lock_with_uv(project: Path) -> None:
     direct = _requirements(project / "requirements.in")
     pinned = _requirements(project / "requirements.txt")
     text = (
