@@ -6,6 +6,9 @@
 #     --target web example
 #
 # No frontend line on top: it would fetch an image from a registry on every build.
+#
+# What one stage hands to another lies in /out: to tell whether it has changed, BuildKit looks through the whole folder
+# it lies in, and in / that is every file of the image.
 
 ARG PYTHON_IMAGE=python:3.13-slim-trixie
 ARG NGINX_IMAGE=nginx:1.30-trixie
@@ -111,20 +114,20 @@ RUN --mount=type=bind,from=kit,source=install-tools,target=/kit/install-tools \
 # has packages installed again.
 FROM bare AS build-kit
 RUN --network=none --mount=type=bind,from=kit,target=/from \
-    mkdir /kit \
-    && cp -rp /from/*.py /from/additions /from/install-* /from/package-index.sh /from/requirements /from/settings_overlay /kit/ \
-    && python3 -m compileall -q --invalidation-mode unchecked-hash -l /kit
+    mkdir -p /out/kit \
+    && cp -rp /from/*.py /from/additions /from/install-* /from/package-index.sh /from/requirements /from/settings_overlay /out/kit/ \
+    && python3 -m compileall -q --invalidation-mode unchecked-hash -l /out/kit
 
 # And of the tools the one that is no large binary: BuildKit reads all of a mount, to know whether it has changed.
 FROM build-kit AS collect-kit
 RUN --network=none --mount=type=bind,from=tools,source=/opt/tools,target=/opt/tools \
-    cp -rp /opt/tools/lib/python3*/site-packages/dotenv /kit/ \
-    && python3 -m compileall -q --invalidation-mode unchecked-hash /kit/dotenv
+    cp -rp /opt/tools/lib/python3*/site-packages/dotenv /out/kit/ \
+    && python3 -m compileall -q --invalidation-mode unchecked-hash /out/kit/dotenv
 
 
 # --- Manifests: the few files that decide what is installed, and the kind of server the target takes, which its
 # source tells. This stage runs on every change of the project; the ones below run again only when what it puts
-# into /manifests changed.
+# into /out changed.
 FROM bare AS manifests
 ARG DEPENDENCY_DIR=.
 ARG REQUIREMENTS_FILES=""
@@ -132,9 +135,9 @@ ARG MANAGE_DIR=.
 ARG PYTHONPATH_DIRS=""
 ARG SERVER_TARGET=""
 RUN --network=none \
-    --mount=type=bind,from=build-kit,source=/kit,target=/kit \
+    --mount=type=bind,from=build-kit,source=/out/kit,target=/kit \
     --mount=type=bind,target=/project \
-    python3 /kit/dependency_files.py /project "${DEPENDENCY_DIR}" /manifests /features
+    python3 /kit/dependency_files.py /project "${DEPENDENCY_DIR}" /out/manifests /out/features
 
 
 # --- Dependencies: the only stages with compilers, if BUILD_PACKAGES asks for them or a package has to be built
@@ -152,9 +155,9 @@ ARG DEPENDENCY_MANAGER="" REQUIREMENTS_FILES="" DEPENDENCY_GROUPS="" DEPENDENCY_
     EXTRA_PIP_PACKAGES="" DEPENDENCY_OVERRIDES="" PYTHONPATH_DIRS=""
 
 FROM build AS dependencies
-RUN --mount=type=bind,from=build-kit,source=/kit,target=/kit \
-    --mount=type=bind,from=manifests,source=/manifests,target=/app,rw \
-    --mount=type=bind,from=manifests,source=/features,target=/tmp/features \
+RUN --mount=type=bind,from=build-kit,source=/out/kit,target=/kit \
+    --mount=type=bind,from=manifests,source=/out/manifests,target=/app,rw \
+    --mount=type=bind,from=manifests,source=/out/features,target=/tmp/features \
     --mount=type=bind,from=base,source=/var/lib/dpkg/status,target=/tmp/base-packages \
     --mount=type=bind,from=tools,source=/opt/tools,target=/opt/tools \
     --mount=type=secret,id=pip --mount=type=secret,id=ca --mount=type=secret,id=apt \
@@ -165,9 +168,9 @@ RUN --mount=type=bind,from=build-kit,source=/kit,target=/kit \
     /kit/install-dependencies production
 
 FROM build AS dev-dependencies
-RUN --mount=type=bind,from=build-kit,source=/kit,target=/kit \
-    --mount=type=bind,from=manifests,source=/manifests,target=/app,rw \
-    --mount=type=bind,from=manifests,source=/features,target=/tmp/features \
+RUN --mount=type=bind,from=build-kit,source=/out/kit,target=/kit \
+    --mount=type=bind,from=manifests,source=/out/manifests,target=/app,rw \
+    --mount=type=bind,from=manifests,source=/out/features,target=/tmp/features \
     --mount=type=bind,from=base,source=/var/lib/dpkg/status,target=/tmp/base-packages \
     --mount=type=bind,from=tools,source=/opt/tools,target=/opt/tools \
     --mount=type=secret,id=pip --mount=type=secret,id=ca --mount=type=secret,id=apt \
@@ -181,7 +184,7 @@ RUN --mount=type=bind,from=build-kit,source=/kit,target=/kit \
 # --- Development: the code arrives by bind mount, so none is copied and none can be stale
 FROM runtime AS dev
 RUN --mount=type=bind,from=kit,source=install-packages,target=/kit/install-packages \
-    --mount=type=bind,from=dev-dependencies,source=/opt/runtime-packages,target=/kit/runtime-packages \
+    --mount=type=bind,from=dev-dependencies,source=/out/runtime-packages,target=/kit/runtime-packages \
     --mount=type=secret,id=apt \
     --mount=type=cache,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,target=/var/lib/apt,sharing=locked \
@@ -204,11 +207,20 @@ LABEL org.opencontainers.image.version=${RELEASE} \
       org.opencontainers.image.revision=${REVISION}
 
 
+# --- The kit's own files in production, with their bytecode
+FROM bare AS slipway
+COPY --from=kit entrypoint.py probe.py end-if-silent migrate.py migrate_back.py migrate_lock.py migrate_warnings.py \
+    gunicorn.conf.py first_worker.py server_kind.py visible_errors.py publish_static.py project_static.py report_settings.py \
+    served_paths.py missing_variables.py suggestions.py explain_failure.py /opt/slipway/
+COPY --from=kit settings_overlay /opt/slipway/settings_overlay
+RUN --network=none python3 -m compileall -q /opt/slipway
+
+
 # --- What production runs on: the libraries that its packages link to, and these packages. The list is a file, and
 # this layer is made again when its content changes; an empty one installs nothing.
 FROM base AS with-additions
 RUN --mount=type=bind,from=kit,source=install-packages,target=/kit/install-packages \
-    --mount=type=bind,from=dependencies,source=/opt/runtime-packages,target=/kit/runtime-packages \
+    --mount=type=bind,from=dependencies,source=/out/runtime-packages,target=/kit/runtime-packages \
     --mount=type=secret,id=apt \
     --mount=type=cache,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,target=/var/lib/apt,sharing=locked \
@@ -217,16 +229,19 @@ RUN --mount=type=bind,from=kit,source=install-packages,target=/kit/install-packa
 # Without the caches, which are not to be trimmed.
 FROM with-additions AS additions
 ARG RUNTIME_PACKAGES
-RUN --network=none --mount=type=bind,from=build-kit,source=/kit,target=/kit \
-    --mount=type=bind,from=dependencies,source=/opt/runtime-packages,target=/mnt/list \
+RUN --network=none --mount=type=bind,from=build-kit,source=/out/kit,target=/kit \
+    --mount=type=bind,from=dependencies,source=/out/runtime-packages,target=/mnt/list \
     --mount=type=bind,from=base,source=/var/lib/dpkg/status,target=/mnt/base-packages \
     --mount=type=bind,from=production-root,target=/mnt/production \
-    /kit/additions /mnt/list /mnt/base-packages /mnt/production /additions ${RUNTIME_PACKAGES}
+    /kit/additions /mnt/list /mnt/base-packages /mnt/production /out/additions ${RUNTIME_PACKAGES}
 
 FROM production-runtime AS libraries
-COPY --from=additions /additions/ /
+COPY --from=additions /out/additions/ /
 
 FROM libraries AS production
+COPY --from=slipway /opt/slipway /opt/slipway
+ARG MANAGE_DIR=.
+WORKDIR /app/${MANAGE_DIR}
 COPY --from=dependencies /opt/venv /opt/venv
 
 
@@ -257,7 +272,7 @@ FROM project${ASSETS_COMMAND:+-with-assets} AS source
 FROM bare AS source-with-data-paths
 COPY --from=source /app /app
 ARG DATA_PATHS
-RUN --network=none --mount=type=bind,from=build-kit,source=/kit,target=/kit \
+RUN --network=none --mount=type=bind,from=build-kit,source=/out/kit,target=/kit \
     python3 /kit/data_paths.py ${DATA_PATHS}
 FROM source${DATA_PATHS:+-with-data-paths} AS code
 
@@ -284,7 +299,7 @@ ARG SLIPWAY_OVERLAY=""
 # answer. /run/secrets is a tmpfs, so the throw-away files are gone with this instruction, and so is what the
 # project writes into /app.
 RUN --network=none \
-    --mount=type=bind,from=collect-kit,source=/kit,target=/kit \
+    --mount=type=bind,from=collect-kit,source=/out/kit,target=/kit \
     --mount=type=bind,from=dependencies,source=/opt/venv,target=/opt/venv \
     --mount=type=bind,from=code,source=/app,target=/app,rw \
     --mount=type=bind,from=node-modules,target=/kit-modules \
@@ -293,25 +308,13 @@ RUN --network=none \
     --mount=type=cache,target=/var/cache/precompressed \
     --mount=type=secret,id=app_env,target=/kit-env/app.env \
     --mount=type=secret,id=app_prod_env,target=/kit-env/app.prod.env \
-    /opt/venv/bin/python -ES /kit/collect_static.py /collected /kit-env/app.env /kit-env/app.prod.env
-
-
-# --- The kit's own files in production, with their bytecode
-FROM bare AS slipway
-COPY --from=kit entrypoint.py probe.py end-if-silent migrate.py migrate_back.py migrate_lock.py migrate_warnings.py \
-    gunicorn.conf.py first_worker.py server_kind.py visible_errors.py publish_static.py project_static.py report_settings.py \
-    served_paths.py missing_variables.py suggestions.py explain_failure.py /opt/slipway/
-COPY --from=kit settings_overlay /opt/slipway/settings_overlay
-RUN --network=none python3 -m compileall -q /opt/slipway
+    /opt/venv/bin/python -ES /kit/collect_static.py /out/collected /kit-env/app.env /kit-env/app.prod.env
 
 
 # --- Production
 FROM production AS web
-COPY --from=slipway /opt/slipway /opt/slipway
-ARG MANAGE_DIR=.
-WORKDIR /app/${MANAGE_DIR}
 COPY --from=code /app /app
-COPY --from=static /collected/ /
+COPY --from=static /out/collected/ /
 ARG SERVER_TARGET
 ARG COLLECTSTATIC=build
 ENV SERVER_TARGET=${SERVER_TARGET} \

@@ -30,6 +30,7 @@ def compile_all(root: Path, cache: BuildCache) -> tuple[int, int]:
     """
     lacking = []
     found = 0
+    folders: set[str] = set()
     for path in modules(root):
         with open(path, "rb") as file:  # noqa: PTH123
             source, status = file.read(), os.fstat(file.fileno())
@@ -40,7 +41,10 @@ def compile_all(root: Path, cache: BuildCache) -> tuple[int, int]:
             continue
         found += 1
         place = cache_from_source(path)
-        os.makedirs(os.path.dirname(place), exist_ok=True)  # noqa: PTH103, PTH120
+        folder = os.path.dirname(place)  # noqa: PTH120
+        if folder not in folders:
+            folders.add(folder)
+            os.makedirs(folder, exist_ok=True)  # noqa: PTH103
         with open(place, "wb") as file:  # noqa: PTH123
             file.write(_header(status) + code)
     if lacking:

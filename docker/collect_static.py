@@ -155,12 +155,13 @@ def collect(out: Path, project: Project, first: FirstImport, kit: Mapping[str, s
         note(out, root)
         return [str(root)]
     project.finish(kit["AFTER_COLLECTSTATIC"])
-    cache = BuildCache(PRECOMPRESSED)
-    compressed = precompress(root, cache)
-    cache.prune()
     place = place_for(root, (*HIDDEN, Path(kit["MEDIA_ROOT"])))
-    shutil.copytree(root, out / place.relative_to("/"), symlinks=True, dirs_exist_ok=True)
+    copied = out / place.relative_to("/")
+    shutil.copytree(root, copied, symlinks=True, dirs_exist_ok=True)
     note(out, place)
+    cache = BuildCache(PRECOMPRESSED)
+    compressed = precompress(copied, cache)
+    cache.prune()
     print(f"collected into {root}, {compressed} files compressed")
     return [str(root)]
 

@@ -25,7 +25,6 @@ import dependency_choice
 import lock_readers
 import project_package
 import requirements_text
-from pip._internal.models.index import PyPI
 
 try:
     import tomllib
@@ -35,6 +34,8 @@ except ImportError:  # Python 3.10
 KIT = Path(__file__).parent
 VENV = Path("/opt/venv")
 ROOT = Path("/app")
+# pip's own, as install-tools has written it down.
+DEFAULT_INDEX = Path(sys.prefix, "default-index")
 STALE = re.compile(
     r"(?:poetry\.lock|uv\.lock|lockfile).*(?:last generated|needs to be updated|not up to date)", re.S
 )
@@ -43,6 +44,11 @@ SERVER_EXTRAS = ("dev", "development", "test", "tests")
 
 class InstallError(Exception):
     """What is wrong and the fix, ready to print: in one line, for the last of a failed step is repeated."""
+
+
+def default_index() -> str:
+    """The address of PyPI's simple index."""
+    return DEFAULT_INDEX.read_text(encoding="utf-8").strip()
 
 
 def words(name: str) -> list[str]:
@@ -170,7 +176,7 @@ class Installation:
         if reason:
             say(f"{reason}: Pipfile.lock is read without it, with its versions and hashes")
             lines = self._read(
-                lambda: lock_readers.from_pipenv(self.folder, categories, PyPI.simple_url),
+                lambda: lock_readers.from_pipenv(self.folder, categories, default_index()),
                 "Pipfile.lock", "Pipfile", "pipenv lock",
             )  # fmt: skip
             exported.write_text("\n".join([*lines, ""]), encoding="utf-8")
@@ -207,7 +213,7 @@ class Installation:
         texts = {p: t for name in files for p, t in dependency_choice.tree(self.folder / name).items()}
         for path, text in texts.items():
             done = requirements_text.clean(
-                text, self.folder, self.folder, os.environ.get("UV_DEFAULT_INDEX", ""), PyPI.simple_url
+                text, self.folder, self.folder, os.environ.get("UV_DEFAULT_INDEX", ""), default_index()
             )
             for note in done.notes:
                 say(f"{path.relative_to(ROOT)}: {note}")
