@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from slipway import (
 from slipway.compose import Stack
 from slipway.engine import ContainerState
 from slipway.errors import SlipwayError
+from slipway.examination import examine
 from slipway.run import Runner
 from slipway.session import Session
 from slipway.settings import Settings, load
@@ -78,7 +80,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 def found(root: Path, *, prod: bool = False, runner: Runner | None = None) -> list[str]:
     """What `examine` finds: ``warning`` in front of those that are."""
-    result = doctor.examine(root, runner or Runner(), prod)
+    result = examine(root, runner or Runner(), prod)
     return [f"{'warning ' if f.warning else ''}{f.code}" for f in result.found]
 
 
@@ -134,7 +136,7 @@ def test_settings_that_cannot_be_read_are_the_finding(
         raise SlipwayError("SLIP-025", "no engine", "start it", exit_code=3)
 
     monkeypatch.setattr(enginecheck, "check_versions", none)
-    result = doctor.examine(ready, Runner(), prod=False)
+    result = examine(ready, Runner(), prod=False)
     assert [f.code for f in result.errors][1:] == ["SLIP-025"]
     assert result.errors[0].code in {"SLIP-003", "SLIP-006", "SLIP-007"}
     assert result.skipped == {"everything else": "the settings cannot be read"}
@@ -165,11 +167,24 @@ def test_without_an_engine_the_rest_is_looked_at(
     monkeypatch.setattr(enginecheck, "check_versions", none)
     monkeypatch.setattr(engineapi, "get", never)
     for prod in (False, True):
-        result = doctor.examine(ready, Runner(), prod=prod)
+        result = examine(ready, Runner(), prod=prod)
         assert [f.code for f in result.found] == ["SLIP-025", "SLIP-009"]
-        wanted = {c.subject for c in (*preflight.BUILDING, preflight.DISK, *preflight.STARTING) if c.asks_engine
-                  and (prod or not c.production)}  # fmt: skip
+        checks = (preflight.DISK, *preflight.STARTING)
+        wanted = {c.subject for c in checks if c.asks_engine and (prod or not c.production)}
         assert set(result.skipped) == {*wanted, "containers"}
+
+
+def test_an_engine_that_is_too_old_is_asked_all_the_same(
+    ready: Path, stack: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Red when what runs on it is not looked at."""
+
+    def old(_runner: Runner) -> None:
+        raise SlipwayError("SLIP-029", "too old", "upgrade it", exit_code=3)
+
+    monkeypatch.setattr(enginecheck, "check_versions", old)
+    stack(state("db"), state("web", health="unhealthy"))
+    assert found(ready, runner=Psql()) == ["SLIP-029", "SLIP-064"]
 
 
 @pytest.mark.parametrize(
@@ -200,7 +215,7 @@ def test_containers_are_judged(
 def test_a_stack_that_was_stopped_is_not_ill(ready: Path, stack: Callable[..., None]) -> None:
     """Red when `invoke stop`, whose SIGTERM ends runserver with 143, makes findings."""
     stack(state("db", **DONE), state("migrate", **DONE), state("web", **{**DONE, "exit_code": 143}))
-    result = doctor.examine(ready, Runner(), prod=False)
+    result = examine(ready, Runner(), prod=False)
     assert result.found == []
     assert list(result.skipped) == ["the database's password"]
 
@@ -283,14 +298,16 @@ def test_up_walks_the_same_checks(ready: Path, monkeypatch: pytest.MonkeyPatch) 
         looked: list[str] = []
 
         def named(check: preflight.Check, looked: list[str] = looked) -> preflight.Check:
-            return preflight.Check(
-                check.subject, lambda *_: looked.append(check.subject), check.asks_engine, check.production
-            )
+            if check is preflight.ENGINE:
+                return check
+            return replace(check, look=lambda *_: looked.append(check.subject))
 
         with monkeypatch.context() as patched:
             for table in ("BUILDING", "STARTING"):
                 patched.setattr(preflight, table, tuple(map(named, getattr(preflight, table))))
-            patched.setattr(preflight, "ENGINE", preflight.BUILDING[0])
+            patched.setattr(
+                enginecheck, "check_versions", lambda _runner, looked=looked: looked.append("engine")
+            )
             patched.setattr(preflight, "DISK", named(preflight.DISK))
             patched.setattr(engine, "containers", lambda _project: [])
             for name in ("slipway.dbmajor.record", "slipway.tls.publish"):
@@ -301,16 +318,16 @@ def test_up_walks_the_same_checks(ready: Path, monkeypatch: pytest.MonkeyPatch) 
             lifecycle.up(Session(Stack(load(ready), prod), Runner()), scale="", no_build=False, as_json=True)
             by_up = list(looked)
             looked.clear()
-            doctor.examine(ready, Runner(), prod)
-        assert sorted(by_up) == sorted(looked) and len(looked) >= (7 if not prod else 11), (by_up, looked)
+            examine(ready, Runner(), prod)
+        assert sorted(by_up) == sorted(looked)
+        assert len(looked) == (11 if prod else 7)
 
 
-def test_looking_is_cheap(ready: Path) -> None:
+def test_looking_is_cheap() -> None:
     """Red when a module that only `up` needs, or the docker SDK, is imported for it."""
-    script = (
-        "import sys, slipway.doctor; print([m for m in ('docker', 'slipway.lifecycle') if m in sys.modules])"
-    )
+    script = "import sys, slipway.examination; print({'docker', 'slipway.lifecycle'} & {*sys.modules})"
+    root = Path(__file__).parents[2]
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert done.stdout.strip() == "[]"
+        [sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "set()"
