@@ -147,8 +147,10 @@ def _look_at_containers(result: Findings, session: Session) -> None:
         for state in states:
             if stack.prod and state.service == "static":
                 result.look("static files", diagnosis.warnings, state)
+    # Where something failed, others wait for it.
+    if running and not failed:
         lasting = set(stack.services()) - {*stack.one_shots(), "databases", "nginx-configuration"}
-        for service in sorted(lasting - {state.service for state in running} - set(failed)):
+        for service in sorted(lasting - {state.service for state in running}):
             result.look(service, _warn_of_absence, session, service)
     if session.settings.database == "postgres" and not any(f.code == "SLIP-065" for f in result.found):
         _look_at_password(result, session, running)

@@ -212,6 +212,14 @@ def test_containers_are_judged(
     assert found(ready, runner=Psql()) == codes
 
 
+def test_what_waits_for_one_that_failed_is_no_finding(ready: Path, stack: Callable[..., None]) -> None:
+    """Red when a service that was never started hides the one that keeps it from it."""
+    stack(
+        state("db"), state("migrate", state="exited", exit_code=1), state("web", state="created", health="")
+    )
+    assert found(ready, runner=Psql()) == ["SLIP-064"]
+
+
 def test_a_stack_that_was_stopped_is_not_ill(ready: Path, stack: Callable[..., None]) -> None:
     """Red when `invoke stop`, whose SIGTERM ends runserver with 143, makes findings."""
     stack(state("db", **DONE), state("migrate", **DONE), state("web", **{**DONE, "exit_code": 143}))
