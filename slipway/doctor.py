@@ -34,8 +34,9 @@ def doctor(root: Path, runner: Runner, prod: bool, *, as_json: bool) -> None:
     else:
         for finding in result.found:
             print(finding)
-        for subject, why in result.skipped.items():
-            print(f"not looked at: {subject} ({why})")
+        for why in dict.fromkeys(result.skipped.values()):
+            subjects = [subject for subject, reason in result.skipped.items() if reason == why]
+            print(f"not looked at, {why}: {', '.join(subjects)}")
         warnings = len(result.found) - len(result.errors)
         print(f"{counted(len(result.errors), 'finding')}, {counted(warnings, 'warning')}")
     if result.errors:

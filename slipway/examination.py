@@ -25,8 +25,8 @@ from slipway.settings import Settings, load
 
 __all__ = ["Finding", "Findings", "examine"]
 
-# What a container is ended with that a person stops: SIGINT, SIGKILL after the grace period, SIGTERM.
-_STOPPED = {130, 137, 143}
+# What a container that a person stops ends with: nothing, SIGINT, SIGKILL after the grace period, SIGTERM.
+_STOPPED = {0, 130, 137, 143}
 _PASSWORD_SECONDS = 10.0
 _NO_ENGINE = "no engine to ask"
 _TOO_OLD = {"SLIP-029", "SLIP-030"}  # for `up`; it answers all the same
@@ -111,6 +111,7 @@ def examine(root: Path, runner: Runner, prod: bool) -> Findings:
         _look_at_containers(result, session)
     else:
         result.skipped["containers"] = _NO_ENGINE
+    result.found.sort(key=lambda finding: finding.warning)
     return result
 
 
@@ -157,6 +158,7 @@ def _look_at_containers(result: Findings, session: Session) -> None:
 
 
 def _was_stopped(state: ContainerState) -> bool:
+    # Its health is what it was while it ended.
     return state.state == "exited" and state.exit_code in _STOPPED and not state.out_of_memory
 
 
