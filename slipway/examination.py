@@ -198,17 +198,8 @@ def _check_password(session: Session, database: ContainerState, secret: Path) ->
     settings = session.settings
     # Not by the loopback address, whose connections the image trusts.
     address = next(address for address in database.addresses.values() if address)
-    argv = [
-        "docker",
-        "exec",
-        "--env",
-        "PGPASSWORD",
-        database.id,
-        "psql",
-        "--no-password",
-        f"--host={address}",
-    ]
-    argv += [f"--username={settings.db_user}", f"--dbname={settings.db_name}", "--command=select 1"]
+    argv = ["docker", "exec", "--env", "PGPASSWORD", database.id, "psql", "--no-password", "--host", address]
+    argv += ["--username", settings.db_user, "--dbname", settings.db_name, "--command", "select 1"]
     runner = dataclasses.replace(session.runner, env={"PGPASSWORD": secret.read_text().rstrip("\r\n")})
     done = runner.capture(argv, timeout=_PASSWORD_SECONDS)
     if diagnosis.REFUSED in done.stderr:
