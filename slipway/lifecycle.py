@@ -127,7 +127,7 @@ def up(session: Session, *, scale: str, no_build: bool, as_json: bool) -> None:
     stack, runner, settings = session.stack, session.runner, session.settings
     count = _replicas(scale) if scale else None
     preflight.walk(session, *preflight.BUILDING)
-    if not runner.dry:
+    if settings.database == "postgres" and not runner.dry:
         upgradeundo.take_back_interrupted(session)
     preflight.walk(session, *preflight.STARTING, replicas=count or settings.web_replicas)
     dbmajor.record(session)
