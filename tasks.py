@@ -506,6 +506,14 @@ def networks(c: Context, json: bool = False, prod: bool = False) -> None:
     views.objects(session.begin(c, prod), "network", as_json=json)
 
 
+@task(help={**PROD, **JSON})
+def doctor(c: Context, json: bool = False, prod: bool = False) -> None:
+    """What would stop `up`, or is wrong with what runs."""
+    from slipway import doctor as examination
+
+    examination.doctor(session.ROOT, session.runner_of(c), prod, as_json=json)
+
+
 # -- the kit itself ----------------------------------------------------------------------------------
 
 
@@ -586,7 +594,7 @@ namespace = menu(
     ),
     project=(shell, manage, migrate, makemigrations, collectstatic, createsuperuser, test, exec_),
     db=Collection("db", db_backup, db_backups, db_fetch, db_restore, db_verify, db_prune, db_upgrade),
-    look=(stats, inspect, config, images, volumes, networks),
+    look=(doctor, stats, inspect, config, images, volumes, networks),
     machine=(bases, machine, prune),
     kit=(new, upgrade),
 )

@@ -111,7 +111,11 @@ def check(certificate: Certificate, server_names: Iterable[str]) -> list[str]:
             "get a certificate for every name of SERVER_NAMES, or take the names out of it",
         )
     left = certificate.leaf.not_valid_after_utc - _now()
-    return [f"{certificate.source} expires in {left.days} days, and nobody renews it"] if left < SOON else []
+    if left >= SOON:
+        return []
+    return [
+        f"SLIP-120: {certificate.source} expires in {left.days} days, and nobody renews it; get a new one"
+    ]
 
 
 def names(certificate: x509.Certificate) -> list[str]:

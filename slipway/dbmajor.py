@@ -12,7 +12,7 @@ from slipway.errors import SlipwayError
 from slipway.session import Session
 from slipway.settings import Settings, record_machine
 
-__all__ = ["check", "check_created", "of_image", "of_volume"]
+__all__ = ["check", "check_created", "compare", "of_image", "of_volume", "record"]
 
 # The mark is of a first start that did not end; the next one makes that cluster anew (first-start.sh).
 _READ = "[ -e /volume/.first-start ] || cat /volume/pgdata/PG_VERSION"
@@ -35,8 +35,8 @@ def of_volume(session: Session, volume: str) -> int | None:
     A server that runs on it is the quick answer: no other version could. Else the file is read by a
     container of whichever base image there is; without any the answer is ``None`` too.
     """
-    for container in engine.containers(session.stack.project):
-        if container.service != "db" or container.state != "running":
+    for container in engine.containers(session.stack.project, "db"):
+        if container.state != "running":
             continue
         major = _said(engine.environment(container.id))
         if major and volume in engine.mounted_volumes(container.id):
@@ -54,21 +54,39 @@ def of_volume(session: Session, volume: str) -> int | None:
 
 
 def check(session: Session) -> None:
+    """Take back an upgrade that was killed, then ``compare``, then ``record``.
+
+    Raises as ``compare``, and ``SlipwayError`` SLIP-077 while an upgrade runs.
+    """
+    if session.settings.database != "postgres" or session.runner.dry:
+        return
+    upgradeundo.take_back_interrupted(session)
+    compare(session)
+    record(session)
+
+
+def record(session: Session) -> None:
+    """Record where the image wants its volume: not every name of one tells."""
+    settings = session.settings
+    if settings.database != "postgres" or session.runner.dry:
+        return
+    if major := of_image(settings.postgres_image):
+        record_machine(settings.root, {"DB_VOLUME_TARGET": postgres.mount_target(major)})
+
+
+def compare(session: Session) -> None:
     """Return when the database that the settings describe can be started, or is not the kit's.
 
-    Takes back an upgrade that was killed, first. Records where the image wants its volume.
     Raises ``SlipwayError`` SLIP-104 when the volume was written by another major version, SLIP-110 when
-    DB_VOLUME_TARGET is the other one's, SLIP-077 while an upgrade runs.
+    DB_VOLUME_TARGET is the other one's.
     """
     settings, stack = session.settings, session.stack
     if settings.database != "postgres" or session.runner.dry:
         return
-    upgradeundo.take_back_interrupted(session)
     major = of_image(settings.postgres_image)
     if major is None:
         return
     check_target(settings, major)
-    record_machine(settings.root, {"DB_VOLUME_TARGET": postgres.mount_target(major)})
     written = of_volume(session, settings.db_volume(stack.prod))
     if written is not None and written != major:
         raise _mismatch(session, settings.postgres_image, major, written)
@@ -80,8 +98,8 @@ def check_created(session: Session, services: Iterable[str]) -> None:
         return
     upgradeundo.take_back_interrupted(session)
     names = set(services)
-    for container in engine.containers(session.stack.project):
-        if container.service != "db" or container.state == "running" or (names and "db" not in names):
+    for container in engine.containers(session.stack.project, "db"):
+        if container.state == "running" or (names and "db" not in names):
             continue
         major = _said(engine.environment(container.id))
         for volume in engine.mounted_volumes(container.id):
@@ -107,7 +125,7 @@ def check_target(settings: Settings, major: int) -> None:
 
 def _readers(session: Session) -> list[str]:
     images = session.settings.images()
-    used = [c.image for c in engine.containers(session.stack.project) if c.service == "db"]
+    used = [c.image for c in engine.containers(session.stack.project, "db")]
     return [images["POSTGRES_IMAGE"], *used, *images.values()]
 
 

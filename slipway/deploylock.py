@@ -13,7 +13,7 @@ from pathlib import Path
 from slipway.errors import SlipwayError
 from slipway.releases import who
 
-__all__ = ["held"]
+__all__ = ["check", "held"]
 
 _FOLDER = Path(".slipway")
 
@@ -40,6 +40,21 @@ def held(root: Path, what: str, name: str = "deploy", *, wait: bool = False) -> 
         lock.flush()
         yield
         lock.truncate(0)
+
+
+def check(root: Path) -> None:
+    """Return when nobody holds the lock of deploys. Raises ``SlipwayError`` SLIP-077 as ``held``.
+
+    Whoever holds it has written so into the file; only then the lock is tried, which might be in the way.
+    """
+    path = root / _FOLDER / "deploy.lock"
+    if not path.exists() or not path.stat().st_size:
+        return
+    with path.open(encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise _taken(path) from None
 
 
 def _taken(path: Path) -> SlipwayError:

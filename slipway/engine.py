@@ -70,6 +70,8 @@ class ContainerState:
     """Whether it is one of the processes beside web (``extraprocesses``)."""
     tty: bool = False
     """Whether it has a terminal; its log is one stream then."""
+    out_of_memory: bool = False
+    """Whether the kernel ended it because it had reached its memory limit."""
 
     @property
     def ready(self) -> bool:
@@ -108,17 +110,23 @@ class Leftovers:
 
 
 @functools.cache
+def facts() -> dict[str, Any]:
+    """What the engine says of itself and its machine, which need not be this one."""
+    return dict(engineapi.get("/info"))
+
+
 def processors() -> int:
-    """How many processors the engine's machine has; it need not be this one."""
-    return int(engineapi.get("/info")["NCPU"])
+    """How many processors the engine's machine has."""
+    return int(facts()["NCPU"])
 
 
-def containers(project: str, *, one_off: bool = False) -> list[ContainerState]:
-    """Every container of a Compose project, running or not, by service and number.
+def containers(project: str, service: str = "", *, one_off: bool = False) -> list[ContainerState]:
+    """Every container of a Compose project, or of one ``service``, running or not, by service and number.
 
     Containers of ``run`` and ``exec`` tasks (one-off ones) only with ``one_off``.
     """
-    found = [c for c in _listed(project) if one_off or c["Labels"].get(_ONE_OFF_LABEL) != "True"]
+    labels = [f"{SERVICE_LABEL}={service}"] if service else []
+    found = [c for c in _listed(project, *labels) if one_off or c["Labels"].get(_ONE_OFF_LABEL) != "True"]
     # A one-off that ends meanwhile (`run --rm`) is none of them.
     states = [state for each in found if (state := container(each["Id"]))]
     return sorted(states, key=lambda state: (state.service, state.name))
@@ -206,17 +214,20 @@ def wait(
         time.sleep(_POLL_SECONDS)
 
 
-def publisher(port: int) -> str | None:
-    """The name of the running container that publishes host TCP ``port``, or ``None``."""
+def publisher(port: int) -> tuple[str, str] | None:
+    """The name and the Compose project of the running container that publishes host TCP ``port``.
+
+    The project is empty when Compose has not made it; ``None`` when there is no such container.
+    """
     for found in engineapi.get("/containers/json"):
         if any(published.get("PublicPort") == port for published in found["Ports"] or []):
-            return str(found["Names"][0]).lstrip("/")
+            return str(found["Names"][0]).lstrip("/"), str(found["Labels"].get(PROJECT_LABEL, ""))
     return None
 
 
 def published(project: str, service: str) -> list[str]:
     """The ``address:port`` pairs on the host that lead to ``service``."""
-    return [port for state in containers(project) if state.service == service for port in state.ports]
+    return [port for state in containers(project, service) for port in state.ports]
 
 
 def image_sizes(references: Iterable[str]) -> dict[str, int]:
@@ -406,4 +417,5 @@ def _state(attrs: Mapping[str, Any]) -> ContainerState:
         config_hash=labels.get(_CONFIG_HASH_LABEL, ""),
         beside_web=_PROCESS_LABEL in labels,
         tty=bool(config.get("Tty")),
+        out_of_memory=bool(state.get("OOMKilled")),
     )

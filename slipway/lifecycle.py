@@ -11,19 +11,13 @@ from slipway import (
     backupimage,
     bases,
     buildrecord,
-    connections,
     dbmajor,
     deploylock,
     diagnosis,
-    egress,
     engine,
-    enginecheck,
     front,
     init,
-    machinereport,
-    ports,
-    processes,
-    pythonversion,
+    preflight,
     replicas,
     revision,
     tls,
@@ -44,8 +38,6 @@ from slipway.views import service_rows, url
 
 __all__ = ["build", "build_release", "change", "down", "ensure_bases", "require_consent", "run_build", "up"]
 
-_NEEDED_DISK = 2 * 1000**3  # a build of the example writes about half of this
-
 
 def build(session: Session, services: Sequence[str] = (), *, no_cache: bool = False) -> None:
     """Build the stack's images, from base images that are present, pulled or built.
@@ -54,7 +46,7 @@ def build(session: Session, services: Sequence[str] = (), *, no_cache: bool = Fa
     ``machine``, ``bases`` and ``init.check`` raise.
     """
     session.check_services(services)
-    _check(session)
+    preflight.walk(session, *preflight.BUILDING)
     if not session.runner.dry:
         _record_release(session)
     _build(session, services, no_cache=no_cache)
@@ -116,8 +108,8 @@ def run_build(
 
 def build_release(session: Session, stack: Stack, revision_id: str, services: Sequence[str]) -> None:
     """Build ``services`` of ``stack`` under its release id; what is recorded stays as it is."""
-    _check(session)
-    machinereport.check_disk(_NEEDED_DISK, session.runner)
+    preflight.walk(session, *preflight.BUILDING)
+    preflight.walk(session, preflight.DISK)
     ensure_bases(session)
     record_machine(session.settings.root, {"REVISION": revision_id})
     run_build(session, stack, services)
@@ -134,18 +126,14 @@ def up(session: Session, *, scale: str, no_build: bool, as_json: bool) -> None:
     """
     stack, runner, settings = session.stack, session.runner, session.settings
     count = _replicas(scale) if scale else None
-    _check(session)
-    # A dry run needs no engine, and the first of these asks it.
-    if stack.prod and not runner.dry:
-        connections.check(settings, count or settings.web_replicas)
-        processes.check(settings)
-    dbmajor.check(session)
+    preflight.walk(session, *preflight.BUILDING)
+    if settings.database == "postgres" and not runner.dry:
+        upgradeundo.take_back_interrupted(session)
+    preflight.walk(session, *preflight.STARTING, replicas=count or settings.web_replicas)
+    dbmajor.record(session)
     certificate = None
     if not runner.dry:
-        _check_ports(session)
-        certificate = tls.prepare(session)
-        if stack.prod:
-            egress.check(session)
+        certificate = tls.certificate(session)
         if stack.scheduled:
             backupimage.make_folder(settings)
     # Production's containers are changed by one command at a time.
@@ -313,20 +301,11 @@ def failing_line(build_output: str) -> str:
     return said[-1] if said else engine_error or (rest[-1] if rest else "no output")
 
 
-def _check(session: Session) -> None:
-    """What must be right before anything is built or started; a dry run asks nobody."""
-    if not session.runner.dry:
-        enginecheck.check_versions(session.runner)
-        init.check(session.settings, session.stack.prod)
-        pythonversion.check(session.settings)
-
-
 def _prepare(session: Session) -> None:
-    settings, runner = session.settings, session.runner
-    machinereport.check_disk(_NEEDED_DISK, runner)
+    preflight.walk(session, preflight.DISK)
     ensure_bases(session)
     if session.stack.scheduled:
-        backupimage.record_recipe(settings)
+        backupimage.record_recipe(session.settings)
 
 
 def _record_release(session: Session) -> None:
@@ -347,18 +326,6 @@ def _replicas(text: str) -> int:
         raise SlipwayError(
             "SLIP-068", f"--scale is {wrong}: {text!r}", "use --scale 3, for example"
         ) from None
-
-
-def _check_ports(session: Session) -> None:
-    settings, project = session.settings, session.stack.project
-    if session.stack.prod:
-        ports.check("HTTP_PORT", settings.http_address, settings.http_port, project)
-        if settings.tls != "off":
-            ports.check("HTTPS_PORT", settings.http_address, settings.https_port, project)
-        return
-    ports.check("WEB_PORT", "127.0.0.1", settings.web_port, project)
-    if settings.db_port and settings.database == "postgres":
-        ports.check("DB_PORT", "127.0.0.1", settings.db_port, project)
 
 
 class _progress:  # noqa: N801  (used as a function that remembers)

@@ -18,7 +18,7 @@ from slipway import certificates
 from slipway.certificates import Certificate
 from slipway.errors import SlipwayError
 
-__all__ = ["CA_FILE", "ensure"]
+__all__ = ["CA_FILE", "check", "ensure"]
 
 CA_FILE = "ca.pem"
 _CA_KEY, _CHAIN, _KEY = "ca.key", "fullchain.pem", "privkey.pem"
@@ -44,9 +44,21 @@ def ensure(folder: Path, server_names: Sequence[str], project: str) -> tuple[Cer
     return _issue(folder, ca, ca_key, wanted), True
 
 
+def check(folder: Path) -> None:
+    """Return when the CA in ``folder`` can be used, or is still to be made. Raises as ``ensure``."""
+    _present(folder)
+
+
 def _authority(folder: Path, project: str) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
-    if not (folder / CA_FILE).exists() and not (folder / _CA_KEY).exists():
+    present = _present(folder)
+    if present is None or present[0].not_valid_after_utc < _soon():
         return _make_authority(folder, project)
+    return present
+
+
+def _present(folder: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None:
+    if not (folder / CA_FILE).exists() and not (folder / _CA_KEY).exists():
+        return None
     try:
         ca = x509.load_pem_x509_certificate((folder / CA_FILE).read_bytes())
         key = serialization.load_pem_private_key((folder / _CA_KEY).read_bytes(), password=None)
@@ -54,8 +66,6 @@ def _authority(folder: Path, project: str) -> tuple[x509.Certificate, ec.Ellipti
         raise _damaged(folder, str(problem)) from None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != ca.public_key():
         raise _damaged(folder, f"{_CA_KEY} is not the key of {CA_FILE}")
-    if ca.not_valid_after_utc < _soon():
-        return _make_authority(folder, project)
     return ca, key
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from slipway import mirrors
+from slipway import engine, engineapi, mirrors
 from slipway.enginecheck import endpoint_in_use, plugin_version, probe, refuse, without_credentials
 from slipway.osinfo import detect
 from slipway.output import human_size
@@ -18,14 +18,16 @@ from slipway.run import Runner
 __all__ = ["check_disk", "report"]
 
 
-def check_disk(needed: int, runner: Runner) -> None:
+def check_disk(needed: int) -> None:
     """Refuse to begin when the engine's disk has fewer than ``needed`` bytes free.
 
     An engine elsewhere, remote or in a virtual machine, cannot be judged and passes.
-    Raises ``SlipwayError`` SLIP-031.
+    Raises ``SlipwayError`` SLIP-031, and what ``engine.facts`` raises.
     """
-    root = runner.capture(["docker", "info", "--format", "{{.DockerRootDir}}"]).stdout.strip()
-    disk = _disk(root, endpoint_in_use(runner))
+    if not engineapi.local_socket():
+        return
+    root = str(engine.facts()["DockerRootDir"])
+    disk = _disk(root)
     if disk is None or disk.free >= needed:
         return
     raise refuse(
@@ -64,7 +66,7 @@ def report(runner: Runner) -> dict[str, Any]:
 def _engine_facts(runner: Runner, endpoint: str) -> dict[str, Any]:
     info = json.loads(runner.capture(["docker", "info", "--format", "{{json .}}"]).stdout or "{}")
     root = str(info.get("DockerRootDir", ""))
-    disk = _disk(root, endpoint)
+    disk = _disk(root) if endpoint.startswith("unix://") else None
     return {
         "engine_os": info.get("OperatingSystem"),
         "storage_driver": info.get("Driver"),
@@ -83,9 +85,7 @@ class _Disk:
     free: int
 
 
-def _disk(root: str, endpoint: str) -> _Disk | None:
-    if not endpoint.startswith("unix://"):
-        return None
+def _disk(root: str) -> _Disk | None:
     try:
         usage = shutil.disk_usage(root)
     except OSError:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["confirm", "human_size", "note", "rows"]
+__all__ = ["confirm", "counted", "human_size", "note", "rows"]
 
 
 def rows(data: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool) -> None:
@@ -43,6 +43,11 @@ def human_size(size: float) -> str:
             return f"{size:.0f}{unit}" if unit == "B" else f"{size:.3g}{unit}"
         size /= 1000
     return f"{size:.3g}TB"
+
+
+def counted(number: int, what: str) -> str:
+    """``1 finding``, ``2 findings``, ``no findings``."""
+    return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
 
 
 def _cell(value: object) -> str:

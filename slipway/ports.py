@@ -6,8 +6,22 @@ import socket
 
 from slipway import engine
 from slipway.errors import SlipwayError
+from slipway.session import Session
 
-__all__ = ["check"]
+__all__ = ["check", "check_all"]
+
+
+def check_all(session: Session) -> None:
+    """Return when every port that the stack publishes is free, or its own. Raises as ``check``."""
+    settings, project = session.settings, session.stack.project
+    if session.stack.prod:
+        check("HTTP_PORT", settings.http_address, settings.http_port, project)
+        if settings.tls != "off":
+            check("HTTPS_PORT", settings.http_address, settings.https_port, project)
+        return
+    check("WEB_PORT", "127.0.0.1", settings.web_port, project)
+    if settings.db_port and settings.database == "postgres":
+        check("DB_PORT", "127.0.0.1", settings.db_port, project)
 
 
 def check(variable: str, address: str, port: int, project: str) -> None:
@@ -18,10 +32,10 @@ def check(variable: str, address: str, port: int, project: str) -> None:
     if _is_free(address, port):
         return
     try:
-        container = engine.publisher(port)
+        container, owner = engine.publisher(port) or ("", "")
     except SlipwayError:
-        container = None  # no engine answers (`up --local` needs none), so none of its containers has it
-    if container and container in {state.name for state in engine.containers(project)}:
+        container, owner = "", ""  # none answers (`up --local` needs none), so none of its containers has it
+    if owner and owner == project:
         return
     holder = f"the container {container}" if container else _process(port)
     free = next((p for p in range(port + 1, min(port + 1000, 65_536)) if _is_free(address, p)), None)

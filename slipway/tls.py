@@ -20,18 +20,25 @@ from slipway.settings import Settings
 if TYPE_CHECKING:  # it costs a tenth of a second, which TLS=off must not pay
     from slipway.certificates import Certificate
 
-__all__ = ["local_folder", "prepare", "publish", "settle"]
+__all__ = ["certificate", "check", "local_folder", "prepare", "publish", "settle"]
+
+_LOCAL = "local"
 
 
 def prepare(session: Session) -> Certificate | None:
-    """Check what TLS needs, before anything runs; returns the certificate where the tasks hand it to nginx.
+    """Do what ``check`` does, then what ``certificate`` does. Raises as both."""
+    check(session)
+    return certificate(session)
 
-    ``local`` makes CA and certificate where they are missing or due. Nothing with ``off`` or ``acme``. Raises
-    ``SlipwayError``: SLIP-115 for settings that do not go with TLS, SLIP-116 to SLIP-122 for the files.
+
+def check(session: Session) -> None:
+    """Check what TLS needs, before anything runs; warns of a certificate that expires soon.
+
+    Raises ``SlipwayError``: SLIP-115 for settings that do not go with TLS, SLIP-116 to SLIP-122 for files.
     """
     settings = session.settings
     if settings.tls == "off" or not session.stack.prod:
-        return None
+        return
     if settings.https_port == settings.http_port:
         raise SlipwayError(
             "SLIP-115",
@@ -41,18 +48,36 @@ def prepare(session: Session) -> Certificate | None:
     _check_names(settings)
     if settings.tls == "acme":
         _check_acme_root(settings)
-        return None
+        return
     from slipway import certificates, localca  # noqa: PLC0415
 
     if settings.tls == "local":
-        found, made = localca.ensure(local_folder(settings), settings.server_names, settings.name)
-        if made:
-            own = ", ".join(certificates.names(found.leaf))
-            note(f"made a certificate for {own}; invoke certs says how to trust it")
-        return found
+        localca.check(local_folder(settings))
+        return
     found = certificates.from_files(settings.path(settings.tls_certificate), settings.path(settings.tls_key))
     for warning in certificates.check(found, settings.server_names):
         note(f"warning: {warning}")
+
+
+def certificate(session: Session) -> Certificate | None:
+    """The certificate where the tasks hand it to nginx; ``None`` with ``off`` and ``acme``.
+
+    ``local`` makes CA and certificate where they are missing or due. Raises ``SlipwayError`` SLIP-116 to
+    SLIP-118 and SLIP-122 for the files.
+    """
+    settings = session.settings
+    if settings.tls in {"off", "acme"} or not session.stack.prod:
+        return None
+    from slipway import certificates, localca  # noqa: PLC0415
+
+    if settings.tls == "files":
+        return certificates.from_files(
+            settings.path(settings.tls_certificate), settings.path(settings.tls_key)
+        )
+    found, made = localca.ensure(_folder(settings) / _LOCAL, settings.server_names, settings.name)
+    if made:
+        own = ", ".join(certificates.names(found.leaf))
+        note(f"made a certificate for {own}; invoke certs says how to trust it")
     return found
 
 
@@ -82,7 +107,7 @@ def settle(session: Session) -> None:
 
 def local_folder(settings: Settings) -> Path:
     """Where the CA of TLS=local lies."""
-    return _folder(settings) / "local"
+    return settings.path(settings.secrets_dir) / "tls" / _LOCAL
 
 
 def _attempt(session: Session) -> None:

@@ -378,7 +378,7 @@ class _Upgrade:
                 "free some space there; the dump goes again when the upgrade has ended",
             )
         # For a dump on the same disk, and for the new volume.
-        machinereport.check_disk(2 * int(size) + _SPARE_DISK, self.runner)
+        machinereport.check_disk(2 * int(size) + _SPARE_DISK)
         note(f"databases of {human_size(int(size))}")
 
     def _start_new(self) -> None:

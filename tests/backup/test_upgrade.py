@@ -277,7 +277,7 @@ def test_an_upgrade_that_is_killed_is_taken_back_without_a_hand(prod: World, ste
 
 
 def test_a_power_cut_is_made_good_by_the_next_command(prod: World) -> None:
-    """The guard is killed too. Red when `up` does not take back what it finds."""
+    """The guard is killed too. Red when `up` does not take back what it finds, or `doctor` does not tell."""
     before = files(prod)
     with_ = "compare"
     killed = _begin(prod)
@@ -289,6 +289,7 @@ def test_a_power_cut_is_made_good_by_the_next_command(prod: World) -> None:
     os.killpg(killed.pid, signal.SIGKILL)
     killed.wait(timeout=30)
     assert Site(prod.url).get("/").status_code == 503
+    assert "warning: SLIP-107: an upgrade" in prod.invoke("doctor", check=False).stdout
     prod.invoke("up", "--no-build")
     assert_serves(prod, "17")
     assert files(prod) == before

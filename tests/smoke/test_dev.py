@@ -38,6 +38,13 @@ def test_the_database_is_migrated_postgresql(dev: World, site: Site) -> None:
     assert dev.sql("select count(*) from guestbook_entry where text = 'stored in PostgreSQL'") == "1"
 
 
+def test_a_healthy_stack_leaves_the_doctor_nothing_to_find(dev: World) -> None:
+    """Red when something is found in one, or left out: without an engine to ask, for example."""
+    done = dev.invoke("doctor")
+    assert (done.stdout, done.stderr) == ("no findings, no warnings\n", "")
+    assert json.loads(dev.invoke("doctor", "--json").stdout) == {"findings": [], "not_looked_at": {}}
+
+
 def test_a_host_edit_of_a_view_shows_up_without_a_rebuild(dev: World, site: Site) -> None:
     """Red without the bind mount, or with runserver's --noreload."""
     before = dev.container("web")["Id"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -52,6 +53,7 @@ def test_a_port_taken_by_a_process_names_it_and_the_next_free_one(dev: World) ->
         assert f"port {dev.port} (WEB_PORT)" in message
         assert f"({os.getpid()})" in message
         assert "WEB_PORT=" in message
+        assert _found(dev) == {"SLIP-063": message.splitlines()[0].removeprefix("SLIP-063: ")}
         assert dev.containers() == []
     dev.invoke("up", "--no-build")
 
@@ -80,6 +82,7 @@ def test_a_project_that_does_not_import_names_service_and_cause(dev: World) -> N
         message = _refused(dev, "up", "--no-build", code="SLIP-064")
         assert "migrate failed" in message
         assert "No module named 'no_such_module'" in message
+        assert _found(dev) == {"SLIP-064": message.splitlines()[0].removeprefix("SLIP-064: ")}
     finally:
         settings.write_text(source)
     dev.invoke("up", "--no-build")
@@ -96,10 +99,65 @@ def test_a_password_the_volume_does_not_know_says_so_and_loses_nothing(dev: Worl
     try:
         message = _refused(dev, "up", "--no-build", code="SLIP-065")
         assert "secrets/postgres_password" in message
+        assert set(_found(dev)) == {"SLIP-065"}
     finally:
         secret.write_text(before)
     dev.invoke("up", "--no-build")
     assert dev.sql("select count(*) from guestbook_entry where text = 'kept'") == "1"
+
+
+def test_a_changed_password_is_found_while_the_stack_runs(dev: World) -> None:
+    """Before it stops the next start. Red when psql is asked by an address that PostgreSQL's image trusts."""
+    secret = dev.root / "secrets" / "postgres_password"
+    before = secret.read_text()
+    secret.chmod(0o644)
+    secret.write_text("another-password-than-the-volume-was-made-with")
+    try:
+        assert set(_found(dev)) == {"SLIP-065"}
+    finally:
+        secret.write_text(before)
+    # It is newer than web still, and right.
+    assert _found(dev) == {}
+
+
+def test_the_doctor_finds_everything_and_changes_nothing(dev: World) -> None:
+    """Red when the first finding ends the search, or anything is made, removed or written by looking."""
+    before = _everything(dev)
+    dev.write_env(WEB_PROT="1")
+    key = dev.root / "secrets" / "secret_key"
+    text = key.read_text()
+    key.chmod(0o644)
+    key.write_text("changeme")
+    docker("kill", "--signal", "SIGKILL", f"{dev.project}-web-1")
+    try:
+        files = {
+            path: path.stat().st_mtime_ns for path in dev.root.rglob("*") if "__pycache__" not in str(path)
+        }
+        done = dev.invoke("doctor", "--json", check=False)
+        assert done.returncode == 1, done.stderr
+        found = {(finding["code"], finding["warning"]) for finding in json.loads(done.stdout)["findings"]}
+        assert found == {("SLIP-005", True), ("SLIP-009", False), ("SLIP-070", True)}
+        assert files == {
+            path: path.stat().st_mtime_ns for path in dev.root.rglob("*") if "__pycache__" not in str(path)
+        }
+    finally:
+        key.write_text(text)
+        env = dev.root / ".env"
+        env.write_text(env.read_text().replace("WEB_PROT=1\n", ""))
+    assert _everything(dev) == before
+    dev.invoke("up", "--no-build")
+
+
+def _everything(own: World) -> dict[str, list[str]]:
+    return {kind: sorted(names) for kind, names in own.left_behind().items()}
+
+
+def _found(own: World) -> dict[str, str]:
+    """What `invoke doctor` finds: the problems by their codes. Checks that its exit code says so."""
+    done = own.invoke("doctor", "--json", check=False)
+    findings = json.loads(done.stdout)["findings"]
+    assert done.returncode == (1 if findings else 0), done.stderr
+    return {finding["code"]: finding["problem"] for finding in findings}
 
 
 def test_requirements_that_cannot_be_installed_end_with_the_failing_line(dev: World) -> None:

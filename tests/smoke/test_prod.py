@@ -47,6 +47,11 @@ def test_the_page_answers_and_names_its_release(prod: World, site: Site) -> None
     assert labels["org.opencontainers.image.version"] == RELEASE
 
 
+def test_a_healthy_stack_leaves_the_doctor_nothing_to_find(prod: World) -> None:
+    """Red when one of production's own checks, or a warning of the example's, is wrong about it."""
+    assert json.loads(prod.invoke("doctor", "--json").stdout) == {"findings": [], "not_looked_at": {}}
+
+
 def test_hashed_admin_css_is_cached_for_long_and_compressed(site: Site) -> None:
     """Red without the manifest storage, the cache map, or gzip."""
     page = site.get("/admin/login/").text

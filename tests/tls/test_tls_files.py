@@ -189,4 +189,5 @@ def test_a_certificate_that_ends_soon_is_a_warning(files: World, company: Author
     company.issue(*NAMES, ends=timedelta(days=5, hours=1)).write(files_folder(files))
     warned = files.invoke("certs", "--reload")
     assert "expires in 5 days" in warned.stderr
+    assert "warning: SLIP-120: " in files.invoke("doctor").stdout
     assert certs(files)["days_left"] == 5

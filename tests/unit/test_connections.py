@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from slipway import connections, deploy, lifecycle, values
+from slipway import connections, deploy, lifecycle, preflight, values
 from slipway.compose import Stack
 from slipway.engine import ContainerState
 from slipway.errors import SlipwayError
@@ -156,9 +156,9 @@ def test_up_refuses_before_it_does_anything(
     for name in ("run", "capture"):
         monkeypatch.setattr(Runner, name, never)
     # Whether the engine will do is looked at first: the check below may ask it for its processors.
-    monkeypatch.setattr(lifecycle, "_check", lambda _session: None)
-    for name in ("_check_ports", "_build_what_changed"):
-        monkeypatch.setattr(lifecycle, name, never)
+    monkeypatch.setattr(preflight, "BUILDING", ())
+    monkeypatch.setattr("slipway.ports.check_all", never)
+    monkeypatch.setattr(lifecycle, "_build_what_changed", never)
     with pytest.raises(SlipwayError, match="SLIP-085: 5 replicas"):
         lifecycle.up(session, scale=scale, no_build=False, as_json=False)
 

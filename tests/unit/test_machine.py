@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from invoke.exceptions import Exit
 
-from slipway import enginecheck, enginepackages, machine, machinereport
+from slipway import engine, enginecheck, enginepackages, machine, machinereport
 from slipway.enginecheck import parse_version
 from slipway.errors import SlipwayError
 from slipway.osinfo import Host, parse_os_release
@@ -410,20 +410,24 @@ def test_debian_testing_counts_as_newer_than_13() -> None:
     assert replace(DEBIAN_13, version="").release > (13,)
 
 
-def test_a_nearly_full_disk_is_refused(tmp_path: Path) -> None:
+def test_a_nearly_full_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Red when free and needed are compared the wrong way round."""
-    runner = Docker(answers={"docker info": str(tmp_path)})
-    machine.check_disk(1, runner)
+    monkeypatch.setenv("DOCKER_HOST", "unix:///var/run/docker.sock")
+    monkeypatch.setattr(engine, "facts", lambda: {"DockerRootDir": str(tmp_path)})
+    machine.check_disk(1)
     with pytest.raises(SlipwayError) as caught:
-        machine.check_disk(10**18, runner)
+        machine.check_disk(10**18)
     assert caught.value.slip_code == "SLIP-031"
     assert str(tmp_path) in caught.value.problem
 
 
-def test_the_disk_of_an_engine_elsewhere_is_not_judged(tmp_path: Path) -> None:
+def test_the_disk_of_an_engine_elsewhere_is_not_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Red when the folder of that name on this machine is measured instead."""
-    runner = Docker(endpoint="ssh://nas", answers={"docker info": str(tmp_path)})
-    machine.check_disk(10**18, runner)
+    monkeypatch.setenv("DOCKER_HOST", "ssh://nas")
+    monkeypatch.setattr(engine, "facts", lambda: {"DockerRootDir": str(tmp_path)})
+    machine.check_disk(10**18)
 
 
 def test_the_report_holds_facts_and_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:

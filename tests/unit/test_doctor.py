@@ -1,0 +1,342 @@
+"""`invoke doctor`: everything at once, each with its code and fix, and nothing changed."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from invoke.exceptions import Exit
+
+from slipway import (
+    dbmajor,
+    deploylock,
+    diagnosis,
+    doctor,
+    engine,
+    engineapi,
+    enginecheck,
+    lifecycle,
+    preflight,
+)
+from slipway.compose import Stack
+from slipway.engine import ContainerState
+from slipway.errors import SlipwayError
+from slipway.examination import examine
+from slipway.run import Runner
+from slipway.session import Session
+from slipway.settings import Settings, load
+
+PASSWORD = "Zk3-not-a-placeholder"
+
+
+def state(service: str, number: int = 1, **changes: object) -> ContainerState:
+    facts = {
+        "id": f"{service}{number}", "name": f"shop-dev-{service}-{number}", "service": service, "image": "i",
+        "state": "running", "health": "healthy", "exit_code": 0, "ports": (), "addresses": {"n": "10.0.0.2"},
+        "health_output": "", "error": "", "restarts": 0, "started": "2100-01-01T00:00:00.123456789Z",
+    }  # fmt: skip
+    return ContainerState(**{**facts, **changes})  # type: ignore[arg-type]
+
+
+DONE = {"state": "exited", "health": ""}
+HEALTHY = [state("db"), state("migrate", **DONE), state("web")]
+
+
+@pytest.fixture
+def ready(checkout: Path) -> Path:
+    """A checkout on which `init` has been run, with ports nobody has."""
+    (checkout / "secrets").mkdir()
+    for name in ("postgres_password", "secret_key"):
+        (checkout / "secrets" / name).write_text(PASSWORD)
+    for name in ("app.env", "app.dev.env", "app.prod.env"):
+        (checkout / name).touch()
+    return checkout
+
+
+@pytest.fixture
+def stack(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """An engine of paper; the function says which containers and logs it has."""
+    monkeypatch.setattr(enginecheck, "check_versions", lambda _runner: None)
+    monkeypatch.setattr(engine, "facts", lambda: {"DockerRootDir": "/", "NCPU": 2})
+    monkeypatch.setattr(dbmajor, "compare", lambda _session: None)
+    monkeypatch.setattr("slipway.ports.check_all", lambda _session: None)
+    monkeypatch.setattr("slipway.egress.check", lambda _session: None)
+    monkeypatch.setattr("shutil.disk_usage", lambda _path: type("Usage", (), {"total": 1, "free": 10**12}))
+
+    def has(*states: ContainerState, **logs: list[str]) -> None:
+        monkeypatch.setattr(engine, "containers", lambda _project: list(states))
+        monkeypatch.setattr(engine, "logs", lambda state, _tail: logs.get(state.service, []))
+
+    has(*HEALTHY)
+    return has
+
+
+def found(root: Path, *, prod: bool = False, runner: Runner | None = None) -> list[str]:
+    """What `examine` finds: ``warning`` in front of those that are."""
+    result = examine(root, runner or Runner(), prod)
+    return [f"{'warning ' if f.warning else ''}{f.code}" for f in result.found]
+
+
+def test_a_healthy_stack_has_no_finding(
+    ready: Path, stack: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Red when anything is found in one; nothing is to be asked by a command either."""
+    doctor.doctor(ready, Runner(), prod=False, as_json=False)
+    assert capsys.readouterr().out == "no findings, no warnings\n"
+    doctor.doctor(ready, Runner(), prod=False, as_json=True)
+    assert json.loads(capsys.readouterr().out) == {"findings": [], "not_looked_at": {}}
+
+
+def test_all_is_found_at_once(
+    ready: Path,
+    stack: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Red when the first finding ends the search, or the exit code is not 1."""
+    (ready / ".env").write_text("WEB_PROT=1\n")
+    (ready / "secrets" / "secret_key").write_text("changeme")
+    (ready / "example" / ".python-version").write_text("3.11")
+
+    def taken(_session: Session) -> None:
+        raise SlipwayError("SLIP-063", "port 8000 (WEB_PORT) is taken by the process x (1)", "stop it")
+
+    monkeypatch.setattr("slipway.ports.check_all", taken)
+    stack(state("db"), state("web", state="restarting", exit_code=1), web=["No module named x"])
+    with pytest.raises(Exit) as ended:
+        doctor.doctor(ready, Runner(), prod=False, as_json=False)
+    assert ended.value.code == 1
+    said = capsys.readouterr()
+    assert said.err == ""
+    codes = [line.split(": ")[0] for line in said.out.splitlines()]
+    # What matters less comes last.
+    assert "\nwarning: SLIP-005: .env:1: WEB_PROT is not a variable of the kit\n  fix: did you" in said.out
+    assert said.out.index("SLIP-064") < said.out.index("warning: ")
+    for code in ("SLIP-009", "SLIP-130", "SLIP-063", "SLIP-064"):
+        assert codes.count(code) == 1, said.out
+    assert "No module named x" in said.out
+    assert said.out.endswith("4 findings, 1 warning\n")
+
+
+@pytest.mark.parametrize("text", ["WEB_PORT=http\n", "what is this\n", "PROJECT_ROOT=missing\n"])
+def test_settings_that_cannot_be_read_are_the_finding(
+    ready: Path, stack: Callable[..., None], text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Red when they end the command before it looks at the engine."""
+    (ready / ".env").write_text(text)
+
+    def none(_runner: Runner) -> None:
+        raise SlipwayError("SLIP-025", "no engine", "start it", exit_code=3)
+
+    monkeypatch.setattr(enginecheck, "check_versions", none)
+    result = examine(ready, Runner(), prod=False)
+    assert [f.code for f in result.errors][1:] == ["SLIP-025"]
+    assert result.errors[0].code in {"SLIP-003", "SLIP-006", "SLIP-007"}
+    assert result.skipped == {"everything else": "the settings cannot be read"}
+
+
+def test_what_up_makes_is_a_warning(ready: Path, stack: Callable[..., None]) -> None:
+    """Red when a fresh clone is ill, or the doctor writes into it."""
+    stack()
+    (ready / ".env").unlink()
+    (ready / "app.env").unlink()
+    before = sorted(ready.rglob("*"))
+    assert found(ready) == ["warning SLIP-001", "warning SLIP-001"]
+    assert sorted(ready.rglob("*")) == before
+
+
+def test_without_an_engine_the_rest_is_looked_at(
+    ready: Path, stack: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Red when the engine is asked although it does not answer: every question would be a finding."""
+    (ready / "secrets" / "secret_key").write_text("changeme")
+
+    def none(_runner: Runner) -> None:
+        raise SlipwayError("SLIP-025", "no engine", "start it", exit_code=3)
+
+    def never(*_: object, **__: object) -> Any:
+        raise AssertionError("the engine was asked")
+
+    monkeypatch.setattr(enginecheck, "check_versions", none)
+    monkeypatch.setattr(engineapi, "get", never)
+    for prod in (False, True):
+        result = examine(ready, Runner(), prod=prod)
+        assert [f.code for f in result.found] == ["SLIP-025", "SLIP-009"]
+        checks = (preflight.DISK, *preflight.STARTING)
+        wanted = {c.subject for c in checks if c.asks_engine and (prod or not c.production)}
+        assert set(result.skipped) == {*wanted, "containers"}
+
+
+def test_an_engine_that_is_too_old_is_asked_all_the_same(
+    ready: Path, stack: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Red when what runs on it is not looked at."""
+
+    def old(_runner: Runner) -> None:
+        raise SlipwayError("SLIP-029", "too old", "upgrade it", exit_code=3)
+
+    monkeypatch.setattr(enginecheck, "check_versions", old)
+    stack(state("db"), state("web", health="unhealthy"))
+    assert found(ready, runner=Psql()) == ["SLIP-029", "SLIP-064"]
+
+
+@pytest.mark.parametrize(
+    ("broken", "log", "codes"),
+    [
+        ({"health": "unhealthy", "health_output": "503"}, [], ["SLIP-064"]),
+        ({"state": "exited", "exit_code": 1}, ["boom"], ["SLIP-064"]),
+        ({"state": "exited", "exit_code": 137, "out_of_memory": True}, [], ["SLIP-064"]),
+        ({"restarts": 3}, ["why it ended"], ["warning SLIP-064"]),
+        # Stopped by a person, while others run.
+        ({"state": "exited", "exit_code": 143}, ["bye"], ["warning SLIP-070"]),
+        ({"state": "exited", "health": "unhealthy"}, [], ["warning SLIP-070"]),
+        ({"health": "starting"}, [], []),
+        ({"state": "restarting"}, ['FATAL:  password authentication failed for user "app"'], ["SLIP-065"]),
+    ],
+)
+def test_containers_are_judged(
+    ready: Path, stack: Callable[..., None], broken: dict[str, object], log: list[str], codes: list[str]
+) -> None:
+    """Red when a cause is not found, or what a person has stopped counts as failed."""
+    stack(state("db"), state("migrate", **DONE), state("web"), state("web", 2, **broken), web=log)
+    # The first replica runs: no absence then.
+    assert found(ready) == [code for code in codes if code != "warning SLIP-070"]
+    stack(state("db"), state("migrate", **DONE), state("web", **broken), web=log)
+    # The password was set before web began, if web began at all.
+    assert found(ready, runner=Psql()) == codes
+
+
+def test_what_waits_for_one_that_failed_is_no_finding(ready: Path, stack: Callable[..., None]) -> None:
+    """Red when a service that was never started hides the one that keeps it from it."""
+    stack(
+        state("db"), state("migrate", state="exited", exit_code=1), state("web", state="created", health="")
+    )
+    assert found(ready, runner=Psql()) == ["SLIP-064"]
+
+
+def test_a_stack_that_was_stopped_is_not_ill(ready: Path, stack: Callable[..., None]) -> None:
+    """Red when `invoke stop`, whose SIGTERM ends runserver with 143, makes findings."""
+    stack(state("db", **DONE), state("migrate", **DONE), state("web", **{**DONE, "exit_code": 143}))
+    result = examine(ready, Runner(), prod=False)
+    assert result.found == []
+    assert list(result.skipped) == ["the database's password"]
+
+
+def test_memory_that_did_not_suffice_is_named_with_its_limit(settings: Settings) -> None:
+    """Red when the last line of the log, which is about something else, is the reason."""
+    killed = state("web", state="exited", exit_code=137, out_of_memory=True)
+    error = diagnosis.cause(Session(Stack(settings, prod=True), Runner()), killed, ["GET /"])
+    assert "more memory" in error.problem and "WEB_MEMORY" in error.fix
+    worker = state("worker", state="exited", exit_code=137, out_of_memory=True, beside_web=True)
+    assert "PROCESS_MEMORY" in diagnosis.cause(Session(Stack(settings, prod=True), Runner()), worker, []).fix
+
+
+class Psql(Runner):
+    """Remembers the question; says what psql would."""
+
+    answer = ""
+    asked: list[list[str]] = []  # noqa: RUF012
+
+    def capture(self, argv: Any, **_: Any) -> Any:
+        self.asked.append(list(argv))
+        assert self.env == {"PGPASSWORD": PASSWORD}
+        return type("Done", (), {"stderr": self.answer})
+
+
+def test_the_password_is_asked_about_only_when_it_may_have_changed(
+    ready: Path, stack: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Red when every call costs a psql, or one that was changed since web began is not tried."""
+    Psql.asked.clear()
+    assert found(ready, runner=Psql()) == []
+    assert Psql.asked == []
+    stack(state("db"), state("web", started="2001-01-01T00:00:00Z"))
+    monkeypatch.setattr(Psql, "answer", 'FATAL:  password authentication failed for user "app"')
+    assert found(ready, runner=Psql()) == ["SLIP-065"]
+    argv = Psql.asked[0]
+    # Nobody's list of processes shows it, and the loopback address would be let in without.
+    assert PASSWORD not in " ".join(argv) and argv[argv.index("--host") + 1] == "10.0.0.2"
+
+
+def test_a_deploy_at_work_is_found_and_one_that_ended_is_not(ready: Path, stack: Callable[..., None]) -> None:
+    """Red when the lock's file counts, and not the lock: a killed deploy leaves the file."""
+    stack()
+    with deploylock.held(ready, "deploy"):
+        assert found(ready, prod=True) == ["SLIP-077"]
+        assert found(ready) == []
+    assert found(ready, prod=True) == []
+    (ready / ".slipway" / "deploy.lock").write_text('{"what": "deploy"}')
+    assert found(ready, prod=True) == []
+    with (ready / ".slipway" / "deploy.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_line_ends_of_windows_are_found(ready: Path, stack: Callable[..., None]) -> None:
+    """Red when only the first line of a secret, or files that are no scripts, are looked at."""
+    (ready / "docker").mkdir()
+    (ready / "docker" / "notes.txt").write_bytes(b"no script\r\n")
+    (ready / "docker" / "start.sh").write_bytes(b"#!/bin/sh\necho\n")
+    assert found(ready) == []
+    (ready / "docker" / "start.sh").write_bytes(b"#!/bin/sh\r\necho\r\n")
+    assert found(ready) == ["SLIP-160"]
+    (ready / "docker" / "start.sh").unlink()
+    (ready / "secrets" / "postgres_password").write_bytes(PASSWORD.encode() + b"\r\n")
+    assert found(ready) == ["SLIP-160"]
+
+
+def test_nothing_is_written(ready: Path, stack: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Red when TLS=local makes its CA, or anything is recorded, while looking."""
+    monkeypatch.setenv("TLS", "local")
+    before = {path: path.stat().st_mtime_ns for path in ready.rglob("*")}
+    stack()
+    assert found(ready, prod=True) == []
+    assert {path: path.stat().st_mtime_ns for path in ready.rglob("*")} == before
+
+
+def test_up_walks_the_same_checks(ready: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Red when `up` does not look at one of them, or `doctor` does not."""
+    monkeypatch.setattr("slipway.upgradeundo.take_back_interrupted", lambda _session: None)
+    for prod in (False, True):
+        looked: list[str] = []
+
+        def named(check: preflight.Check, looked: list[str] = looked) -> preflight.Check:
+            if check is preflight.ENGINE:
+                return check
+            return replace(check, look=lambda *_: looked.append(check.subject))
+
+        with monkeypatch.context() as patched:
+            for table in ("BUILDING", "STARTING"):
+                patched.setattr(preflight, table, tuple(map(named, getattr(preflight, table))))
+            patched.setattr(
+                enginecheck, "check_versions", lambda _runner, looked=looked: looked.append("engine")
+            )
+            patched.setattr(preflight, "DISK", named(preflight.DISK))
+            patched.setattr(engine, "containers", lambda _project: [])
+            for name in ("slipway.dbmajor.record", "slipway.tls.publish"):
+                patched.setattr(name, lambda *_: None)
+            patched.setattr(lifecycle, "_build_what_changed", lifecycle._prepare)
+            patched.setattr(lifecycle, "ensure_bases", lambda _session: {})
+            patched.setattr(lifecycle, "_start", lambda *_: [])
+            lifecycle.up(Session(Stack(load(ready), prod), Runner()), scale="", no_build=False, as_json=True)
+            by_up = list(looked)
+            looked.clear()
+            examine(ready, Runner(), prod)
+        assert sorted(by_up) == sorted(looked)
+        assert len(looked) == (11 if prod else 7)
+
+
+def test_looking_is_cheap() -> None:
+    """Red when a module that only `up` needs, or the docker SDK, is imported for it."""
+    script = "import sys, slipway.examination; print({'docker', 'slipway.lifecycle'} & {*sys.modules})"
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "set()"
