@@ -254,10 +254,10 @@ ARG ASSETS_COMMAND
 RUN --mount=type=bind,from=kit,source=build-assets,target=/kit/build-assets \
     --mount=type=secret,id=npm --mount=type=secret,id=ca \
     --mount=type=cache,target=/var/cache/assets \
-    /kit/build-assets "${ASSETS_COMMAND}" /modules
+    /kit/build-assets "${ASSETS_COMMAND}" /out/modules
 
 FROM scratch AS modules-with-assets
-COPY --from=assets /modules/ /
+COPY --from=assets /out/modules/ /
 FROM scratch AS modules
 FROM modules${ASSETS_COMMAND:+-with-assets} AS node-modules
 

@@ -1,6 +1,8 @@
 """The bytecode of installed packages, compiled once for every build on the machine.
 
-    bytecode.py ROOT CACHE
+    bytecode.py ROOT CACHE [MARK]
+
+With the file MARK only of what came after it was made.
 
 To compile Django takes longer than to install it, and an environment is made anew whenever one of its
 packages changes. Bytecode depends on the source, on where that lies (tracebacks name it) and on the version
@@ -13,6 +15,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from importlib.util import MAGIC_NUMBER, cache_from_source
 from pathlib import Path
 
@@ -23,17 +26,23 @@ _HEADER = 16
 _BATCH = 50
 
 
-def compile_all(root: Path, cache: BuildCache) -> tuple[int, int]:
+def compile_all(root: Path, cache: BuildCache, since: int = 0) -> tuple[int, int]:
     """Write the bytecode of every module below ``root``; return how many ``cache`` had, and how many not.
 
-    What does not compile has none. The Python that runs this is the one that will read it.
+    What does not compile has none. The Python that runs this is the one that will read it. Files may come and
+    go meanwhile: what comes is for another call, which passes over the older by ``since`` (nanoseconds).
     """
     lacking = []
     found = 0
     folders: set[str] = set()
     for path in modules(root):
-        with open(path, "rb") as file:  # noqa: PTH123
-            source, status = file.read(), os.fstat(file.fileno())
+        try:
+            with open(path, "rb") as file:  # noqa: PTH123
+                source, status = file.read(), os.fstat(file.fileno())
+        except FileNotFoundError:
+            continue
+        if status.st_ctime_ns < since:
+            continue
         key = cache.key(MAGIC_NUMBER, path.encode(), source)
         code = cache.get(key)
         if code is None:
@@ -74,10 +83,12 @@ def _compile(batch: Iterable[tuple[str, str]]) -> list[tuple[str, bytes]]:
     done = []
     for path, key in batch:
         if compile_file(path, quiet=2):
-            done.append((key, Path(cache_from_source(path)).read_bytes()[_HEADER:]))
+            with suppress(FileNotFoundError):
+                done.append((key, Path(cache_from_source(path)).read_bytes()[_HEADER:]))
     return done
 
 
 if __name__ == "__main__":
-    from_cache, compiled = compile_all(Path(sys.argv[1]), BuildCache(Path(sys.argv[2])))
+    marked = Path(sys.argv[3]).stat().st_mtime_ns if sys.argv[3:] else 0
+    from_cache, compiled = compile_all(Path(sys.argv[1]), BuildCache(Path(sys.argv[2])), marked)
     print(f"dependencies: bytecode of {compiled} modules compiled, of {from_cache} taken from the cache")

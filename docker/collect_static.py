@@ -15,11 +15,9 @@ from __future__ import annotations
 import json
 import os
 import re
-import secrets
 import shutil
 import sys
 from collections.abc import Iterable, Mapping
-from compileall import compile_dir
 from pathlib import Path
 from threading import Thread
 
@@ -83,7 +81,7 @@ def throw_away(names: Iterable[str], folder: Path) -> dict[str, str]:
     """Write a random value for each name into ``folder`` and return them."""
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o755)
-    values = {name: secrets.token_urlsafe(48) for name in sorted(names)}
+    values = {name: os.urandom(32).hex() for name in sorted(names)}
     for name, value in values.items():
         (folder / name).write_text(value + "\n", encoding="utf-8")
         (folder / name).chmod(0o444)
@@ -186,6 +184,8 @@ def make_media_root(out: Path, media: Path) -> None:
 
 def compile_project(root: Path) -> None:
     """Compile what is below ``root``. A template of Python code (cookiecutter, codegen) does not, and may."""
+    from compileall import compile_dir  # noqa: PLC0415 - in a thread, while Django is imported in another process
+
     if not compile_dir(root, quiet=1):
         print("files that do not compile are copied as they are")
 

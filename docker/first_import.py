@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -99,6 +97,8 @@ class FirstImport:
             settings = check = process.next()
             if process.told_apart:
                 process.close()
+                from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - rare, and long to import
+
                 with ThreadPoolExecutor() as pool:
                     alone = partial(self._alone, project)
                     return (*pool.map(alone, COMMANDS), None)
@@ -127,7 +127,7 @@ class FirstImport:
         return result
 
     def _what_failed(self, environment: Mapping[str, str]) -> str | None:
-        settings, check, process = self._import(replace(self._project, environment=environment))
+        settings, check, process = self._import(self._project._replace(environment=environment))
         if process:
             process.close()
         if settings.returncode:

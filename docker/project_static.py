@@ -9,9 +9,8 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from report_settings import MARK as SETTINGS_MARK
 
@@ -39,8 +38,7 @@ class StaticError(Exception):
     """What is wrong and the fix, ready to print."""
 
 
-@dataclass(frozen=True)
-class Project:
+class Project(NamedTuple):
     """How the project's own commands are run: in the working directory, that of manage.py.
 
     ``environment`` is theirs instead of this process's, ``uid`` the user they run as.

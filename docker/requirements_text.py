@@ -9,7 +9,6 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 # Longest first: the marks of UTF-32 begin like those of UTF-16.
@@ -38,19 +37,21 @@ NOT_HERE = {
 STANDARD = {"backports-zoneinfo", "dataclasses", "functools32", "futures", "typing", "wsgiref"}
 
 
-@dataclass
 class Cleaned:
-    """What ``clean`` made of one file."""
+    """What ``clean`` made of one file: its ``text``, and ``notes`` of what was changed, for the log.
 
-    text: str
-    notes: list[str] = field(default_factory=list)
-    """What was changed, for the log."""
-    own: bool = False
-    """Whether the file installs the project itself (``-e .``), which is not a package here."""
-    own_extras: set[str] = field(default_factory=set)
-    further_index: bool = False
-    """Whether several indexes are asked."""
-    hashes: bool = False
+    ``own`` is whether the file installs the project itself (``-e .``), which is not a package here, and
+    ``own_extras`` with what; ``further_index`` whether several indexes are asked; ``hashes`` whether there
+    are any.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.notes: list[str] = []
+        self.own = False
+        self.own_extras: set[str] = set()
+        self.further_index = False
+        self.hashes = False
 
 
 def read(path: Path) -> str:

@@ -11,6 +11,7 @@ Django is started once, which takes most of the time of such a command. The sett
 in ``sys.argv``. Runs with the project's own Python, 3.10 or later, in the folder of ``manage.py``.
 """
 
+import atexit
 import gc
 import json
 import os
@@ -24,6 +25,7 @@ class Watched(list):
     """The words of a command that notice when somebody asks which command it is."""
 
     told_apart = False
+    all_run = False
     # A project that looks for another command ("test" in sys.argv) gets the same answer from all.
     ours = frozenset()
 
@@ -65,6 +67,18 @@ def run_all(commands, words, answers, requests):
         said = {"settings": settings_said(), "told_apart": words.told_apart}
         answers.write(json.dumps(said) + "\n")
         answers.flush()
+    words.all_run = True
+
+
+def end_at_once(words):
+    """End the process without taking Django apart, which takes as long as a command: when all went well.
+
+    Registered first, it is called last (atexit): what the project has registered has been done by then.
+    """
+    if words.all_run:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def main(arguments):
@@ -76,6 +90,7 @@ def main(arguments):
         os.set_inheritable(descriptor, False)
     commands = [json.loads(argument) for argument in arguments[2:]]
     words = Watched(["manage.py", *commands[-1]])
+    atexit.register(end_at_once, words)
     words.ours = {word for command in commands for word in command}
     from django.core import management  # noqa: PLC0415 - the project's, as everything below
 

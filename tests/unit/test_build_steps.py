@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from kitfiles import DOCKER, load
 
+from tests.support.polling import eventually
+
 build_cache = load("build_cache")
 bytecode = load("bytecode")
 project_static = load("project_static")
@@ -43,6 +45,32 @@ def test_bytecode_comes_from_the_cache_for_the_same_source_alone(
     moved = tmp_path / "elsewhere"
     root.rename(moved)
     assert bytecode.compile_all(moved, cache) == (0, 2)
+
+
+def test_what_came_later_is_compiled_alone(tmp_path: Path) -> None:
+    """Red when the time is not looked at, or it is the source's own, older than its installation."""
+    root, cache = tmp_path / "lib", build_cache.BuildCache(tmp_path / "cache")
+    root.mkdir()
+    (root / "earlier.py").write_text("VALUE = 1\n")
+    since = (root / "earlier.py").stat().st_ctime_ns + 1
+    later = root / "later.py"
+
+    def install() -> bool:
+        later.write_text("VALUE = 2\n")
+        os.utime(later, (1, 1))
+        return later.stat().st_ctime_ns >= since
+
+    eventually(install, "the next tick of the file system's clock", interval=0.01)
+    assert bytecode.compile_all(root, cache, since) == (0, 1)
+    assert Path(cache_from_source(str(later))).exists()
+    assert not Path(cache_from_source(str(root / "earlier.py"))).exists()
+
+
+def test_a_package_may_go_while_its_bytecode_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Red when what is no longer there ends the build."""
+    gone = str(tmp_path / "gone.py")
+    monkeypatch.setattr(bytecode, "modules", lambda root: [gone])
+    assert bytecode.compile_all(tmp_path, build_cache.BuildCache(tmp_path / "cache")) == (0, 0)
 
 
 def test_what_nobody_asks_for_leaves_the_cache(tmp_path: Path) -> None:
@@ -126,6 +154,25 @@ def test_the_commands_share_a_process_and_not_their_output(started: Any) -> None
     assert len({line[-1] for line in words}) == 1
     assert commands.settings["STATIC_ROOT"] == "/s"
     assert not commands.told_apart
+
+
+def test_what_a_project_does_at_its_end_is_done(started: Any, tmp_path: Path) -> None:
+    """Red when the process ends before what is registered with atexit; or Django is taken apart."""
+    done, undone = tmp_path / "done", tmp_path / "undone"
+    settings = f"""
+import atexit
+from pathlib import Path
+class Slow:
+    def __del__(self, path=Path({str(undone)!r})): path.touch()
+kept = Slow()
+atexit.register(Path({str(done)!r}).touch)
+"""
+    commands = started(settings)
+    for _ in range(3):
+        assert commands.next().returncode == 0
+    commands.close()
+    assert done.exists()
+    assert not undone.exists()
 
 
 def test_a_command_that_fails_ends_the_process_and_says_why(started: Any) -> None:

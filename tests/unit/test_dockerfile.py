@@ -1,0 +1,25 @@
+"""How stages of the Dockerfile hand things to each other."""
+
+from __future__ import annotations
+
+import re
+
+from tests.support.world import ROOT
+
+# Where npm and the project's own paths are what they are in production.
+IN_PLACE = {("assets", "/app"), ("code", "/app")}
+
+
+def test_what_stages_hand_over_is_not_in_the_root() -> None:
+    """Red when a mount or a COPY takes a folder of ``/`` from a stage that stands on an image.
+
+    BuildKit looks through all of the folder that it lies in, on every build that makes it anew.
+    """
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+    empty = set(re.findall(r"^FROM (?:scratch|project\S*) AS (\S+)", text, re.MULTILINE))
+    mounts = re.findall(r"--mount=type=bind,from=([\w-]+),source=(/\S+?),", text)
+    copies = re.findall(r"^COPY --from=([\w-]+) (/\S*)", text, re.MULTILINE)
+    taken = {(stage, path.rstrip("/")) for stage, path in (*mounts, *copies)}
+    assert len(taken) > 10
+    in_root = {(stage, path) for stage, path in taken if path.count("/") == 1 and stage not in empty}
+    assert in_root == IN_PLACE
