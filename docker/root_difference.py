@@ -19,7 +19,7 @@ from pathlib import Path
 
 # The kernel's, and what a container or a build puts there.
 NEVER = (
-    "/dev", "/kit", "/mnt", "/opt/slipway", "/proc", "/run", "/sys", "/tmp",  # noqa: S108
+    "/dev", "/kit", "/mnt", "/opt/slipway", "/out", "/proc", "/run", "/sys", "/tmp",  # noqa: S108
     "/etc/hostname", "/etc/hosts", "/etc/resolv.conf",
 )  # fmt: skip
 
@@ -98,7 +98,7 @@ def main(arguments: list[str]) -> int:
     root = Path("/")
     other, out = map(Path, arguments)
     skip = frozenset({*map(Path, NEVER), other, out})
-    out.mkdir()
+    out.mkdir(parents=True)
     changed = list(differences(root, other, skip))
     for path in changed:
         copy(path, root, out)

@@ -21,7 +21,7 @@ venv = pathlib.Path("/opt/venv")
 found += [str(p) for p in venv.glob("bin/*") if p.name.startswith(("pip", "uv", "wheel"))]
 found += [str(p) for p in venv.rglob("*.po")]
 found += [str(p) for p in pathlib.Path("/app").rglob("*") if p.name in ("tests", "tests.py", ".git")]
-for cache in ("/root/.cache", "/tmp/.cache", "/opt/tools", "/kit", "/kit-env", "/project", "/manifests"):
+for cache in ("/root/.cache", "/tmp/.cache", "/opt/tools", "/kit", "/kit-env", "/project", "/out"):
     found += [cache] if pathlib.Path(cache).exists() else []
 for cache in ("/run/secrets", "/var/lib/apt/lists", "/var/cache/apt/archives"):
     found += [str(p) for p in pathlib.Path(cache).rglob("*") if p.is_file() and p.name != "lock"]
