@@ -27,6 +27,9 @@ _BARE_START = (sys.executable, "-c", "pass")
 ROUNDS_PER_RUN = 4
 """A command of a tenth of a second is measured more often: a stray process weighs more there."""
 
+_ROUNDS_OF_UP = 2
+"""Both wait by the half second for what the engine says of health."""
+
 
 def compose(world: World, *arguments: str) -> list[str]:
     """``docker compose`` with the flags that the tasks print, then ``arguments``; runs in ``world.root``."""
@@ -68,7 +71,7 @@ def _warm_up(key: str, world: World, runs: int) -> Result:
     pairs = paired(
         lambda: timed([INVOKE, "up", *mode], cwd=world.root, env=env),
         lambda: timed(by_hand, cwd=world.root, env=env),
-        runs,
+        runs * _ROUNDS_OF_UP,
     )
     return Result(key, "s", pairs, "ours also looks whether anything has to be built")
 
