@@ -14,7 +14,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from importlib.util import MAGIC_NUMBER, cache_from_source
 from pathlib import Path
@@ -54,14 +53,12 @@ def compile_all(root: Path, cache: BuildCache, since: int = 0) -> tuple[int, int
         if folder not in folders:
             folders.add(folder)
             os.makedirs(folder, exist_ok=True)  # noqa: PTH103
-        with open(place, "wb") as file:  # noqa: PTH123
+        with suppress(FileNotFoundError), open(place, "wb") as file:  # noqa: PTH123
             file.write(_header(status) + code)
-    if lacking:
-        batches = [lacking[start : start + _BATCH] for start in range(0, len(lacking), _BATCH)]
-        with ProcessPoolExecutor(min(len(batches), os.cpu_count() or 1)) as pool:
-            for compiled in pool.map(_compile, batches):
-                for key, code in compiled:
-                    cache.put(key, code)
+    batches = [lacking[start : start + _BATCH] for start in range(0, len(lacking), _BATCH)]
+    for key, code in _compile_all(batches):
+        cache.put(key, code)
+    if batches:
         cache.prune()
     return found, len(lacking)
 
@@ -75,6 +72,18 @@ def modules(root: Path) -> Iterator[str]:
 def _header(status: os.stat_result) -> bytes:
     numbers = (0, int(status.st_mtime) & 0xFFFFFFFF, status.st_size & 0xFFFFFFFF)
     return MAGIC_NUMBER + b"".join(number.to_bytes(4, "little") for number in numbers)
+
+
+def _compile_all(batches: list[list[tuple[str, str]]]) -> Iterator[tuple[str, bytes]]:
+    # To begin other processes takes longer than one batch.
+    if len(batches) < 2:
+        yield from (found for batch in batches for found in _compile(batch))
+        return
+    from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415
+
+    with ProcessPoolExecutor(min(len(batches), os.cpu_count() or 1)) as pool:
+        for compiled in pool.map(_compile, batches):
+            yield from compiled
 
 
 def _compile(batch: Iterable[tuple[str, str]]) -> list[tuple[str, bytes]]:

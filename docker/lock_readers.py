@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from packaging.markers import InvalidMarker, Marker
 from requirements_text import normalised
 
 try:
@@ -239,6 +238,9 @@ def _python_admits(constraint: str) -> bool:
 def _holds(marker: str, extras: Iterable[str] = ()) -> bool:
     if not marker.strip():
         return True
+    # Few builds read a lock here, and packaging has no bytecode there.
+    from packaging.markers import InvalidMarker, Marker  # noqa: PLC0415
+
     try:
         parsed = Marker(marker)
     except InvalidMarker:

@@ -30,14 +30,16 @@ def write(venv: Path, root: Path, folder: Path, further: Iterable[str]) -> None:
     of its metadata. A folder of a project with a name is on the path with its ``src``, as if it were
     installed.
     """
+    named = name_and_version(folder)
+    paths = [root / name for name in further]
+    if not named and not paths:
+        return
     site = Path(
         subprocess.run(
             [venv / "bin/python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
             capture_output=True, text=True, check=True,
         ).stdout.strip()
     )  # fmt: skip
-    named = name_and_version(folder)
-    paths = [root / name for name in further]
     if named:
         paths += [folder / "src", folder]
         _write_metadata(site, *named)
