@@ -107,7 +107,7 @@ def settle(session: Session) -> None:
 
 def local_folder(settings: Settings) -> Path:
     """Where the CA of TLS=local lies."""
-    return settings.path(settings.secrets_dir) / "tls" / _LOCAL
+    return _path(settings) / _LOCAL
 
 
 def _attempt(session: Session) -> None:
@@ -125,8 +125,12 @@ def _attempt(session: Session) -> None:
     )
 
 
+def _path(settings: Settings) -> Path:
+    return settings.path(settings.secrets_dir) / "tls"
+
+
 def _folder(settings: Settings) -> Path:
-    folder = settings.path(settings.secrets_dir) / "tls"
+    folder = _path(settings)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
 

@@ -83,11 +83,12 @@ def _usual(place: Workshop) -> Callable[[], float]:
 
 def _first_page(engine: Engine, container: str) -> float:
     """Start ``container``; return the seconds to its first 200. It is removed afterwards."""
+    address = engine.address
     started = time.monotonic()
     engine.docker("start", container)
     # Not before: the engine's proxy takes connections while the container's network is still being made and
     # loses them, and TCP repeats what was lost after a whole second. No server answers that early.
-    while not _answers(engine.address):
+    while not _answers(address):
         if time.monotonic() - started > _DEADLINE:
             raise RuntimeError(f"no page within {_DEADLINE:g} s:\n{engine.docker('logs', container)}")
         time.sleep(0.002)
