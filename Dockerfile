@@ -343,8 +343,9 @@ COPY --from=kit --chmod=0755 nginx/maintenance-allow.envsh nginx/served-paths.en
     /opt/nginx/
 COPY --from=kit --chmod=0755 nginx/maintenance nginx/front nginx/probe end-if-silent /opt/nginx/bin/
 COPY --from=front . /opt/nginx/
-# The project's own page in place of the kit's. A pattern, because a name would have to exist.
-COPY --chmod=0644 maintenance.htm[l] /opt/nginx/html/_maintenance/
+# The project's own page in place of the kit's. A pattern, because a name would have to exist. A folder that is made
+# here gets the mode too, from newer BuildKits.
+COPY --chmod=0755 maintenance.htm[l] /opt/nginx/html/_maintenance/
 USER 101:101
 ENTRYPOINT ["/usr/local/bin/publish-configuration"]
 CMD []

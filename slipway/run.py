@@ -22,6 +22,11 @@ __all__ = ["INTERRUPTED", "Runner", "Terminated", "terminated_as_interrupted", "
 
 INTERRUPTED = 130  # 128 + SIGINT, what a shell reports
 
+# buildx writes the time of the build into a provenance attestation. In the containerd image store that is a
+# part of the image: each build would have another id, and Compose would replace what nothing has changed for.
+# https://docs.docker.com/build/building/variables/#buildx_no_default_attestations
+_BUILDS = {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
+
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM came; unlike an interrupt from the terminal, the running command has not had it too."""
@@ -186,7 +191,7 @@ class Runner:
             print(line, file=sys.stdout if self.dry else sys.stderr, flush=True)
 
     def _environment(self) -> dict[str, str]:
-        return {**os.environ, **self.env}
+        return {**_BUILDS, **os.environ, **self.env}
 
 
 @contextmanager

@@ -78,8 +78,10 @@ def test_a_moved_checkout_is_repaired(bare: Machine) -> None:
     assert "creating the tool environment" in moved.stdout
 
 
-def _engine_objects(machine: Machine) -> str:
-    return machine.run("sh", "-c", "docker image ls -q --no-trunc; docker ps -aq; docker volume ls -q").stdout
+def _engine_objects(machine: Machine) -> list[str]:
+    # Sorted: images of the same second come in any order.
+    listed = machine.run("sh", "-c", "docker image ls -q --no-trunc; docker ps -aq; docker volume ls -q")
+    return sorted(listed.stdout.split())
 
 
 def _packages(machine: Machine) -> str:

@@ -23,3 +23,18 @@ def test_what_stages_hand_over_is_not_in_the_root() -> None:
     assert len(taken) > 10
     in_root = {(stage, path) for stage, path in taken if path.count("/") == 1 and stage not in empty}
     assert in_root == IN_PLACE
+
+
+def test_a_mode_that_copy_sets_can_be_a_folders() -> None:
+    """Red with ``COPY --chmod=0644``: BuildKit of Engine 28 gives it to the folder that it makes, too.
+
+    Nobody but root can look into such a folder.
+    """
+    files = [ROOT / "Dockerfile", *(ROOT / "docker").rglob("*Dockerfile")]
+    modes = {
+        (path.relative_to(ROOT), mode)
+        for path in files
+        for mode in re.findall(r"^(?:COPY|ADD) .*?--chmod=(\S+)", path.read_text("utf-8"), re.MULTILINE)
+    }
+    assert len({path for path, _ in modes}) > 1
+    assert {mode for _, mode in modes} == {"0755"}

@@ -97,3 +97,13 @@ def test_a_reader_that_left_is_no_error() -> None:
         Runner(echo=False).run(["sh", "-c", "kill -PIPE $$"])
     assert caught.value.code == 141
     assert not isinstance(caught.value, SlipwayError)
+
+
+def test_builds_attest_nothing_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Red when commands get the bare environment: in the containerd store each build is another image."""
+    ask = ["sh", "-c", "echo $BUILDX_NO_DEFAULT_ATTESTATIONS"]
+    monkeypatch.delenv("BUILDX_NO_DEFAULT_ATTESTATIONS", raising=False)
+    assert Runner().capture(ask).stdout == "1\n"
+    assert Runner(echo=False).run(ask, answer=True).stdout == "1\n"
+    monkeypatch.setenv("BUILDX_NO_DEFAULT_ATTESTATIONS", "0")
+    assert Runner().capture(ask).stdout == "0\n"
