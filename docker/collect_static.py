@@ -25,6 +25,7 @@ from build_cache import BuildCache
 from data_paths import DataPathError
 from dotenv import dotenv_values
 from entrypoint import APP, PLACEHOLDER, EntrypointError, with_overlay
+from entrypoint import fill as filled
 from first_import import FirstImport
 from image_paths import ImagePaths
 from overlay_check import require_overlay
@@ -104,7 +105,7 @@ def environment_of(files: Iterable[Path]) -> dict[str, str]:
 def fill(environment: dict[str, str], values: dict[str, str]) -> dict[str, str]:
     """Return ``environment`` with each ``{{secret:NAME}}`` replaced by its throw-away value."""
     return {
-        variable: PLACEHOLDER.sub(lambda match: values.get(match[2], match[0]), value)
+        variable: filled(value, lambda match: values.get(match[2], match[0]))
         for variable, value in environment.items()
     }
 

@@ -2,8 +2,8 @@
 
 Every container of the project starts here: ``{{secret:NAME}}`` in the value of an environment
 variable becomes the content of ``/run/secrets/NAME``, so ``docker inspect`` shows the placeholder and
-the process gets the secret. The command replaces this process (exec): it is PID 1, or the child of
-Docker's init, and receives SIGTERM itself.
+the process gets the secret, percent-encoded where the value is a URL (``fill``). The command replaces this
+process (exec): it is PID 1, or the child of Docker's init, and receives SIGTERM itself.
 
 In production ``/opt/slipway/paths`` lists what the build has put links in the place of, a line ``KIND TAB
 PATH`` for each: ``data-file`` and ``data-folder`` (DATA_PATHS, in the volume), ``folder`` and ``file``
@@ -37,6 +37,10 @@ USUAL_PATH = "/opt/venv/bin:/usr/local/bin:/usr/local/sbin:/usr/local/bin:/usr/s
 # {{word:...}} is the kit's. Braces of any other shape are the project's own and stay as they are.
 PLACEHOLDER = re.compile(r"\{\{\s*(\w+)\s*:\s*([^{}]*?)\s*\}\}")
 SECRET_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+# RFC 3986, section 3.1; the second part for postgres+psycopg and jdbc:postgresql.
+URL = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.:-]*://")
+# Section 2.3: what a URL holds as it is. Everything else may mean something in one of its parts.
+UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
 class EntrypointError(Exception):
@@ -51,7 +55,7 @@ def read_secret(name, variable, secrets=SECRETS):
     path = os.path.join(secrets, name)
     try:
         with open(path, encoding="utf-8") as file:
-            return file.read().rstrip("\r\n")
+            content = file.read().rstrip("\r\n")
     except (FileNotFoundError, NotADirectoryError):
         there = ", ".join(sorted(os.listdir(secrets))) if os.path.isdir(secrets) else ""
         raise EntrypointError(
@@ -64,6 +68,32 @@ def read_secret(name, variable, secrets=SECRETS):
             f" by uid {os.getuid()}: {error.__class__.__name__}\n"
             "  fix: make it a text file that this user may read"
         ) from None
+    if "\0" in content:
+        raise EntrypointError(
+            f"SLIP-058: {variable} names the secret {name!r}, and {path} holds a zero byte\n"
+            "  fix: no variable can hold one; let the project read the file itself"
+        )
+    return content
+
+
+def percent_encoded(text):
+    """Return ``text`` as one part of a URL: any character but the unreserved ones as %XX of its UTF-8.
+
+    As urllib.parse.quote(text, safe="") does; importing that would cost more than all the rest.
+    """
+    return "".join(chr(byte) if byte in UNRESERVED else f"%{byte:02X}" for byte in text.encode())
+
+
+def fill(value, content):
+    """Return the text ``value`` with each placeholder replaced by what ``content(match)`` returns.
+
+    The one rule of images, builds and tasks: where ``value`` is a URL, the content is a part of it and is
+    percent-encoded (whoever reads the URL decodes it again); where the placeholder is the whole value, or the
+    value is no URL, the content stands as it is.
+    """
+    if not URL.match(value):
+        return PLACEHOLDER.sub(content, value)
+    return PLACEHOLDER.sub(lambda match: percent_encoded(content(match)), value)
 
 
 def resolve(environment, secrets=SECRETS):
@@ -76,7 +106,7 @@ def resolve(environment, secrets=SECRETS):
         if "{{" not in value:
             continue
 
-        def fill(match, variable=variable):
+        def content(match, variable=variable):
             kind, name = match.groups()
             if kind != "secret" or not SECRET_NAME.fullmatch(name):
                 raise EntrypointError(
@@ -85,7 +115,7 @@ def resolve(environment, secrets=SECRETS):
                 )
             return read_secret(name, variable, secrets)
 
-        resolved[variable] = PLACEHOLDER.sub(fill, value)
+        resolved[variable] = fill(value, content)
     return resolved
 
 

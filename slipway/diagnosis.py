@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+import re
+from collections.abc import Iterable, Sequence
 
 from slipway import engine
 from slipway.errors import SlipwayError
 from slipway.output import note
 from slipway.session import Session
 
-__all__ = ["REFUSED", "cause", "failure", "other_password", "pass_on_warnings", "warnings"]
+__all__ = ["cause", "check_password", "failure", "pass_on_warnings", "warnings"]
 
 # gunicorn says why a worker did not boot, and then what it thinks of that, in forty lines.
 _SHOWN_LINES = 60
 _SEARCHED_LINES = 400
-REFUSED = "password authentication failed"
+_REFUSED = re.compile(r'password authentication failed(?: for user "(?P<user>[^"]*)")?')
+_PASSWORD_SECONDS = 10.0
 _LIMITS = {"db": "DB_MEMORY", "nginx": "NGINX_MEMORY", "redis": "REDIS_MEMORY", "backup": "BACKUP_MEMORY"}
 
 
@@ -47,28 +50,88 @@ def failure(session: Session, broken: Sequence[engine.ContainerState]) -> Slipwa
             for line in logs[state.name][-_SHOWN_LINES:]:
                 note(f"  | {line}")
         shown.add(state.service)
-    if any(REFUSED in line for lines in logs.values() for line in lines):
-        return other_password(session)
+    if refused := _refusal(line for lines in logs.values() for line in lines):
+        return _refused_login(session, refused)
     if not suspects:
         return SlipwayError("SLIP-064", "docker compose could not start the stack", "its message is above")
     return cause(session, suspects[0], logs[suspects[0].name])
 
 
-def other_password(session: Session) -> SlipwayError:
-    """The error of a database that does not know the password in the secrets."""
+def check_password(session: Session) -> bool | None:
+    """Log in to the stack's database over the network, with the user and the password that the kit gave it.
+
+    Returns True when it lets us in, None when it could not be asked. Raises ``SlipwayError`` SLIP-065 when
+    the volume was created with another user or password.
+    """
+    settings = session.settings
+    secret = settings.path(settings.secrets_dir) / "postgres_password"
+    running = [
+        c
+        for c in engine.containers(session.stack.project)
+        if c.service == "db" and c.state == "running" and c.ready
+    ]
+    address = next((address for c in running for address in c.addresses.values() if address), "")
+    if settings.database != "postgres" or not address or not secret.is_file():
+        return None
+    runner = dataclasses.replace(session.runner, env={"PGPASSWORD": secret.read_text().rstrip("\r\n")})
+    argv = ["docker", "exec", "--env", "PGPASSWORD", running[0].id, "psql", "--no-password"]
+    query = ["--username", settings.db_user, "--dbname", settings.db_name, "--command", "select 1"]
+    # Not by the loopback address or the socket, whose connections the image trusts.
+    done = runner.capture([*argv, "--host", address, *query], timeout=_PASSWORD_SECONDS)
+    if done.returncode == 0:
+        return True
+    if not _REFUSED.search(done.stderr):
+        return None
+    # To a client a user that does not exist looks like a wrong password; the socket says which it is.
+    if "does not exist" in runner.capture([*argv, *query], timeout=_PASSWORD_SECONDS).stderr:
+        raise SlipwayError(
+            "SLIP-065",
+            f"the database has no user {settings.db_user!r} with a database {settings.db_name!r}: "
+            "its volume was created with others",
+            "set DB_USER and DB_NAME back to what they were then",
+        )
+    raise SlipwayError(
+        "SLIP-065",
+        f"the database refuses the password in {settings.secrets_dir}/postgres_password: "
+        "its volume was created with another one",
+        f"put the earlier password back into {settings.secrets_dir}/postgres_password; or give the database "
+        f"the new one: invoke shell --service db{_prod(session)}, then \\password",
+    )
+
+
+def _refusal(lines: Iterable[str]) -> re.Match[str] | None:
+    return next((found for line in lines if (found := _REFUSED.search(line))), None)
+
+
+def _refused_login(session: Session, refused: re.Match[str]) -> SlipwayError:
+    """The error of a project that some database has ``refused``: what is known of the cause, and no more."""
+    settings = session.settings
+    try:
+        known = check_password(session)
+    except SlipwayError as certain:
+        return certain
+    files = f"{settings.app_env} and {settings.app_prod_env if session.stack.prod else settings.app_dev_env}"
+    own = f"{{{{secret:postgres_password}}}} for the user {settings.db_user!r}"
+    if known:
+        return SlipwayError(
+            "SLIP-065",
+            f"a database refuses the project's login: {refused[0]}; the stack's own database takes the "
+            f"password in {settings.secrets_dir}/postgres_password",
+            f"correct user and password in {files}; of the stack's own database they are {own}",
+        )
     return SlipwayError(
         "SLIP-065",
-        "the database refuses the password: its volume was created with another one",
-        "put the earlier password back into secrets/postgres_password, or delete the data with "
-        f"invoke down --volumes{_prod(session)}",
+        f"a database refuses the project's login: {refused[0]}",
+        f"compare user and password in {files} with those of the database"
+        + (f"; of the stack's own they are {own}" if settings.database == "postgres" else ""),
     )
 
 
 def cause(session: Session, first: engine.ContainerState, log: Sequence[str] | None = None) -> SlipwayError:
     """The error of a container that is not ready, from its state and its ``log``, by default asked for."""
     log = engine.logs(first, _SEARCHED_LINES) if log is None else log
-    if any(REFUSED in line for line in log):
-        return other_password(session)
+    if refused := _refusal(log):
+        return _refused_login(session, refused)
     last_lines = [line.strip() for line in log if line.strip()]
     why = first.error or first.health_output or (last_lines[-1] if last_lines else "no log lines")
     if first.beside_web and first.failed and first.exit_code == 0:
@@ -79,7 +142,7 @@ def cause(session: Session, first: engine.ContainerState, log: Sequence[str] | N
             "cron (invoke manage), or a loop: sh -c 'while ...; do ...; sleep 60; done'",
         )
     if first.failed:
-        todo = "mend it"
+        todo = "fix it"
         if first.out_of_memory:
             why = "it needed more memory than it may have"
             limit = "PROCESS_MEMORY" if first.beside_web else _LIMITS.get(first.service, "WEB_MEMORY")

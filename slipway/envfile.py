@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,10 +63,21 @@ def read(path: Path) -> dict[str, Entry]:
 
 
 def quote(value: str) -> str:
-    """Write ``value`` so that both readers return it unchanged. A single quote cannot be written."""
+    """Write ``value`` so that both readers return it unchanged.
+
+    Raises ``SlipwayError`` SLIP-004 where that cannot be: both kinds of quotes in it, for example.
+    """
     if re.fullmatch(r"[A-Za-z0-9_./:@%+,=\[\]{}-]*", value):
         return value
-    return f"'{value}'"
+    # In single quotes python-dotenv undoes \' and \\; in double ones both expand $ and decode a \.
+    for mark, unsafe in (("'", r"'|\\\\|\\\Z"), ('"', r'["$\\]')):
+        if not re.search(unsafe, value):
+            return f"{mark}{value}{mark}"
+    raise SlipwayError(
+        "SLIP-004",
+        f"Compose and python-dotenv read this differently, however it is quoted: {value}",
+        "take the quotes, $ or backslashes out of it; where it is the name of a folder, rename the folder",
+    )
 
 
 def with_values(path: Path, values: Mapping[str, str]) -> str:
@@ -85,6 +97,12 @@ def with_values(path: Path, values: Mapping[str, str]) -> str:
 def _open(path: Path) -> io.StringIO:
     try:
         text = path.read_bytes().decode("utf-8")
+        if text.startswith("\ufeff"):
+            raise SlipwayError(
+                "SLIP-002",
+                f"{path.name} begins with a byte order mark, which is no part of a variable's name",
+                f"take it out: sed -i '1s/^\\xef\\xbb\\xbf//' {shlex.quote(path.name)}",
+            )
     except FileNotFoundError:
         raise SlipwayError("SLIP-001", f"{path.name} does not exist", "create it with: invoke init") from None
     except UnicodeDecodeError as bad:

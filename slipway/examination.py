@@ -27,7 +27,6 @@ __all__ = ["Finding", "Findings", "examine"]
 
 # What a container that a person stops ends with: nothing, SIGINT, SIGKILL after the grace period, SIGTERM.
 _STOPPED = {0, 130, 137, 143}
-_PASSWORD_SECONDS = 10.0
 _NO_ENGINE = "no engine to ask"
 _TOO_OLD = {"SLIP-029", "SLIP-030"}  # for `up`; it answers all the same
 
@@ -191,16 +190,4 @@ def _look_at_password(result: Findings, session: Session, running: Sequence[Cont
     web = [state for state in running if state.service == "web" and state.health == "healthy"]
     # Who has begun since, and reaches the database, has been let in with it: no need to ask.
     if not any(datetime.fromisoformat(state.started).timestamp() > changed for state in web):
-        result.look(subject, _check_password, session, database, secret)
-
-
-def _check_password(session: Session, database: ContainerState, secret: Path) -> None:
-    settings = session.settings
-    # Not by the loopback address, whose connections the image trusts.
-    address = next(address for address in database.addresses.values() if address)
-    argv = ["docker", "exec", "--env", "PGPASSWORD", database.id, "psql", "--no-password", "--host", address]
-    argv += ["--username", settings.db_user, "--dbname", settings.db_name, "--command", "select 1"]
-    runner = dataclasses.replace(session.runner, env={"PGPASSWORD": secret.read_text().rstrip("\r\n")})
-    done = runner.capture(argv, timeout=_PASSWORD_SECONDS)
-    if diagnosis.REFUSED in done.stderr:
-        raise diagnosis.other_password(session)
+        result.look(subject, diagnosis.check_password, session)

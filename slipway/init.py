@@ -16,6 +16,7 @@ from slipway.settings import Settings, load, record_machine, settings_file, vari
 
 __all__ = ["backup_user", "check", "create_missing", "record", "record_build"]
 
+_OWNERS = ("backup",)  # of secrets in a subfolder
 _NOT_ROOT = 10001  # as the Dockerfile has it
 
 
@@ -51,7 +52,7 @@ def check(settings: Settings, prod: bool) -> None:
     entries: dict[str, envfile.Entry] = {}
     for name in (settings.app_env, settings.app_prod_env if prod else settings.app_dev_env):
         entries |= envfile.read(settings.path(name))
-    secretfiles.check(settings.path(settings.secrets_dir), entries)
+    secretfiles.check(settings.path(settings.secrets_dir), entries, _OWNERS)
     if settings.backup_s3_bucket:
         _check_store(settings)
 
@@ -77,7 +78,7 @@ def record(settings: Settings) -> None:
     for stack in (Stack(settings, prod=False), Stack(settings, prod=True)):
         folder = settings.path(settings.secrets_dir)
         text = secretfiles.overlay(
-            folder, "${SECRETS_DIR:-secrets}", stack.project_services(), owners=("backup",)
+            folder, "${SECRETS_DIR:-secrets}", stack.project_services(), owners=_OWNERS
         )
         write_if_changed(settings.root / stack.secrets_file, text)
         write_if_changed(settings.root / stack.project_file, projectfile.text(stack))

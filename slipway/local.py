@@ -143,7 +143,7 @@ def _project_environment(settings: Settings, venv: Path, *, required: bool) -> d
     if required:
         entries = envfile.read(path)
         secretfiles.check(secrets, entries)
-        values = {name: secretfiles.fill_in(entry.value, secrets) for name, entry in entries.items()}
+        values = {name: secretfiles.fill_in(name, entry.value, secrets) for name, entry in entries.items()}
     return {
         "DJANGO_SETTINGS_MODULE": settings.settings_module,
         "VIRTUAL_ENV": str(venv),

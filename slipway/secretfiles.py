@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import os
 import re
+import runpy
 import secrets
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from slipway import envfile
 from slipway.errors import SlipwayError
+from slipway.output import note
 
 __all__ = ["GENERATED", "check", "create_missing", "fill_in", "overlay"]
 
 GENERATED = ("postgres_password", "secret_key")
 
-_REFERENCE = re.compile(r"\{\{\s*secret:([A-Za-z0-9_.-]+)\s*\}\}")
 _MOUNTED = re.compile(r"^/run/secrets/([A-Za-z0-9_.-]+)$")
+# What some editors put in front of UTF-8, and what > of Windows PowerShell writes:
+# https://learn.microsoft.com/powershell/module/microsoft.powershell.core/about/about_character_encoding
+_MARKS = {
+    b"\xef\xbb\xbf": (
+        "begins with a byte order mark, which would be a part of it",
+        "sed -i '1s/^\\xef\\xbb\\xbf//' {}",
+    ),
+    b"\xff\xfe": (
+        "is UTF-16, and the kit reads UTF-8",
+        "iconv -f UTF-16 -t UTF-8 {0} > {0}.new && mv -f {0}.new {0}",
+    ),
+}
+_MARKS[b"\xfe\xff"] = _MARKS[b"\xff\xfe"]
+# By hand: nothing in it but %XX and what a URL holds as it is.
+_LOOKS_ENCODED = re.compile(r"(?=.*%)(?:[A-Za-z0-9._~!*'()-]|%[0-9A-Fa-f]{2})+")
 _FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 _SECRET_NAME = re.compile(r"(^|_)(SECRET|PASSWORD|PASSWD|TOKEN|SECRET_KEY|API_KEY)$")
 _NEVER_EMPTY = {"SECRET_KEY", "DJANGO_SECRET_KEY", "POSTGRES_PASSWORD"}
@@ -61,29 +81,35 @@ def overlay(folder: Path, variable: str, services: Sequence[str], owners: Sequen
     lines = ["# Written by Slipway: every file of the secrets folder, for the project's containers."]
     lines += ["services:"]
     for service in services:
-        lines += [f"  {service}:", f"    secrets: [{', '.join(names)}]"]
+        lines += [f"  {service}:", f"    secrets: [{', '.join(map(json.dumps, names))}]"]
     paths = {name: name for name in names}
     for owner in owners:
         own = {f"{owner}_{name}": f"{owner}/{name}" for name in _names(folder / owner)}
         if own:
-            lines += [f"  {owner}:", f"    secrets: [{', '.join(own)}]"]
+            lines += [f"  {owner}:", f"    secrets: [{', '.join(map(json.dumps, own))}]"]
             paths |= own
     lines += ["secrets:"]
+    # Quoted: YAML takes a bare name such as `on` or `123` for something else than text.
     for name, path in paths.items():
-        lines += [f"  {name}:", f"    file: {variable}/{path}"]
+        lines += [f"  {json.dumps(name)}:", f"    file: {json.dumps(f'{variable}/{path}')}"]
     return "\n".join(lines) + "\n"
 
 
-def check(folder: Path, entries: Mapping[str, envfile.Entry]) -> None:
-    """Refuse secrets that cannot work or protect nothing.
+def check(folder: Path, entries: Mapping[str, envfile.Entry], owners: Sequence[str] = ()) -> None:
+    """Refuse secrets that cannot work or protect nothing; warn of files that are mounted nowhere.
 
-    ``entries`` are the project's variables. Raises ``SlipwayError``: SLIP-009 for an empty or
-    placeholder value, SLIP-010 for a reference to a secret that does not exist.
+    ``entries`` are the project's variables; ``owners`` as in ``overlay``. Raises ``SlipwayError``: SLIP-002
+    for a file that cannot be read, SLIP-009 for an empty or placeholder value, SLIP-010 for a reference to a
+    secret that does not exist, SLIP-058 for another placeholder, SLIP-176 for a byte order mark.
     """
     for path in _files(folder):
-        _check_strength(path.read_text(encoding="utf-8", errors="replace").strip(), str(path))
+        _check_strength(_content(path).strip(), str(path))
+    for owner in ("", *owners):
+        for path in _files(folder / owner):
+            _check_mark(path)
+        _warn_of_skipped(folder / owner)
     for entry in entries.values():
-        for name in _references(entry.value):
+        for name in _references(entry):
             if not (folder / name).is_file():
                 raise SlipwayError(
                     "SLIP-010",
@@ -91,14 +117,37 @@ def check(folder: Path, entries: Mapping[str, envfile.Entry]) -> None:
                     f"write it to {folder / name}, or let invoke init generate the standard ones: "
                     + ", ".join(GENERATED),
                 )
+            if _rules()["URL"].match(entry.value) and _LOOKS_ENCODED.fullmatch(
+                _content(folder / name).strip()
+            ):
+                note(
+                    f"warning: SLIP-177: {entry.where}: {entry.name} is a URL, and the secret {name} looks "
+                    "percent-encoded, which the kit does itself; "
+                    f"fix: write into {folder / name} what is meant, not encoded"
+                )
         # Empty, most of them mean that there is none: a mail server without a password.
         if _SECRET_NAME.search(entry.name) and (entry.value or entry.name in _NEVER_EMPTY):
             _check_strength(entry.value, f"{entry.where}: {entry.name}")
 
 
-def fill_in(value: str, folder: Path) -> str:
-    """Replace every ``{{secret:NAME}}`` in ``value`` by the file's content, as the entrypoint does."""
-    return _REFERENCE.sub(lambda match: (folder / match[1]).read_text().rstrip("\r\n"), value)
+def fill_in(variable: str, value: str, folder: Path) -> str:
+    """Replace every placeholder in the ``value`` of ``variable`` by the file's content, as in a container.
+
+    Raises ``SlipwayError`` SLIP-058 when that cannot be.
+    """
+    rules = _rules()
+    try:
+        filled: str = rules["resolve"]({variable: value}, folder)[variable]
+    except rules["EntrypointError"] as error:
+        problem, _, fix = str(error).partition("\n  fix: ")
+        raise SlipwayError("SLIP-058", problem.removeprefix("SLIP-058: "), fix) from None
+    return filled
+
+
+@functools.cache
+def _rules() -> dict[str, Any]:
+    """docker/entrypoint.py, whose rules about placeholders are the only ones."""
+    return runpy.run_path(str(Path(__file__).resolve().parent.parent / "docker" / "entrypoint.py"))
 
 
 def _names(folder: Path) -> list[str]:
@@ -109,9 +158,58 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("[!.]*") if path.is_file())
 
 
-def _references(value: str) -> list[str]:
-    mounted = _MOUNTED.match(value)
-    return [mounted[1]] if mounted else _REFERENCE.findall(value)
+def _content(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError as problem:
+        raise SlipwayError(
+            "SLIP-002", f"{path} cannot be read: {problem.strerror}", f"check it with: ls -ld {path}"
+        ) from None
+
+
+def _check_mark(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            start = file.read(3)
+    except OSError:
+        # Another service's, and perhaps its user's alone.
+        return
+    for mark, (problem, command) in _MARKS.items():
+        if start.startswith(mark):
+            raise SlipwayError(
+                "SLIP-176",
+                f"the secret {path} {problem}",
+                f"save it as it should be: {command.format(shlex.quote(str(path)))}",
+            )
+
+
+def _warn_of_skipped(folder: Path) -> None:
+    mounted = set(_names(folder))
+    for path in sorted(folder.glob("[!.]*")):
+        if path.name not in mounted and not path.is_dir():
+            why = (
+                "its name has other characters than letters, digits, . _ and -; fix: rename it"
+                if path.is_file()
+                else "it is no file; fix: put one in its place"
+            )
+            note(f"warning: SLIP-175: the secret {str(path)!r} reaches no container: {why}, or take it away")
+
+
+def _references(entry: envfile.Entry) -> list[str]:
+    if mounted := _MOUNTED.match(entry.value):
+        return [mounted[1]]
+    rules = _rules()
+    names = []
+    for match in rules["PLACEHOLDER"].finditer(entry.value):
+        kind, name = match.groups()
+        if kind != "secret" or not rules["SECRET_NAME"].fullmatch(name):
+            raise SlipwayError(
+                "SLIP-058",
+                f"{entry.where}: {entry.name} holds the unknown placeholder {match[0]}",
+                "write {{secret:NAME}}; a secret's name has letters, digits, . _ and - alone",
+            )
+        names.append(name)
+    return names
 
 
 def _check_strength(value: str, where: str) -> None:

@@ -238,16 +238,21 @@ def test_memory_that_did_not_suffice_is_named_with_its_limit(settings: Settings)
     assert "PROCESS_MEMORY" in diagnosis.cause(Session(Stack(settings, prod=True), Runner()), worker, []).fix
 
 
+REFUSED = 'FATAL:  password authentication failed for user "app"'
+
+
 class Psql(Runner):
-    """Remembers the question; says what psql would."""
+    """Remembers the question; says what psql would, over the network and by the socket."""
 
     answer = ""
+    by_socket = ""
     asked: list[list[str]] = []  # noqa: RUF012
 
     def capture(self, argv: Any, **_: Any) -> Any:
         self.asked.append(list(argv))
         assert self.env == {"PGPASSWORD": PASSWORD}
-        return type("Done", (), {"stderr": self.answer})
+        said = self.answer if "--host" in argv else self.by_socket
+        return type("Done", (), {"stderr": said, "returncode": 2 if said else 0})
 
 
 def test_the_password_is_asked_about_only_when_it_may_have_changed(
@@ -258,11 +263,45 @@ def test_the_password_is_asked_about_only_when_it_may_have_changed(
     assert found(ready, runner=Psql()) == []
     assert Psql.asked == []
     stack(state("db"), state("web", started="2001-01-01T00:00:00Z"))
-    monkeypatch.setattr(Psql, "answer", 'FATAL:  password authentication failed for user "app"')
+    monkeypatch.setattr(Psql, "answer", REFUSED)
     assert found(ready, runner=Psql()) == ["SLIP-065"]
     argv = Psql.asked[0]
     # Nobody's list of processes shows it, and the loopback address would be let in without.
     assert PASSWORD not in " ".join(argv) and argv[argv.index("--host") + 1] == "10.0.0.2"
+
+
+@pytest.mark.parametrize(
+    ("answer", "by_socket", "says", "fix"),
+    [
+        (REFUSED, "", "its volume was created with another one", "\\password"),
+        (REFUSED, 'FATAL:  role "app" does not exist', "no user 'app'", "set DB_USER and DB_NAME back"),
+        ("", "", "takes the password in secrets/postgres_password", "app.env and app.prod.env"),
+        ("no answer in 10 s", "", "refuses the project's login", "compare user and password"),
+    ],
+)
+@pytest.mark.parametrize("database", ["runs", "is down"])
+def test_only_what_is_certain_is_said_of_a_refused_password(
+    ready: Path,
+    stack: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    database: str,
+    answer: str,
+    by_socket: str,
+    says: str,
+    fix: str,
+) -> None:
+    """Red when the volume is blamed for a line in the project's log, or anybody is told to delete data."""
+    if database == "is down":
+        says, fix = "refuses the project's login", "compare user and password"
+    stack(
+        state("db", **({} if database == "runs" else DONE)), state("web", state="restarting"), web=[REFUSED]
+    )
+    monkeypatch.setattr(Psql, "answer", answer)
+    monkeypatch.setattr(Psql, "by_socket", by_socket)
+    finding = next(f for f in examine(ready, Psql(), prod=True).found if f.code == "SLIP-065")
+    assert says in finding.problem and fix in finding.fix
+    assert ("volume" in finding.problem) == (says.startswith(("its volume", "no user")))
+    assert "delete" not in finding.fix and "--volumes" not in finding.fix
 
 
 def test_a_deploy_at_work_is_found_and_one_that_ended_is_not(ready: Path, stack: Callable[..., None]) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import pytest
 from kitfiles import DOCKER, load
@@ -31,10 +32,51 @@ def test_a_placeholder_becomes_the_secret_wherever_it_stands(entrypoint: ModuleT
         "PLAIN": "x",
     }
     assert entrypoint.resolve(given, secrets) == {
-        "URL": "postgres://app:pa$$ {word}@db/app",
+        "URL": "postgres://app:pa%24%24%20%7Bword%7D@db/app",
         "TWO": "k1/k1",
         "PLAIN": "x",
     }
+
+
+AWKWARD = "p@ss/w#r%d:?&x"
+ENCODED = "p%40ss%2Fw%23r%25d%3A%3F%26x"
+
+
+@pytest.mark.parametrize(
+    ("value", "filled"),
+    [
+        ("postgres://app:{{secret:pw}}@db/app", f"postgres://app:{ENCODED}@db/app"),
+        ("postgres+psycopg://app:{{ secret:pw }}@db/app", f"postgres+psycopg://app:{ENCODED}@db/app"),
+        ("postgres:///app?user=app&password={{secret:pw}}", f"postgres:///app?user=app&password={ENCODED}"),
+        ("amqp://{{secret:pw}}:{{secret:pw}}@mq//", f"amqp://{ENCODED}:{ENCODED}@mq//"),
+        (" redis://:{{secret:pw}}@redis:6379/0", f" redis://:{ENCODED}@redis:6379/0"),
+        # No URL, or a secret that is one.
+        ("{{secret:pw}}", AWKWARD),
+        ("host=db password={{secret:pw}}", f"host=db password={AWKWARD}"),
+        ("{{secret:url}}", f"smtp://me:{AWKWARD}@mail"),
+        ("x{{secret:pw}}://", f"x{AWKWARD}://"),
+    ],
+)
+def test_inside_a_url_a_secret_is_percent_encoded(
+    entrypoint: ModuleType, secrets: Path, value: str, filled: str
+) -> None:
+    """Red when it is put in as it is: its own @ / ? # end the parts of the URL."""
+    (secrets / "pw").write_text(f"{AWKWARD}\n")
+    (secrets / "url").write_text(f"smtp://me:{AWKWARD}@mail\n")
+    assert entrypoint.resolve({"A": value}, secrets) == {"A": filled}
+
+
+def test_what_reads_urls_decodes_it_again(entrypoint: ModuleType, secrets: Path) -> None:
+    """Red when a character, or one beyond ASCII, is encoded in another way than RFC 3986 decodes."""
+    text = "".join(map(chr, range(32, 127))) + "äß日\U0001f511"
+    (secrets / "all").write_text(text, encoding="utf-8")
+    url = entrypoint.resolve({"A": "postgres://u:{{secret:all}}@db/app?password={{secret:all}}"}, secrets)[
+        "A"
+    ]
+    assert entrypoint.percent_encoded(text) == quote(text, safe="")
+    parts = urlsplit(url)
+    assert unquote(parts.password or "") == text and parts.hostname == "db" and parts.path == "/app"
+    assert parse_qs(parts.query) == {"password": [text]}
 
 
 @pytest.mark.parametrize(
@@ -56,6 +98,7 @@ def test_a_secret_is_not_searched_for_placeholders(entrypoint: ModuleType, secre
     [
         ("{{secret:nope}}", "does not exist"),
         ("{{secret:folder}}", "cannot be read"),
+        ("{{secret:zero}}", "zero byte"),
         ("{{secret:../db}}", "unknown placeholder {{secret:../db}}"),
         ("{{secret:}}", "unknown placeholder {{secret:}}"),
         ("{{secert:db}}", "unknown placeholder {{secert:db}}"),
@@ -66,6 +109,7 @@ def test_what_cannot_be_filled_names_the_variable_and_the_fix(
 ) -> None:
     """Red when a missing secret becomes an empty value, or a path may leave the folder."""
     (secrets / "folder").mkdir()
+    (secrets / "zero").write_bytes(b"a\0b")
     with pytest.raises(entrypoint.EntrypointError) as caught:
         entrypoint.resolve({"DATABASE_URL": value}, secrets)
     message = str(caught.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,6 +86,11 @@ def test_missing_unreadable_and_binary_files_are_told_apart(tmp_path: Path) -> N
     (tmp_path / ".env").write_bytes(b"A=\xff\xfe\n")
     with pytest.raises(SlipwayError, match=r"SLIP-002.*UTF-8"):
         envfile.read(tmp_path / ".env")
+    (tmp_path / ".env").write_text("A=1\n", encoding="utf-8-sig")
+    with pytest.raises(SlipwayError, match=r"SLIP-002.*byte order mark") as caught:
+        envfile.read(tmp_path / ".env")
+    subprocess.run(caught.value.fix.partition(": ")[2], shell=True, check=True, cwd=tmp_path)
+    assert envfile.read(tmp_path / ".env")["A"].value == "1"
 
 
 @pytest.fixture
@@ -109,7 +115,29 @@ def test_a_file_without_read_permission_is_named(tmp_path: Path, request: pytest
         envfile.read(path)
 
 
-@pytest.mark.parametrize("value", ["plain", "with space", "a$b", "#x", "a\\b", "http://h:1/p?q=1", ""])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "plain",
+        "with space",
+        "a$b",
+        "#x",
+        "a\\b",
+        "http://h:1/p?q=1",
+        "",
+        "it's",
+        "/srv/it's #1",
+        'a"b',
+        "'a'",
+    ],
+)
 def test_quote_writes_what_read_reads(tmp_path: Path, value: str) -> None:
     """Red when ``quote`` leaves a value bare that needs quotes."""
     assert _read(tmp_path, f"A={envfile.quote(value)}\n") == {"A": value}
+
+
+@pytest.mark.parametrize("value", ["it's $5", 'it\'s "b"', "it's a\\b", "a$\\\\b", "$a\\"])
+def test_quote_refuses_what_no_quotes_hold(value: str) -> None:
+    """Red when a file is written that the next task cannot read."""
+    with pytest.raises(SlipwayError, match="SLIP-004"):
+        envfile.quote(value)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from slipway import envfile, secretfiles
 from slipway.errors import SlipwayError
@@ -90,8 +92,86 @@ def test_an_empty_secret_file_is_refused(tmp_path: Path) -> None:
 
 def test_fill_in_replaces_placeholders(tmp_path: Path) -> None:
     """Red when the trailing newline is kept."""
-    (tmp_path / "pw").write_text("s3cret\n")
-    assert secretfiles.fill_in("postgres://u:{{secret:pw}}@db", tmp_path) == "postgres://u:s3cret@db"
+    (tmp_path / "pw").write_text("p@ss\n")
+    assert secretfiles.fill_in("A", "x {{secret:pw}}", tmp_path) == "x p@ss"
+    assert secretfiles.fill_in("A", "postgres://u:{{secret:pw}}@db", tmp_path) == "postgres://u:p%40ss@db"
+    with pytest.raises(SlipwayError, match=r"SLIP-058: A names the secret 'no', .*does not exist"):
+        secretfiles.fill_in("A", "{{secret:no}}", tmp_path)
+
+
+@pytest.mark.parametrize("value", ["{{secret:my key}}", "{{secret:Ünï}}", "{{secrets:mail}}", "a{{secret:}}"])
+def test_a_placeholder_that_no_container_fills_is_named_with_its_line(tmp_path: Path, value: str) -> None:
+    """Red when only what looks right is looked up: the container would fail instead, after a build."""
+    entries = _entries(tmp_path, f"# mine\nMAIL='{value}'\n")
+    with pytest.raises(SlipwayError, match=r"SLIP-058: app\.env:2: MAIL holds the unknown placeholder"):
+        secretfiles.check(tmp_path, entries)
+
+
+@pytest.mark.parametrize("name", ["my key", "Ünï", "mail~", "a+b", "nowhere"])
+def test_a_file_that_is_mounted_nowhere_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """Red when it is left out without a word, in a service's own folder too."""
+    folder = tmp_path / "secrets"
+    (folder / "backup").mkdir(parents=True)
+    for place in (folder, folder / "backup"):
+        if name == "nowhere":
+            (place / name).symlink_to("/nonexistent/file")
+        else:
+            (place / name).write_text("a-real-one")
+        secretfiles.check(folder, {}, ("backup",))
+        said = capsys.readouterr().err
+        assert f"warning: SLIP-175: the secret {str(place / name)!r} reaches no container" in said
+        (place / name).unlink()
+    (folder / "mail").write_text("a-real-one")
+    (folder / ".hidden").write_text("a-real-one")
+    secretfiles.check(folder, {}, ("backup",))
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16-le", "utf-16-be"])
+def test_a_byte_order_mark_is_refused_with_the_command_that_removes_it(tmp_path: Path, encoding: str) -> None:
+    """Red when PostgreSQL is handed a password that nobody can type. The command is run."""
+    folder = tmp_path / "it's secret"
+    folder.mkdir()
+    text = "a-real-one" if encoding == "utf-8-sig" else "\ufeffa-real-one"
+    (folder / "mail").write_text(text, encoding=encoding)
+    with pytest.raises(SlipwayError, match="SLIP-176") as caught:
+        secretfiles.check(folder, {})
+    subprocess.run(caught.value.fix.partition(": ")[2], shell=True, check=True)
+    assert (folder / "mail").read_text(encoding="utf-8") == "a-real-one"
+    secretfiles.check(folder, {})
+
+
+@pytest.mark.parametrize(
+    ("value", "secret", "warned"),
+    [
+        ("smtp://me:{{secret:mail}}@host", "p%40ss", True),
+        ("smtp://me:{{secret:mail}}@host", "p@ss%40x", False),
+        ("smtp://me:{{secret:mail}}@host", "100%", False),
+        ("{{secret:mail}}", "smtp://me:p%40ss@host", False),
+        ("me:{{secret:mail}}", "p%40ss", False),
+    ],
+)
+def test_what_was_encoded_by_hand_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], value: str, secret: str, warned: bool
+) -> None:
+    """Red when a secret that was written for a URL is encoded a second time without a word."""
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    (folder / "mail").write_text(secret)
+    secretfiles.check(folder, _entries(tmp_path, f"MAIL_URL={value}\n"))
+    assert ("warning: SLIP-177: app.env:1: MAIL_URL" in capsys.readouterr().err) == warned
+
+
+def test_names_that_yaml_takes_for_something_else_stay_names(tmp_path: Path) -> None:
+    """Red when names stand bare: Compose refuses a file for a secret called `on` or `123`."""
+    names = ["123", "1e3", "null", "on"]
+    for name in names:
+        (tmp_path / name).write_text("a-real-one")
+    found = yaml.safe_load(secretfiles.overlay(tmp_path, "${SECRETS_DIR:-secrets}", ["web"]))
+    assert found["services"]["web"]["secrets"] == names and sorted(found["secrets"]) == names
+    assert found["secrets"]["on"]["file"] == "${SECRETS_DIR:-secrets}/on"
 
 
 def test_a_subfolder_belongs_to_another_service(tmp_path: Path) -> None:
@@ -101,8 +181,8 @@ def test_a_subfolder_belongs_to_another_service(tmp_path: Path) -> None:
     (tmp_path / "backup" / "passphrase").write_text("")
     secretfiles.check(tmp_path, {})
     text = secretfiles.overlay(tmp_path, "${SECRETS_DIR:-secrets}", ["web"])
-    assert "secrets: [mail]" in text
+    assert 'secrets: ["mail"]' in text
     assert "passphrase" not in text and "/backup" not in text
     text = secretfiles.overlay(tmp_path, "${SECRETS_DIR:-secrets}", ["web"], owners=["backup", "tls"])
-    assert "  web:\n    secrets: [mail]\n  backup:\n    secrets: [backup_passphrase]\nsecrets:\n" in text
-    assert "  backup_passphrase:\n    file: ${SECRETS_DIR:-secrets}/backup/passphrase\n" in text
+    assert '  web:\n    secrets: ["mail"]\n  backup:\n    secrets: ["backup_passphrase"]\nsecrets:\n' in text
+    assert '  "backup_passphrase":\n    file: "${SECRETS_DIR:-secrets}/backup/passphrase"\n' in text
