@@ -411,6 +411,22 @@ def db_restore(c: Context, name: str, from_project: str = "", yes: bool = False,
     backuprestore.restore(session.begin(c, prod), name, from_project=from_project, yes=yes)
 
 
+@task(name="import", help={**PROD, **YES, "file": "of pg_dump: plain SQL (.gz too), custom or tar format"})
+def db_import(c: Context, file: str, yes: bool = False, prod: bool = False) -> None:
+    """Put another site's dump in the place of the database."""
+    from slipway import importing
+
+    importing.import_database(session.begin(c, prod), file, yes=yes)
+
+
+@task(name="import", help={**PROD, **YES, "folder": "what was the other site's MEDIA_ROOT"})
+def media_import(c: Context, folder: str, yes: bool = False, prod: bool = False) -> None:
+    """Put another site's uploads in the place of the media."""
+    from slipway import importing
+
+    importing.import_media(session.begin(c, prod), folder, yes=yes)
+
+
 @task(name="verify", help={**PROD, **JSON, "name": "as db.backups shows it, or: latest"})
 def db_verify(c: Context, name: str, json: bool = False, prod: bool = False) -> None:
     """Prove a backup by restoring it into throw-away containers."""
@@ -593,7 +609,10 @@ namespace = menu(
         *(maintenance, certs, ps, logs, url, open_site),
     ),
     project=(shell, manage, migrate, makemigrations, collectstatic, createsuperuser, test, exec_),
-    db=Collection("db", db_backup, db_backups, db_fetch, db_restore, db_verify, db_prune, db_upgrade),
+    db=Collection(
+        "db", db_backup, db_backups, db_fetch, db_restore, db_import, db_verify, db_prune, db_upgrade
+    ),
+    media=Collection("media", media_import),
     look=(doctor, stats, inspect, config, images, volumes, networks),
     machine=(bases, machine, prune),
     kit=(new, upgrade),

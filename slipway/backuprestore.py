@@ -28,12 +28,12 @@ from slipway.restorejournal import Journal
 from slipway.run import Terminated, terminated_as_interrupted, uninterrupted
 from slipway.session import Session
 
-__all__ = ["restore"]
+__all__ = ["Part", "Source", "exchange", "restore", "workplace"]
 
 
 @dataclass(frozen=True)
-class _Part:
-    """A folder's files, ``media`` or ``data``, in a backup: packed, and how many files and bytes they are."""
+class Part:
+    """A folder's files, ``media`` or ``data``: a tar file, compressed or not, of so many files and bytes."""
 
     name: str
     packed: Path
@@ -42,17 +42,19 @@ class _Part:
 
 
 @dataclass(frozen=True)
-class _Source:
-    """A backup that has been checked, and where its parts are."""
+class Source:
+    """What is to take the present one's place: it has been checked. Where its parts are."""
 
     name: str
     made: str
     dump: Path | None
-    parts: tuple[_Part, ...] = ()
+    parts: tuple[Part, ...] = ()
     extra: Mapping[str, Path] = field(default_factory=dict)
     """The dumps of EXTRA_DATABASES, by name."""
     migrations: tuple[str, ...] = ()
     """What is applied in the database that serves."""
+    roles: frozenset[str] | None = None
+    """With a dump in plain SQL, the roles that it names; None with one for pg_restore."""
 
 
 def restore(session: Session, name: str, *, from_project: str, yes: bool) -> None:
@@ -78,13 +80,13 @@ def restore(session: Session, name: str, *, from_project: str, yes: bool) -> Non
             lifecycle.require_consent(
                 "Everything stored since then goes (a backup of it is made first). Go on?", yes
             )
-            _exchange(session, source)
+            exchange(session, source)
         finally:
-            shutil.rmtree(_work(session), ignore_errors=True)
+            shutil.rmtree(workplace(session), ignore_errors=True)
     print(f"{session.stack.project}: {source.name} has been restored")
 
 
-def _open(session: Session, name: str, from_project: str) -> _Source:
+def _open(session: Session, name: str, from_project: str) -> Source:
     """Check the backup wholly; what has to be decrypted and unpacked for that is kept."""
     path = folder(session.settings) / Path(name).name
     if name.endswith(".dump"):
@@ -98,15 +100,15 @@ def _open(session: Session, name: str, from_project: str) -> _Source:
             )
         applied = ask(session, "backup", ["applied"])
         made, extra = path.name.split("-")[0], database.beside(path)
-        return _Source(path.name, made, path, (), extra, migrations=tuple(applied))
+        return Source(path.name, made, path, (), extra, migrations=tuple(applied))
     found = ask(session, "backup", ["unpack", path.name, "restore", from_project])
     archive, members = found["archive"], found["archive"]["members"]
-    return _Source(
+    return Source(
         name=archive["name"],
         made=f"{archive['created']}, of release {archive['release']} of {archive['project']}",
-        dump=_work(session) / "database.dump" if "database.dump" in members else None,
+        dump=workplace(session) / "database.dump" if "database.dump" in members else None,
         parts=tuple(_part(session, name, archive[name]) for name in _restored(session, members)),
-        extra={n: _work(session) / f"database-{n}.dump" for n in archive.get("extra_databases", {})},
+        extra={n: workplace(session) / f"database-{n}.dump" for n in archive.get("extra_databases", {})},
         migrations=tuple(found["migrations"]),
     )
 
@@ -120,15 +122,15 @@ def _restored(session: Session, members: Mapping[str, Any]) -> list[str]:
     return held
 
 
-def _part(session: Session, name: str, facts: Mapping[str, int]) -> _Part:
-    return _Part(name, _work(session) / _packed(name), facts["files"], facts["bytes"])
+def _part(session: Session, name: str, facts: Mapping[str, int]) -> Part:
+    return Part(name, workplace(session) / _packed(name), facts["files"], facts["bytes"])
 
 
 def _packed(name: str) -> str:
     return f"{name}.tar.zst"
 
 
-def _announce(session: Session, source: _Source) -> None:
+def _announce(session: Session, source: Source) -> None:
     note(f"{source.name} is whole. It was made {source.made}.")
     names = [part.name for part in source.parts]
     if not names:
@@ -141,7 +143,11 @@ def _announce(session: Session, source: _Source) -> None:
         note(f"It does not hold {', '.join(others)}, which stays as it is.")
 
 
-def _exchange(session: Session, source: _Source) -> None:
+def exchange(session: Session, source: Source, label: str = "before-restore") -> None:
+    """Put ``source`` in the place of what there is, after a backup with ``label`` of that.
+
+    The deploy lock must be held, and nothing be left of an earlier exchange. Raises what ``restore`` does.
+    """
     stack = session.stack
     serves = stack.prod and engine.running(stack.project, "nginx")
     names = [part.name for part in source.parts]
@@ -172,9 +178,9 @@ def _exchange(session: Session, source: _Source) -> None:
         # And so is what is worked on beside web, which would go on writing into what is replaced.
         extracontainers.stop(session)
         replicas.stop(session, journal.web)
-        write(session, "before-restore")
+        write(session, label)
         if source.dump:
-            database.restore(session, source.dump, source.extra)
+            database.restore(session, source.dump, source.extra, roles=source.roles)
         else:
             journal = replace(journal, committed=True)
             restorejournal.begin(session, journal)
@@ -192,13 +198,14 @@ def _settle(session: Session, journal: Journal) -> None:
         raise
 
 
-def _work(session: Session) -> Path:
+def workplace(session: Session) -> Path:
+    """Where the parts of what is restored lie meanwhile, on the host."""
     return folder(session.settings) / ".work" / "restore"
 
 
 def _plan(session: Session, name: str) -> None:
     """Print the commands."""
-    work = _work(session)
+    work = workplace(session)
     ask(session, "backup", ["unpack", name, "restore"])
     names = ["media", *(["data"] if session.stack.keeps_data else [])]
     for part in names:

@@ -19,7 +19,7 @@ from slipway.errors import SlipwayError
 from slipway.output import note
 from slipway.session import Session
 
-__all__ = ["NO_LIMITS", "beside", "dump", "dump_all", "existing", "restore", "settled"]
+__all__ = ["NO_LIMITS", "beside", "check", "dump", "dump_all", "existing", "major", "restore", "settled"]
 
 NO_LIMITS = "PGOPTIONS=-c statement_timeout=0 -c lock_timeout=0 -c default_transaction_read_only=off"
 """For sessions of ours, whatever limits the project has set for its own."""
@@ -150,9 +150,27 @@ def dump(session: Session, target: Path, name: str = "") -> None:
         raise
 
 
-def restore(session: Session, source: Path, extra: Mapping[str, Path] | None = None) -> None:
+def check(session: Session, source: Path, called: Path) -> None:
+    """Raise ``SlipwayError`` SLIP-089, about ``called``, unless pg_restore reads all of ``source``."""
+    _read(_Server(session, "slipway dump"), source, called)
+
+
+def major(session: Session) -> int:
+    """The server's major version. Raises SLIP-060."""
+    [number] = _Server(session, "slipway").ask("SHOW server_version_num")
+    return int(number) // 10_000
+
+
+def restore(
+    session: Session,
+    source: Path,
+    extra: Mapping[str, Path] | None = None,
+    *,
+    roles: frozenset[str] | None = None,
+) -> None:
     """Put what ``source`` holds, a dump in the custom format, in the place of the database.
 
+    With ``roles`` it is plain SQL, made ready by ``plainsql.prepare``, that names these roles.
     ``extra`` has the dumps of other databases, by name: all change together, or none. The present ones serve,
     untouched, until they change names with the new; then their sessions are ended, and they are dropped. The
     disk must have room for both. The caller sees to it that no other restore runs.
@@ -160,7 +178,7 @@ def restore(session: Session, source: Path, extra: Mapping[str, Path] | None = N
     restored, SLIP-060 when the server does not answer: the databases are as before.
     """
     server = _Server(session, _RESTORE)
-    parts = [_Part(server.name, source), *(_Part(name, path) for name, path in (extra or {}).items())]
+    parts = [_Part(server.name, source, roles), *(_Part(name, path) for name, path in (extra or {}).items())]
     if session.runner.dry:
         for part in parts:
             argv = server.program("pg_restore", "--exit-on-error", f"--dbname={part.new}")
@@ -168,7 +186,7 @@ def restore(session: Session, source: Path, extra: Mapping[str, Path] | None = N
         session.runner.run(server.psql(*(s for part in parts for s in part.renaming())))
         return
     server.clear()
-    contents = [_read(server, part.source) for part in parts]
+    contents = [_read(server, part.source) if part.roles is None else None for part in parts]
     created: list[str] = []
     try:
         for part, found in zip(parts, contents, strict=True):
@@ -194,11 +212,15 @@ def settled(session: Session) -> str:
 
 
 class _Part:
-    """One database that is restored: its name, its dump, and what the two are called meanwhile."""
+    """One database that is restored: its name, its dump, and what the two are called meanwhile.
 
-    def __init__(self, name: str, source: Path) -> None:
+    ``roles`` are those that a dump in plain SQL names.
+    """
+
+    def __init__(self, name: str, source: Path, roles: frozenset[str] | None = None) -> None:
         self.name = name
         self.source = source
+        self.roles = roles
         mark = secrets.token_hex(4)
         self.new, self.former = _NEW + mark, _FORMER + mark
 
@@ -218,14 +240,15 @@ class _Dump:
     owners: frozenset[str]
 
 
-def _read(server: _Server, source: Path) -> _Dump:
+def _read(server: _Server, source: Path, called: Path | None = None) -> _Dump:
     """Read all of ``source``: its table of contents comes first, and would not show a missing end."""
+    called = called or source
     if not source.is_file() or not source.stat().st_size:
-        raise _unreadable(source, "it is empty" if source.is_file() else "there is no such file")
+        raise _unreadable(called, "it is empty" if source.is_file() else "there is no such file")
     for option in ("--file=/dev/null", "--list"):
         done = server.session.runner.capture(server.program("pg_restore", option), stdin=source)
         if done.returncode:
-            raise _unreadable(source, _reason(done.stderr))
+            raise _unreadable(called, _reason(done.stderr))
     return _contents(done.stdout)
 
 
@@ -328,8 +351,18 @@ class _Server:
         self.do(*self.psql(*statements))
         return self.oid(part.new)
 
-    def fill(self, part: _Part, found: _Dump) -> None:
-        """Restore the dump, and see whether all tables are there."""
+    def fill(self, part: _Part, found: _Dump | None) -> None:
+        """Restore the dump, and see whether all tables are there; of plain SQL nobody knows how many."""
+        new = part.new
+        if found:
+            self._restore(part, found)
+        else:
+            self._execute(part)
+        # Not in a dump either; without it the first queries are planned blindly.
+        self.do(*self.psql("ANALYZE", database=new))
+        self.do(*self.psql(_PROPERTIES.format(new=new, name=part.name)))
+
+    def _restore(self, part: _Part, found: _Dump) -> None:
         new = part.new
         options = ["--exit-on-error", f"--dbname={new}"]
         missing = found.owners - set(self.ask("SELECT rolname FROM pg_roles"))
@@ -340,9 +373,36 @@ class _Server:
         [tables] = self.ask(_COUNT_TABLES, database=new)
         if int(tables) != found.tables:
             raise _not_restored(f"{tables} of {found.tables} tables came out of the dump")
-        # Not in a dump either; without it the first queries are planned blindly.
-        self.do(*self.psql("ANALYZE", database=new))
-        self.do(*self.psql(_PROPERTIES.format(new=new, name=part.name)))
+
+    def _execute(self, part: _Part) -> None:
+        """Have psql read the dump, in one transaction with the roles that it names and this server lacks.
+
+        Those are gone at its end: all belongs to the database's owner.
+        """
+        probe = self.runner.capture(self.program("psql", "-X", "--command", "\\restrict probe"))
+        if probe.returncode:
+            raise _not_restored(
+                f"psql here takes no plain SQL from elsewhere safely ({_reason(probe.stderr)});"
+                " newer images of the same PostgreSQL do"
+            )
+        missing = sorted((part.roles or frozenset()) - set(self.ask("SELECT rolname FROM pg_roles")))
+        quoted = ", ".join('"' + name.replace('"', '""') + '"' for name in missing)
+        before = [f"CREATE ROLE {name}" for name in quoted.split(", ")] if missing else []
+        after = [
+            f"REASSIGN OWNED BY {quoted} TO CURRENT_USER",
+            f"DROP OWNED BY {quoted}",
+            f"DROP ROLE {quoted}",
+        ]
+        if missing:
+            note(f"the dump's roles {', '.join(missing)} do not exist here: all belongs to one")
+        options = ["-X", "--quiet", "--output=/dev/null", "--set", "ON_ERROR_STOP=1", "--single-transaction"]
+        options += [word for statement in before for word in ("--command", statement)]
+        options += ["--file=-"]
+        options += [word for statement in (after if missing else []) for word in ("--command", statement)]
+        self.do(*self.program("psql", *options, database=part.new), stdin=part.source)
+        [tables] = self.ask(_COUNT_TABLES, database=part.new)
+        if not int(tables):
+            raise _not_restored("no table came out of it")
 
     def swap(self, parts: Sequence[_Part], created: str) -> None:
         """End the sessions of the serving databases and give their names to the new ones.

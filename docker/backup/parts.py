@@ -84,11 +84,13 @@ def pack(part, target):
 def unpack(part, stream, name, folder=None, limit=None):
     """Read what ``pack`` has written, into ``folder`` if that is given; returns the numbers.
 
+    Into a folder goes a tar file that is not compressed, too: an import's.
     Raises ``BackupError`` SLIP-095 for anything that is not a file, a folder, or a link that stays inside,
     and for more than ``limit`` bytes.
     """
     counted = {"files": 0, "bytes": 0}
-    with _zstd(["--decompress"], stdin=stream) as zstd:
+    # With --force zstd hands on what it does not know.
+    with _zstd(["--decompress", *(["--force"] if folder else [])], stdin=stream) as zstd:
         try:
             with tarfile.open(fileobj=zstd.stdout, mode="r|", errorlevel=2) as tar:
                 for member in tar:

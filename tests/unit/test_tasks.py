@@ -27,6 +27,8 @@ REQUIRED = {
     "db.upgrade": ["--to", "18"],
     "db.fetch": ["latest"],
     "db.restore": ["latest"],
+    "db.import": ["site.sql"],
+    "media.import": ["uploads"],
     "db.verify": ["latest"],
 }
 # About the kit's own files: refused in a checkout without git, and no docker command is run.
@@ -62,7 +64,7 @@ def test_every_promised_task_is_there() -> None:
     promised = (
         "init build up down start stop restart ps logs shell manage migrate makemigrations collectstatic "
         "createsuperuser test exec stats inspect config images url open prune bases machine maintenance "
-        "doctor db.backup db.backups db.fetch db.restore db.verify db.prune"
+        "doctor db.backup db.backups db.fetch db.restore db.import media.import db.verify db.prune"
     )
     assert set(promised.split()) <= set(NAMES)
 
@@ -82,9 +84,9 @@ def test_the_list_is_grouped_and_fits_a_screen(kit: Path) -> None:
     shown = _invoke(kit, "--list")
     lines = shown.stdout.splitlines()
     assert [line for line in lines if line.endswith(":") and not line.startswith(" ")] == [
-        "stack:", "project:", "db:", "look:", "machine:", "kit:",
+        "stack:", "project:", "db:", "media:", "look:", "machine:", "kit:",
     ]  # fmt: skip
-    assert len(lines) <= 56
+    assert len(lines) <= 60
     assert all(len(line) <= 80 for line in lines)
     assert lines.index(next(x for x in lines if x.startswith("  up "))) < lines.index("project:")
 
