@@ -328,7 +328,9 @@ CMD ["sh", "-c", "exec gunicorn --config /opt/slipway/gunicorn.conf.py \"$SERVER
 ARG RELEASE=dev
 ARG REVISION=unknown
 ENV RELEASE=${RELEASE}
-LABEL org.opencontainers.image.version=${RELEASE} \
+# The first is on this target alone: by it `invoke deploy --image` tells a release from any other image.
+LABEL slipway.release=${RELEASE} \
+      org.opencontainers.image.version=${RELEASE} \
       org.opencontainers.image.revision=${REVISION}
 
 

@@ -1,12 +1,13 @@
 """The proofs: lint and unit without an engine, the rest against real containers.
 
-`nox` runs lint, unit and smoke; `nox -t gate` the longer sessions; any session runs by name, and what
-follows `--` goes to pytest.
+`nox` runs lint, unit and smoke; `nox -t gate` the longer sessions; `nox -s turn` one file of what is left,
+another at each commit. Any session runs by name, and what follows `--` goes to pytest.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import nox
@@ -15,6 +16,7 @@ ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT))  # nox runs this file without its folder on the path
 
 from slipway import mirrors  # noqa: E402
+from tests.support import turns  # noqa: E402
 
 nox.needs_version = ">=2026.8"
 nox.options.sessions = ["lint", "unit", "smoke"]
@@ -24,6 +26,9 @@ nox.options.reuse_venv = "yes"
 
 PYTHON_FILES = ("slipway", "tasks.py", "noxfile.py", "tests", "docker", "example")
 SHELL_FILES = ("bootstrap", ".ci/run")
+# Of sessions whose tests take too long for every run. What each has: tests/support/turns.py.
+Form = Callable[[str], list[str]]
+FORMS = [nox.param(turns.short, id="short", tags=["gate"]), nox.param(turns.long, id="long")]
 
 
 def install(session: nox.Session, *more: str) -> None:
@@ -35,9 +40,9 @@ def install(session: nox.Session, *more: str) -> None:
     session.install("--quiet", "--require-hashes", *options, *pinned)
 
 
-def pytest(session: nox.Session, folder: str, *options: str) -> None:
-    """Run one folder of tests; artefacts of failures go to `artifacts/`."""
-    session.run("pytest", f"tests/{folder}", *options, *session.posargs)
+def pytest(session: nox.Session, *what: str) -> None:
+    """Run tests; artefacts of failures go to `artifacts/`."""
+    session.run("pytest", *what, *session.posargs)
 
 
 @nox.session
@@ -58,7 +63,7 @@ def lint(session: nox.Session) -> None:
 def unit(session: nox.Session) -> None:
     """Builders, settings, messages: everything that needs no engine."""
     install(session)
-    pytest(session, "unit")
+    pytest(session, "tests/unit")
 
 
 @nox.session
@@ -66,117 +71,101 @@ def unit(session: nox.Session) -> None:
 def smoke(session: nox.Session, stack: str) -> None:
     """Build the real images, start the real stack, and hold it to its promises."""
     install(session)
-    pytest(session, f"smoke/test_{stack}.py")
+    pytest(session, f"tests/smoke/test_{stack}.py")
 
 
 @nox.session(default=False, tags=["gate"])
 def nginx(session: nox.Session) -> None:
     """nginx's configuration against a stub application."""
     install(session)
-    pytest(session, "nginx")
+    pytest(session, "tests/nginx")
 
 
 @nox.session(default=False)
-@nox.parametrize("form", [nox.param("not long", id="short", tags=["gate"]), nox.param("long", id="long")])
-def images(session: nox.Session, form: str) -> None:
+@nox.parametrize("form", FORMS)
+def images(session: nox.Session, form: Form) -> None:
     """The Dockerfile with every dependency manager, and what must not be in an image."""
     install(session)
-    pytest(session, "images", "--ignore=tests/images/test_image_assets.py", "-m", form)
+    pytest(session, *form("images"))
 
 
 @nox.session(default=False)
 def assets(session: nox.Session) -> None:
     """The stage with Node.js, whose base is built where it cannot be pulled."""
     install(session)
-    pytest(session, "images/test_image_assets.py")
+    pytest(session, f"tests/{turns.ASSETS}")
 
 
 @nox.session(default=False)
-@nox.parametrize(
-    "part",
-    [nox.param("deploys", id="short", tags=["gate"]), nox.param("", id="long")],
-)
-def rollout(session: nox.Session, part: str) -> None:
+@nox.parametrize("form", FORMS)
+def rollout(session: nox.Session, form: Form) -> None:
     """Deploys, failed and killed deploys, changes and rollback under load: no request fails."""
     install(session)
-    if part:
-        pytest(session, f"rollout/test_{part}.py")
-    else:
-        pytest(session, "rollout", "--ignore=tests/rollout/test_deploys.py")
+    pytest(session, *form("rollout"))
 
 
 @nox.session(default=False)
-@nox.parametrize(
-    "part",
-    [nox.param("short", id="short", tags=["gate"]), nox.param("", id="long")],
-)
-def tls(session: nox.Session, part: str) -> None:
+@nox.parametrize("form", FORMS)
+def tls(session: nox.Session, form: Form) -> None:
     """TLS by a local CA, by files and by ACME: served, refused, replaced, renewed; no request fails."""
     install(session)
-    longer = [f"--ignore=tests/tls/test_tls_{name}.py" for name in ("acme", "deploy", "ocsp")]
-    pytest(session, "tls", *(longer if part else []))
+    pytest(session, *form("tls"))
 
 
 @nox.session(default=False)
-@nox.parametrize(
-    "part",
-    [nox.param("round_trip", id="short", tags=["gate"]), nox.param("", id="long")],
-)
-def backup(session: nox.Session, part: str) -> None:
+@nox.parametrize("form", FORMS)
+def backup(session: nox.Session, form: Form) -> None:
     """Backups: restored exactly, verified, refused when bad, killed at any step."""
     install(session)
-    if part:
-        pytest(session, f"backup/test_{part}.py")
-    else:
-        pytest(session, "backup", "--ignore=tests/backup/test_round_trip.py")
+    pytest(session, *form("backup"))
 
 
 @nox.session(default=False)
 def services(session: nox.Session) -> None:
     """Redis, Celery, other processes and a second database: run, deployed, restored, upgraded."""
     install(session)
-    pytest(session, "services")
+    pytest(session, *turns.long("services"))
 
 
 @nox.session(default=False)
-@nox.parametrize(
-    "part",
-    [nox.param("short", id="short", tags=["gate"]), nox.param("", id="long")],
-)
-def adopt(session: nox.Session, part: str) -> None:
+@nox.parametrize("form", FORMS)
+def adopt(session: nox.Session, form: Form) -> None:
     """Generated projects of many kinds: adopted, built, started, probed, and not one byte of them changed."""
     install(session)
-    if part:
-        pytest(session, "adopt/test_refusals.py", f"tests/adopt/test_adopt_{part}.py")
-    else:
-        pytest(
-            session,
-            "adopt",
-            "--ignore=tests/adopt/test_refusals.py",
-            "--ignore=tests/adopt/test_adopt_short.py",
-        )
+    pytest(session, *form("adopt"))
 
 
 @nox.session(default=False)
 def chaos(session: nox.Session) -> None:
     """What breaks under load heals without a hand, within what docs/reliability.md allows. As root."""
     install(session)
-    pytest(session, "chaos")
+    pytest(session, *turns.long("chaos"))
 
 
 @nox.session(default=False)
-@nox.parametrize("form", [nox.param("not long", id="short", tags=["gate"]), nox.param("long", id="long")])
-def hardening(session: nox.Session, form: str) -> None:
+@nox.parametrize("form", FORMS)
+def hardening(session: nox.Session, form: Form) -> None:
     """What a container may do, where secrets are not, and what nginx makes of hostile requests."""
     install(session)
-    pytest(session, "hardening", "-m", form)
+    pytest(session, *form("hardening"))
+
+
+@nox.session(default=False)
+def turn(session: nox.Session) -> None:
+    """One file of the long forms: the one named after `--`, else the one whose turn it is at this commit."""
+    install(session)
+    every = turns.turns()
+    name, *options = session.posargs or [turns.turn_of(turns.number_now())]
+    if name not in every:
+        session.error(f"no turn is called {name}; there are: {', '.join(every)}")
+    session.run("pytest", *every[name], *options)
 
 
 @nox.session(default=False, tags=["gate"])
 def migrations(session: nox.Session) -> None:
     """Migrations against a real PostgreSQL: started together, killed, kept waiting."""
     install(session)
-    pytest(session, "migrations")
+    pytest(session, "tests/migrations")
 
 
 @nox.session(default=False, tags=["gate"])
@@ -185,7 +174,7 @@ def conformance(session: nox.Session) -> None:
     install(session)
     # What is only there when it is asked for, too.
     session.run("invoke", "bases", env={"REDIS": "on"})
-    pytest(session, "conformance")
+    pytest(session, "tests/conformance")
 
 
 @nox.session(default=False, tags=["gate"])
@@ -193,7 +182,7 @@ def conformance(session: nox.Session) -> None:
 def fresh(session: nox.Session, debian: str) -> None:
     """The README's two commands on a machine that has never seen the project."""
     install(session)
-    pytest(session, "fresh", f"--debian={debian}")
+    pytest(session, "tests/fresh", f"--debian={debian}")
 
 
 @nox.session(default=False)

@@ -136,8 +136,9 @@ def _fetch(session: Session, image: str) -> None:
     if not engine.image_release(image):
         raise SlipwayError(
             "SLIP-091",
-            f"{image} is not a production image made by this kit",
-            "build it with invoke build --prod, tag and push it; then name that tag",
+            f"{image} lacks the label {engine.RELEASE_LABEL}, which the production images of this kit have",
+            "build it again if it was built before the kit set that label: invoke build --prod, then tag "
+            "and push the image of web (invoke images --prod names it), and deploy that tag",
         )
 
 

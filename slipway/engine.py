@@ -31,6 +31,7 @@ __all__ = [
 
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
+RELEASE_LABEL = "slipway.release"  # as the Dockerfile's target `web` has it, and no other
 _PROCESS_LABEL = "slipway.process"  # as compose/process-*.yaml have it
 _CONFIG_HASH_LABEL = "com.docker.compose.config-hash"
 _ONE_OFF_LABEL = "com.docker.compose.oneoff"
@@ -280,10 +281,7 @@ def image_label(reference: str, label: str) -> str:
 
 def image_release(reference: str) -> str:
     """The release a production image of the kit bears in its label; empty for any other image."""
-    config = _config(reference)
-    if "/opt/slipway/gunicorn.conf.py" not in (config.get("Cmd") or []):
-        return ""
-    return str((config.get("Labels") or {}).get("org.opencontainers.image.version", ""))
+    return image_label(reference, RELEASE_LABEL)
 
 
 def image_environment(reference: str) -> dict[str, str]:

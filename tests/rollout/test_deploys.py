@@ -1,4 +1,4 @@
-"""The short form: a good deploy, a broken one and the way back, under load. Runs in every CI."""
+"""The short form: a good deploy, a broken one, the way back, an image. Under load, in every CI."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 from rolloutkit import assert_clean, assert_saw, edited, ledger, nginx_id, release, visitors
 
-from tests.support.world import World
+from tests.support.world import World, docker
 
 # What it is told, once the release serves and is in the ledger.
 _HOOK = f"""#!/bin/sh
@@ -38,11 +38,29 @@ def test_good_broken_and_back(prod: World) -> None:
 
         prod.invoke("rollback")
         assert_clean(prod, first)
-    assert_saw(load, first, "second", first)
+        _deploy_an_image(prod)
+    assert_saw(load, first, "second", first, "pushed")
     assert nginx_id(prod) == nginx, "nginx was replaced"
     results = [(entry["release"], entry["kind"], entry["result"].split(":")[0]) for entry in ledger(prod)]
-    assert results[:3] == [
+    assert results[:4] == [
+        ("pushed", "deploy", "live"),
         (first, "rollback", "live"),
         ("third", "deploy", "failed"),
         ("second", "deploy", "live"),
     ]
+
+
+def _deploy_an_image(prod: World) -> None:
+    """One that another machine has built. Red when an image that the kit made is taken for a foreign one."""
+    elsewhere, other = f"registry.invalid/{prod.name}/shop:1", f"registry.invalid/{prod.name}/nginx:1"
+    prod.invoke("build", env={"RELEASE": "pushed"})
+    for name, image in (("web", elsewhere), ("nginx-configuration", other)):
+        docker("tag", f"{prod.project}-{name}:pushed", image)
+        docker("image", "rm", f"{prod.project}-{name}:pushed")
+    try:
+        refused = prod.invoke("deploy", "--image", other, check=False)
+        assert refused.returncode != 0 and "SLIP-091" in refused.stderr
+        prod.invoke("deploy", "--image", elsewhere)
+    finally:
+        docker("image", "rm", elsewhere, other)
+    assert_clean(prod, "pushed")

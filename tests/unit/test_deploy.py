@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from slipway import deploy, diagnosis, switchover
+from slipway import deploy, diagnosis, engine, engineapi, switchover
 from slipway.compose import Stack
 from slipway.engine import ContainerState
 from slipway.errors import SlipwayError
 from slipway.run import Runner
 from slipway.session import Session
 from slipway.settings import Settings, load, record_machine
+from tests.support.world import ROOT
 
 
 def _session(settings: Settings) -> Session:
@@ -44,20 +47,71 @@ def test_a_release_that_serves_is_numbered() -> None:
     assert deploy._unused("abc", "abc") == "abc-2"
 
 
+# As `docker image inspect` shows them: of web, of development, of nginx's configuration, of a foreign image.
+_WEB = {
+    "Cmd": ["sh", "-c", 'exec gunicorn --config /opt/slipway/gunicorn.conf.py "$SERVER_TARGET"'],
+    "Entrypoint": ["/opt/venv/bin/python", "-IS", "/opt/slipway/entrypoint.py"],
+    "Labels": {
+        "com.docker.compose.project": "shop-prod",
+        "com.docker.compose.service": "web",
+        "com.docker.compose.version": "2.26.1",
+        "org.opencontainers.image.revision": "0123abc",
+        "org.opencontainers.image.version": "r1",
+        "slipway.release": "r1",
+    },
+}
+_OTHERS = {
+    "development": {
+        "Cmd": ["python", "manage.py", "runserver", "0.0.0.0:8000"],
+        "Labels": {"org.opencontainers.image.version": "dev", "org.opencontainers.image.revision": "unknown"},
+    },
+    "nginx-configuration": {
+        "Cmd": None,
+        "Labels": {"org.opencontainers.image.version": "r1", "org.opencontainers.image.revision": "0123abc"},
+    },
+    "foreign": {"Cmd": ["gunicorn", "--config", "/opt/slipway/gunicorn.conf.py"], "Labels": None},
+}
+
+
 def test_an_image_is_fetched_only_when_it_is_not_here(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Red when a registry is asked for what is here, or a foreign image is switched to."""
+    """Red when a registry is asked for what is here, or a release is told by anything but its label."""
     ran: list[list[str]] = []
-    monkeypatch.setattr(Runner, "run", lambda _self, argv, **_: ran.append(list(argv)))
-    monkeypatch.setattr(deploy.engine, "image_id", lambda name: "sha256:1" if name == "here" else "")
-    monkeypatch.setattr(deploy.engine, "image_release", lambda name: "r1" if name != "foreign" else "")
+    here = {"here": _WEB, **_OTHERS}
+
+    def pull(_self: Runner, argv: Sequence[str], **_: object) -> None:
+        ran.append(list(argv))
+        here[argv[-1]] = _WEB
+
+    def get(path: str) -> dict[str, object]:
+        name = path.removeprefix("/images/").removesuffix("/json")
+        if name not in here:
+            raise engineapi.NotFoundError(path)
+        return {"Id": f"sha256:{name}", "Config": here[name]}
+
+    monkeypatch.setattr(Runner, "run", pull)
+    monkeypatch.setattr(engineapi, "get", get)
     deploy._fetch(_session(settings), "here")
     assert ran == []
     deploy._fetch(_session(settings), "elsewhere/shop:r1")
     assert ran == [["docker", "pull", "elsewhere/shop:r1"]]
-    with pytest.raises(SlipwayError, match="SLIP-091"):
-        deploy._fetch(_session(settings), "foreign")
+    assert engine.image_release("elsewhere/shop:r1") == "r1"
+    for other in _OTHERS:
+        with pytest.raises(SlipwayError, match=f"SLIP-091.*{other}.*slipway.release") as refused:
+            deploy._fetch(_session(settings), other)
+        assert "built before" in refused.value.fix
+
+
+def test_the_label_of_a_release_is_on_the_target_web_alone() -> None:
+    """Red when another target can be deployed as a release, or web cannot."""
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    stages = {part.split()[-1]: part for part in re.findall(r"^FROM .*? AS \S+", text, re.MULTILINE)}
+    bodies = dict(zip(stages, re.split(r"^FROM .*$", text, flags=re.MULTILINE)[1:], strict=True))
+    assert [stage for stage, body in bodies.items() if f"{engine.RELEASE_LABEL}=${{RELEASE}}" in body] == [
+        "web"
+    ]
+    assert not re.search(r"^FROM web\b", text, re.MULTILINE)
 
 
 def test_commands_of_a_deploy_carry_the_new_release(settings: Settings) -> None:
