@@ -26,6 +26,7 @@ nox.options.reuse_venv = "yes"
 
 PYTHON_FILES = ("slipway", "tasks.py", "noxfile.py", "tests", "docker", "example")
 SHELL_FILES = ("bootstrap", ".ci/run")
+STACKS = ["dev", "prod", "unchanged", "failures"]
 # Of sessions whose tests take too long for every run. What each has: tests/support/turns.py.
 Form = Callable[[str], list[str]]
 FORMS = [nox.param(turns.short, id="short", tags=["gate"]), nox.param(turns.long, id="long")]
@@ -67,7 +68,7 @@ def unit(session: nox.Session) -> None:
 
 
 @nox.session
-@nox.parametrize("stack", ["dev", "prod", "failures"], ids=["dev", "prod", "failures"])
+@nox.parametrize("stack", STACKS, ids=STACKS)
 def smoke(session: nox.Session, stack: str) -> None:
     """Build the real images, start the real stack, and hold it to its promises."""
     install(session)
@@ -183,6 +184,14 @@ def fresh(session: nox.Session, debian: str) -> None:
     """The README's two commands on a machine that has never seen the project."""
     install(session)
     pytest(session, "tests/fresh", f"--debian={debian}")
+
+
+@nox.session(default=False)
+@nox.parametrize("form", FORMS)
+def newest(session: nox.Session, form: Form) -> None:
+    """The gate's sessions on Debian forky, with the newest packaged engine; in both image stores."""
+    install(session)
+    pytest(session, *form("newest"))
 
 
 @nox.session(default=False)

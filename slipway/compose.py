@@ -131,11 +131,12 @@ class Stack:
         """Of those, the ones beside ``web``: Celery's, and each ``PROCESS_NAME`` of ``.env``."""
         return list(self.settings.processes)
 
-    def command(self, *arguments: str) -> list[str]:
-        """``docker compose`` with this stack's flags, then ``arguments``."""
+    def command(self, *arguments: str, progress: str | None = None) -> list[str]:
+        """``docker compose`` with this stack's flags, then ``arguments``; ``progress`` as in ``build``."""
         argv = ["env", *(f"{name}={value}" for name, value in self._variables.items())]
         argv = argv if self._variables else []
-        argv += ["docker", "compose", "--project-name", self.project]
+        argv += ["docker", "compose", *([f"--progress={progress}"] if progress else [])]
+        argv += ["--project-name", self.project]
         argv += ["--project-directory", self._relative(".")]
         argv += ["--env-file", self._relative(str(MACHINE_FILE))]
         argv += ["--env-file", self._relative(self.settings.env_file)]
@@ -148,8 +149,7 @@ class Stack:
     ) -> list[str]:
         """Build the stack's images; ``progress`` is one of Docker's (``auto``, ``plain``, ``quiet``)."""
         flags = ["--no-cache"] if no_cache else []
-        flags += [f"--progress={progress}"] if progress else []
-        return self.command("build", *flags, *services)
+        return self.command("build", *flags, *services, progress=progress)
 
     def up(self, services: Sequence[str] = (), *, scale: int | None = None) -> list[str]:
         """Create and start, detached, from images that are built already.

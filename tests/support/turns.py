@@ -23,7 +23,7 @@ SHORT: Mapping[str, tuple[str, ...]] = {
     "tls": ("test_tls_files.py", "test_tls_local.py", "test_tls_scan.py"),
 }
 """Folders whose long form is other files, each with those of the gate."""
-MARKED = ("hardening", "images")
+MARKED = ("hardening", "images", "newest")
 """Folders whose long form is the tests marked ``long``."""
 ASSETS = "images/test_image_assets.py"
 """A session of its own, because it needs a base image with Node.js."""

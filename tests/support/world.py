@@ -32,6 +32,12 @@ def docker(*arguments: str, check: bool = True) -> str:
     return done.stdout
 
 
+def compose_warnings(output: str) -> list[str]:
+    """The lines of ``output`` in which Compose warns, of what it will not take any more for example."""
+    marks = ("level=warning", "WARN[0", "is a global compose flag")
+    return [line for line in output.splitlines() if any(mark in line for mark in marks)]
+
+
 class World:
     """A copy of the checkout in ``folder``, with a project name and ports no one else has."""
 
@@ -87,10 +93,9 @@ class World:
             check=False,
             timeout=timeout,
         )
-        if check and done.returncode != 0:
-            raise AssertionError(
-                f"invoke {' '.join(argv)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
-            )
+        said = f"invoke {' '.join(argv)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert done.returncode == 0 or not check, said
+        assert not compose_warnings(done.stderr), said
         return done
 
     def docker(self, *arguments: str, check: bool = True) -> str:

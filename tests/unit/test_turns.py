@@ -87,8 +87,8 @@ def test_what_is_marked_long_has_a_turn(noxfile: ModuleType) -> None:
     assert marked == by_mark
 
 
-@pytest.mark.parametrize("session", ["adopt", "assets", "backup", "chaos", "hardening", "images", "rollout",
-                                     "services", "tls"])  # fmt: skip
+@pytest.mark.parametrize("session", ["adopt", "assets", "backup", "chaos", "hardening", "images", "newest",
+                                     "rollout", "services", "tls"])  # fmt: skip
 def test_a_long_form_is_its_turns(noxfile: ModuleType, session: str) -> None:
     """Red when `nox -s "rollout(long)"` runs what is in no turn, or a turn what is in no session."""
     recorder = _Session()

@@ -1,0 +1,69 @@
+"""The gate's sessions on the newest packaged engine. The tests are one machine's story and run in order."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from conftest import start_engine
+
+from tests.support.pristine import Machine
+from tests.support.world import compose_warnings
+
+SESSION_SECONDS = 1200
+NEWEST = {"docker": (28, 5), "compose": (2, 40), "buildx": (0, 29), "python": (3, 14)}
+SESSIONS = ["smoke(prod)", "rollout(short)", "backup(short)", "tls(short)"]
+# What depends on the engine's builder most; the rest of it is about what the projects have.
+IMAGES = ["images(short)", "--", "-k", "test_image_web or test_image_root"]
+_VERSIONS = """
+docker version --format 'docker {{.Server.Version}}'
+docker compose version --short | sed 's/^/compose /'
+docker buildx version | sed 's/.*buildx /buildx /'
+python3 --version
+"""
+
+
+def test_the_engine_is_newer_than_the_floor(newest: Machine) -> None:
+    """Red with another SUITES["14"]: what follows would prove nothing about a newer engine."""
+    said = newest.run("sh", "-c", _VERSIONS).stdout.lower()
+    versions = re.findall(r"^(\w+) v?(\d+)\.(\d+)", said, re.MULTILINE)
+    found = {name: (int(major), int(minor)) for name, major, minor in versions}
+    assert set(found) == set(NEWEST)
+    assert all(found[name] >= least for name, least in NEWEST.items()), found
+
+
+@pytest.mark.parametrize(
+    "session",
+    [
+        *([name] for name in SESSIONS),
+        IMAGES,
+        pytest.param(["images(short)"], marks=pytest.mark.long),
+    ],
+    ids=lambda words: words[0] + " in part" * (len(words) > 1),
+)
+def test_a_session_of_the_gate_passes(newest: Machine, session: list[str]) -> None:
+    """Red with `COPY --chmod=0644` in docker/backup/Dockerfile: nobody can read the programs of a backup."""
+    newest.run("./bootstrap", "nox", "-s", *session, timeout=SESSION_SECONDS)
+
+
+@pytest.mark.parametrize(
+    "session", ["smoke(unchanged)", pytest.param("backup(short)", marks=pytest.mark.long)]
+)
+def test_the_other_image_store(newest: Machine, session: str) -> None:
+    """Red without BUILDX_NO_DEFAULT_ATTESTATIONS in slipway/run.py: each build is another image there.
+
+    The containerd image store: the default since Engine 29.
+    """
+    if "io.containerd.snapshotter" not in newest.run("docker", "info").stdout:
+        newest.stop_engine()
+        setting = json.dumps({"features": {"containerd-snapshotter": True}})
+        newest.run("sh", "-c", f"mkdir -p /etc/docker && echo '{setting}' >/etc/docker/daemon.json")
+        start_engine(newest)
+        assert "io.containerd.snapshotter" in newest.run("docker", "info").stdout
+    newest.run("./bootstrap", "nox", "-s", session, timeout=SESSION_SECONDS)
+
+
+def test_compose_warned_of_nothing(newest: Machine) -> None:
+    """Red when a command uses what Compose drops some day; ``World.invoke`` looks at what the tests run."""
+    assert compose_warnings(newest.log.read_text(encoding="utf-8", errors="replace")) == []
