@@ -23,9 +23,11 @@ def make_folder(settings: Settings) -> None:
     """Make the folder, for the containers' user. Raises ``SlipwayError`` SLIP-103 when it cannot be made."""
     path = folder(settings)
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if os.getuid() == 0:
-            os.chown(path, *backup_user())
+        # The second is where parts lie meanwhile: of a container, or of a task that prepares an import.
+        for each in (path, path / ".work"):
+            each.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if os.getuid() == 0:
+                os.chown(each, *backup_user())
     except OSError as problem:
         raise SlipwayError(
             "SLIP-103",

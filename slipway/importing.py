@@ -96,7 +96,7 @@ def _dump(session: Session, path: Path) -> tuple[Path, frozenset[str] | None]:
     with plainsql.unpacked(path) as file:
         start = file.read(8)
     work = backuprestore.workplace(session)
-    work.mkdir(mode=0o700, parents=True, exist_ok=True)
+    work.mkdir(mode=0o700)
     target = work / "import"
     if not plainsql.is_archive(start):
         return target, plainsql.prepare(path, target, database.major(session))
