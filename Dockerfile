@@ -341,7 +341,7 @@ FROM ${NGINX_IMAGE} AS nginx-configuration
 RUN install --directory --owner=101 --group=101 /srv/nginx /srv/state /srv/tls \
     && chown 101:101 /var/cache/nginx
 COPY --from=kit --chmod=0755 nginx/publish-configuration nginx/publish-certificate /usr/local/bin/
-COPY --from=kit --chmod=0755 nginx/maintenance-allow.envsh nginx/served-paths.envsh nginx/tls-default-server.envsh \
+COPY --from=kit --chmod=0755 nginx/listen.envsh nginx/mime-types.envsh nginx/networks.envsh nginx/served-paths.envsh \
     /opt/nginx/
 COPY --from=kit --chmod=0755 nginx/maintenance nginx/front nginx/probe end-if-silent /opt/nginx/bin/
 COPY --from=front . /opt/nginx/

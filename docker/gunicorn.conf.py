@@ -188,6 +188,9 @@ def post_worker_init(worker):
     """Called by gunicorn in each new worker process, once the project is loaded."""
     first_worker.loaded()
     show_errors()
+    # Gunicorn has no setting for it, and an older uvicorn none at all.
+    if hasattr(getattr(worker, "config", None), "h11_max_incomplete_event_size"):
+        worker.config.h11_max_incomplete_event_size = HEADER_BYTES
     # Only threads can hang unnoticed: an event loop that does, gives no heartbeat.
     if worker.cfg.timeout and getattr(worker, "tpool", None):
         threading.Thread(target=replace_when_hung, args=(worker,), daemon=True).start()
@@ -241,6 +244,14 @@ preload_app = False
 # Only nginx shares a network with this server, and it overwrites the forwarded headers it sends.
 # Its address changes, so it cannot be named here.
 forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "*")
+
+# How long an address, a header and all headers may be is nginx's to say (LARGE_CLIENT_HEADER_BUFFERS): it
+# has a page for what is longer. So here is room for the most it can be told to take, 16 buffers of 64k and
+# 1000 headers, and for what it adds. An address: gunicorn counts to 8190 at most, 0 is no limit.
+limit_request_line = 0
+limit_request_field_size = 66 * 1024
+limit_request_fields = 1_100
+HEADER_BYTES = 17 * 64 * 1024
 
 # The socket would lie in HOME, and on a read-only root fail loudly at every start.
 control_socket_disable = True

@@ -103,7 +103,8 @@ def _served(session: Session) -> x509.Certificate | None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.http_address, settings.http_address)  # noqa: S104
+    address = settings.http_addresses[0]
+    address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104
     name = settings.server_names[0].strip("*.[]")
     try:
         with (

@@ -66,6 +66,11 @@ class Stack:
         return f".slipway/processes-{'prod' if self.prod else 'dev'}.yaml"
 
     @property
+    def addresses_file(self) -> str:
+        """The compose file for several addresses of HTTP_ADDRESS, which ``init.record`` writes."""
+        return ".slipway/addresses-prod.yaml"
+
+    @property
     def hidden_file(self) -> str:
         """The compose file of development that hides what the kit keeps in the project's folder."""
         return ".slipway/hidden-dev.yaml"
@@ -87,6 +92,7 @@ class Stack:
         chosen += ["compose/backup-s3.yaml"] if settings.backup_s3_bucket else []
         chosen += ["compose/backup-schedule.yaml"] if self.scheduled else []
         chosen += self._tls_files() if self.prod else []
+        chosen += [self.addresses_file] if self.prod and len(settings.http_addresses) > 1 else []
         chosen += [self.processes_file] if self.processes else []
         chosen += ["compose/beat.yaml"] if "beat" in self.processes and settings.celery_app else []
         chosen += [self.project_file] if self.keeps_data or settings.settings_overlay else []

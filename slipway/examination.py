@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from slipway import deploylock, diagnosis, engine, enginecheck, preflight, upgradeundo
+from slipway import deploylock, diagnosis, engine, enginecheck, ports, preflight, upgradeundo
 from slipway.compose import Stack
 from slipway.engine import ContainerState
 from slipway.errors import SlipwayError
@@ -143,6 +143,8 @@ def _look_at_containers(result: Findings, session: Session) -> None:
     for state in running:
         if state.restarts and state.service not in failed:
             result.look(state.service, _warn_of_restarts, state)
+    if any(state.service == "nginx" and state.health == "healthy" for state in running):
+        result.look("addresses", ports.warn_of_silence, session)
     if running:
         for state in states:
             if stack.prod and state.service == "static":

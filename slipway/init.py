@@ -7,7 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
-from slipway import envfile, extraprocesses, mirrors, postgres, projectfile, secretfiles
+from slipway import envfile, extraprocesses, mirrors, ports, postgres, projectfile, secretfiles
 from slipway.compose import Stack
 from slipway.errors import SlipwayError
 from slipway.kit import place
@@ -84,6 +84,8 @@ def record(settings: Settings) -> None:
         write_if_changed(settings.root / stack.project_file, projectfile.text(stack))
         if stack.processes:
             _record_processes(stack)
+        if stack.addresses_file in stack.files():
+            write_if_changed(settings.root / stack.addresses_file, ports.overlay(stack))
     if settings.backup_s3_bucket:
         _record_store_ca(settings)
     _record_place(settings)

@@ -1,23 +1,73 @@
-"""Host ports: free or not, who holds one, which is the next."""
+"""Host ports: free or not, who holds one, which is the next; and the addresses they are published on."""
 
 from __future__ import annotations
 
+import errno
+import http.client
 import socket
+from typing import Any
 
 from slipway import engine
+from slipway.compose import Stack
 from slipway.errors import SlipwayError
+from slipway.output import note
 from slipway.session import Session
 
-__all__ = ["check", "check_all"]
+__all__ = ["check", "check_all", "overlay", "warn_of_silence"]
+
+_ANSWER_SECONDS = 5.0
+
+
+def overlay(stack: Stack) -> str:
+    """The compose file that publishes nginx on each of several addresses of HTTP_ADDRESS.
+
+    ``compose/prod.yaml`` and ``compose/tls.yaml`` have a place for one.
+    """
+    ports = ["${HTTP_PORT:-8080}:8080"]
+    ports += ["${HTTPS_PORT:-8443}:8443"] if stack.settings.tls != "off" else []
+    lines = ["# Written by Slipway from HTTP_ADDRESS.", "services:", "  nginx:", "    ports: !override"]
+    for address in stack.settings.http_addresses:
+        lines += [f'      - "{_in_url(address)}:{port}"' for port in ports]
+    return "\n".join(lines) + "\n"
+
+
+def warn_of_silence(session: Session) -> None:
+    """Say on stderr (SLIP-182) on which IPv6 addresses of HTTP_ADDRESS nobody answers; nginx is healthy."""
+    settings = session.settings
+    for address in settings.http_addresses:
+        if ":" in address and not _answers("::1" if address == "::" else address, settings.http_port):
+            note(
+                f"warning: SLIP-182: nginx is healthy, and nobody answers at {_in_url(address)}:"
+                f"{settings.http_port}, where HTTP_ADDRESS publishes it: the engine does not hand IPv6 on; "
+                "fix: leave its userland-proxy on, or give the network IPv6 (docs/ports.md#ipv6)"
+            )
+
+
+def _answers(address: str, port: int) -> bool:
+    connection = http.client.HTTPConnection(address, port, timeout=_ANSWER_SECONDS)
+    try:
+        # Any answer will do. A connection alone proves nothing: the engine's proxy takes each.
+        connection.request("HEAD", "/")
+        connection.getresponse()
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+    return True
+
+
+def _in_url(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
 
 
 def check_all(session: Session) -> None:
     """Return when every port that the stack publishes is free, or its own. Raises as ``check``."""
     settings, project = session.settings, session.stack.project
     if session.stack.prod:
-        check("HTTP_PORT", settings.http_address, settings.http_port, project)
-        if settings.tls != "off":
-            check("HTTPS_PORT", settings.http_address, settings.https_port, project)
+        for address in settings.http_addresses:
+            check("HTTP_PORT", address, settings.http_port, project)
+            if settings.tls != "off":
+                check("HTTPS_PORT", address, settings.https_port, project)
         return
     check("WEB_PORT", "127.0.0.1", settings.web_port, project)
     if settings.db_port and settings.database == "postgres":
@@ -27,9 +77,17 @@ def check_all(session: Session) -> None:
 def check(variable: str, address: str, port: int, project: str) -> None:
     """Raise ``SlipwayError`` SLIP-063 when ``address:port`` is taken by anyone but ``project``.
 
-    The message says who holds it and which port ``variable`` could name instead.
+    The message says who holds it and which port ``variable`` could name instead. SLIP-181 when this machine
+    has no such address.
     """
-    if _is_free(address, port):
+    refusal = _refusal(address, port)
+    if refusal in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}:
+        raise SlipwayError(
+            "SLIP-181",
+            f"nothing can be published on {address} (HTTP_ADDRESS): this machine has no such address",
+            "`ip -brief address` lists those there are; 0.0.0.0 is every IPv4 address and :: every IPv6 one",
+        )
+    if not refusal:
         return
     try:
         container, owner = engine.publisher(port) or ("", "")
@@ -47,28 +105,43 @@ def check(variable: str, address: str, port: int, project: str) -> None:
 
 
 def _is_free(address: str, port: int) -> bool:
-    with socket.socket() as probe:
-        # As dockerd binds: a port in TIME_WAIT is not taken.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+    return not _refusal(address, port)
+
+
+def _refusal(address: str, port: int) -> int:
+    """The system's error number for why nobody could listen there; 0 where somebody could."""
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+            # As dockerd binds: a port in TIME_WAIT is not taken, and :: is IPv6 alone.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if ":" in address:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             probe.bind((address, port))
-        except OSError:
-            return False
-    return True
+    except OSError as problem:
+        # A person may not have ports below 1024, which the engine may.
+        if problem.errno == errno.EACCES and not _listeners(port):
+            return 0
+        return problem.errno or errno.EADDRINUSE
+    return 0
 
 
-def _process(port: int) -> str:
+def _listeners(port: int) -> list[Any]:
     import psutil  # noqa: PLC0415  (only needed when something is wrong)
 
     try:
-        listeners = [
+        return [
             c
             for c in psutil.net_connections("tcp")
             if c.status == "LISTEN" and c.laddr and c.laddr.port == port
         ]
     except psutil.AccessDenied:
-        listeners = []
-    for listener in listeners:
+        return []
+
+
+def _process(port: int) -> str:
+    import psutil  # noqa: PLC0415  (only needed when something is wrong)
+
+    for listener in _listeners(port):
         if listener.pid:
             return f"the process {psutil.Process(listener.pid).name()} ({listener.pid})"
     return "another process (run as root to see which)"

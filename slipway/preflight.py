@@ -20,8 +20,11 @@ from slipway import (
     processes,
     pythonversion,
     tls,
+    values,
 )
+from slipway.output import note
 from slipway.session import Session
+from slipway.settings import Settings
 
 __all__ = ["BUILDING", "DISK", "ENGINE", "STARTING", "Check", "walk"]
 
@@ -48,6 +51,7 @@ BUILDING = (
     Check("env files and secrets", lambda session, _: init.check(session.settings, session.stack.prod)),
     Check("line ends", lambda session, _: lineends.check(session.settings)),
     Check("Python version", lambda session, _: pythonversion.check(session.settings)),
+    Check("trusted networks", lambda session, _: _warn_of_trust(session.settings), production=True),
 )
 
 DISK = Check("disk space", lambda *_: machinereport.check_disk(_NEEDED_DISK), asks_engine=True)
@@ -70,6 +74,23 @@ STARTING = (
     Check("TLS", lambda session, _: tls.check(session), production=True),
     Check("network", lambda session, _: egress.check(session), asks_engine=True, production=True),
 )
+
+
+def _warn_of_trust(settings: Settings) -> None:
+    """Say on stderr where a list of networks names everybody."""
+    for name, networks, consequence in (
+        (
+            "TRUSTED_PROXY",
+            settings.trusted_proxies,
+            "every client chooses the address and the scheme it comes with",
+        ),
+        ("MAINTENANCE_ALLOW", settings.maintenance_allow, "a closed site is closed for nobody"),
+    ):
+        if whole := values.everything(networks):
+            note(
+                f"warning: SLIP-180: {name} ({settings.origins[name]}) adds up to {whole}: {consequence}; "
+                f"fix: name the networks that are meant, as in {name}=10.0.0.0/8"
+            )
 
 
 def walk(session: Session, *checks: Check, replicas: int = 1) -> None:

@@ -183,7 +183,7 @@ class Settings:
 
     web_port: int = _setting("WEB_PORT", "8000", values.port)
     db_port: int | None = _setting("DB_PORT", "", values.optional_port, "5432")
-    http_address: str = _setting("HTTP_ADDRESS", "0.0.0.0", values.address)  # noqa: S104
+    http_addresses: tuple[str, ...] = _setting("HTTP_ADDRESS", "0.0.0.0", values.addresses)  # noqa: S104
     http_port: int = _setting("HTTP_PORT", "8080", values.port)
     web_egress: str = _setting("WEB_EGRESS", "on", values.choice("on", "off"))
 
@@ -191,6 +191,14 @@ class Settings:
         "SERVER_NAMES", "localhost 127.0.0.1", values.words, "example.org www.example.org"
     )
     max_body_size: str = _setting("CLIENT_MAX_BODY_SIZE", "10m", values.size)
+    # As in nginx's directive of that name. docker/gunicorn.conf.py takes as much as the largest.
+    header_buffers: str = _setting(
+        "LARGE_CLIENT_HEADER_BUFFERS", "4 16k",
+        values.matching(
+            "([2-9]|1[0-6]) ([4-9]|[1-5][0-9]|6[0-4])k",
+            "a number of buffers, 2 to 16, and their size, 4k to 64k",
+        ),
+    )  # fmt: skip
     proxy_timeout: str = _setting("PROXY_TIMEOUT", "30s", values.duration)
     login_rate: str = _setting(
         "LOGIN_RATE", "10r/m", values.matching(r"[1-9][0-9]*r/[sm]", "a rate, requests per s or m")
@@ -199,7 +207,9 @@ class Settings:
         "LOGIN_PATHS", "^/(admin/login|accounts/login|login)/",
         values.matching(r"[^\s'\"$;{}]+", "a regular expression without quotes, $, ; or braces"),
     )  # fmt: skip
-    trusted_proxy: str = _setting("TRUSTED_PROXY", "127.0.0.1/32", values.network, "10.0.0.0/8")
+    trusted_proxies: tuple[str, ...] = _setting(
+        "TRUSTED_PROXY", "127.0.0.1/32", values.networks, "10.0.0.0/8 2001:db8:1::/48"
+    )
     maintenance_allow: tuple[str, ...] = _setting(
         "MAINTENANCE_ALLOW", "127.0.0.1/32", values.networks, "192.0.2.7/32 10.0.0.0/8"
     )

@@ -8,15 +8,16 @@ from __future__ import annotations
 import ipaddress
 import posixpath
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 T = TypeVar("T")
 
 __all__ = [
-    "address", "choice", "choices", "count", "cpus", "duration", "each", "in_bytes", "integer", "is_address",
-    "matching", "network", "networks", "optional", "optional_count", "optional_port", "port", "schedule",
-    "seconds", "size", "status_codes", "text", "words", "written_paths",
+    "address", "addresses", "choice", "choices", "count", "cpus", "duration", "each", "everything",
+    "in_bytes", "integer", "is_address", "matching", "network", "networks", "optional", "optional_count",
+    "optional_port", "port", "schedule", "seconds", "size", "status_codes", "text", "words",
+    "written_paths",
 ]  # fmt: skip
 
 
@@ -155,14 +156,33 @@ def each(convert: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
 
 
 def network(value: str) -> str:
-    """An IP network in CIDR notation."""
+    """An IP network in CIDR notation or an address, as nginx's ``geo`` and ``set_real_ip_from`` take them."""
+    # Python knows netmasks and zones too (10.0.0.0/255.0.0.0, fe80::1%eth0).
+    if not re.fullmatch(r"[0-9A-Fa-f.:]+(/[0-9]{1,3})?", value):
+        raise ValueError(f"not a network in CIDR notation ({value})")
     try:
         return str(ipaddress.ip_network(value))
     except ValueError as bad:
         raise ValueError(f"not a network in CIDR notation ({bad})") from None
 
 
-networks = each(network)
+def networks(value: str) -> tuple[str, ...]:
+    """Space-separated IP networks in CIDR notation, each once: nginx warns of one that comes twice."""
+    found = each(network)(value)
+    if twice := [one for number, one in enumerate(found) if one in found[:number]]:
+        raise ValueError(f"a list that names {twice[0]} twice")
+    return found
+
+
+def everything(of: Iterable[str]) -> str | None:
+    """``0.0.0.0/0`` or ``::/0`` where the networks ``of`` add up to all IPv4 or all IPv6 addresses."""
+    parsed = [ipaddress.ip_network(network) for network in of]
+    for version in (4, 6):
+        # The types of both versions in one list are too much for mypy.
+        merged = ipaddress.collapse_addresses(one for one in parsed if one.version == version)  # type: ignore[type-var]
+        if whole := next((str(one) for one in merged if one.prefixlen == 0), None):
+            return whole
+    return None
 
 
 def address(value: str) -> str:
@@ -171,6 +191,29 @@ def address(value: str) -> str:
         return str(ipaddress.ip_address(value))
     except ValueError:
         raise ValueError("not an IP address") from None
+
+
+def addresses(value: str) -> tuple[str, ...]:
+    """Space-separated IP addresses to publish a port on, IPv6 ones without brackets, none within another.
+
+    ``0.0.0.0`` is every IPv4 address of the machine and ``::`` every IPv6 one, as in Docker: neither is both.
+    """
+    found: list[str] = []
+    for word in words(value):
+        if word.startswith("[") or word.endswith("]"):
+            raise ValueError(
+                f"not an IP address as it is written here: without brackets ({word.strip('[]')})"
+            )
+        if "%" in word:
+            raise ValueError(f"not an IP address that a port can be published on: without a zone ({word})")
+        found.append(address(word))
+    for one in found:
+        others = found.copy()
+        others.remove(one)
+        whole = "::" if ":" in one else "0.0.0.0"  # noqa: S104
+        if one in others or (whole in others):
+            raise ValueError(f"a list that has {one} twice: {whole} is every address of its kind")
+    return tuple(found)
 
 
 def is_address(value: str) -> bool:

@@ -12,7 +12,7 @@ pytest.register_assert_rewrite("inside", "rawhttp")
 from planted import APPLICATION, FILES, PLACEHOLDER  # noqa: E402
 
 from tests.support.site import Site  # noqa: E402
-from tests.support.world import World, world  # noqa: E402
+from tests.support.world import World, loopbacks, world  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +20,7 @@ def prod(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReques
     """The production stack, published on loopback alone, with a page that says what reached it."""
     folder = tmp_path_factory.mktemp("hardening")
     # A backup that is due once a year: the service is there, and does nothing.
-    settings = {"HTTP_ADDRESS": "127.0.0.1", "BACKUP_SCHEDULE": "0 3 1 1 *"}
+    settings = {"HTTP_ADDRESS": " ".join(loopbacks()), "BACKUP_SCHEDULE": "0 3 1 1 *"}
     # What may be beside web; the example has no Celery, and needs none for a container to be looked at.
     settings |= {"REDIS": "on", "REDIS_IMAGE": "slipway/valkey:8.1-trixie", "EXTRA_DATABASES": "reports"}
     settings |= {"PROCESS_WORKER": "sleep infinity"}

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 
+import httpx
 import pytest
 from rawhttp import send, statuses, watched
 
-from tests.support.world import World, docker
+from tests.support.world import World, docker, loopbacks
 
 FOREIGN = (
     "evil.example",
@@ -82,8 +83,11 @@ def test_the_name_in_the_line_is_the_one_that_counts(prod: World) -> None:
     assert str(seen["absolute"]).startswith("http://localhost")
 
 
-def test_the_published_address_is_the_configured_one(prod: World) -> None:
-    """Red when `ports:` leaves HTTP_ADDRESS out: the site would be open to the network."""
-    assert docker("port", f"{prod.project}-nginx-1").split("\n")[:-1] == [
-        f"8080/tcp -> 127.0.0.1:{prod.port}"
-    ]
+def test_the_published_addresses_are_the_configured_ones(prod: World) -> None:
+    """Red when `ports:` leaves HTTP_ADDRESS out: the site would be open to all; or one of the list."""
+    published = set(docker("port", f"{prod.project}-nginx-1").split("\n")[:-1])
+    hosts = [f"[{address}]" if ":" in address else address for address in loopbacks()]
+    assert published == {f"8080/tcp -> {host}:{prod.port}" for host in hosts}
+    for host in hosts:
+        answer = httpx.get(f"http://{host}:{prod.port}/", headers={"Host": "localhost"})
+        assert answer.status_code == 200, host

@@ -19,7 +19,7 @@ from inside import (
     service_of_the_host,
 )
 
-from tests.support.world import World
+from tests.support.world import World, loopbacks
 
 
 def _targets(prod: World) -> dict[Target, str]:
@@ -97,7 +97,8 @@ def test_only_the_published_address_answers_on_the_host(prod: World) -> None:
     """Red with `ports:` on web or db, or with HTTP_ADDRESS left out of nginx's."""
     with pytest.raises(OSError, match="refused"):
         socket.create_connection((gateway("bridge"), prod.port), timeout=3).close()
-    socket.create_connection(("127.0.0.1", prod.port), timeout=3).close()
+    for address in loopbacks():
+        socket.create_connection((address, prod.port), timeout=3).close()
     published = {
         port
         for container in prod.containers()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from slipway import extraprocesses, init
+from slipway import extraprocesses, init, values
 from slipway.compose import Stack
 from slipway.settings import Settings, load
 from tests.support.world import copy_checkout
@@ -102,6 +102,21 @@ def test_tls_adds_a_port_to_nginx_and_nothing_else(
     if chosen.tls in {"local", "files"}:
         other = replace(chosen, tls="files" if chosen.tls == "local" else "local")
         assert _config(other, prod=True)["services"]["nginx"] == services["nginx"]
+
+
+@pytest.mark.parametrize("value", ["127.0.0.1", "::", "::1", "0.0.0.0 ::", "127.0.0.1 ::1 192.0.2.1"])
+@pytest.mark.parametrize("tls", ["off", "local"])
+def test_nginx_is_published_on_the_addresses_alone(
+    settings: Settings, value: str, tls: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Red with the short form, which takes ::1 apart at its colons, or when the list replaces nothing."""
+    monkeypatch.setenv("HTTP_ADDRESS", value)
+    chosen = replace(settings, http_addresses=values.addresses(value), tls=tls)
+    ports = _config(chosen, prod=True)["services"]["nginx"]["ports"]
+    targets = (8080, 8443) if tls == "local" else (8080,)
+    expected = sorted((address, target) for address in value.split() for target in targets)
+    assert sorted((port["host_ip"], port["target"]) for port in ports) == expected
+    assert {port["published"] for port in ports} == set(map(str, targets))
 
 
 @pytest.mark.parametrize("prod", [False, True], ids=["dev", "prod"])

@@ -14,6 +14,7 @@ Runs in a container on port 8000, standard library only. GET and POST:
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import socket
@@ -22,6 +23,8 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
+# As much as an application server may take.
+http.client._MAXHEADERS = 10_000  # type: ignore[attr-defined]
 SEEN = {"drop": 0, "slow": 0}
 LOCK = threading.Lock()
 APPLICATION_HEADERS = {

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
+import json
 import re
 import socket
+from pathlib import Path
 
 import pytest
 from world import Nginx, World
@@ -73,6 +76,76 @@ def test_the_address_the_balancer_added_counts(behind_balancer: Nginx) -> None:
     assert (
         behind_balancer.request("/echo", headers=headers).upstream_headers["x-forwarded-for"] == "203.0.113.7"
     )
+
+
+@pytest.mark.parametrize(
+    ("header", "told", "value", "expected"),
+    [
+        ("X-Forwarded-Proto", "x-forwarded-proto", "https,http", "https"),
+        ("X-Forwarded-Proto", "x-forwarded-proto", "https, http, http", "https"),
+        ("X-Forwarded-Proto", "x-forwarded-proto", "http,https", "http"),
+        ("X-Forwarded-Proto", "x-forwarded-proto", "HTTPS", "https"),
+        ("X-Forwarded-Proto", "x-forwarded-proto", "wss", "https"),
+        ("X-Forwarded-Proto", "x-forwarded-proto", "ws", "http"),
+        ("X-Forwarded-Proto", "x-forwarded-proto", "httpsx,http", "http"),
+        ("X-Forwarded-Proto", "x-forwarded-proto", ",https", "http"),
+        ("X-Forwarded-Host", "x-forwarded-host", "shop.example, internal.example", "shop.example"),
+        ("X-Forwarded-Host", "x-forwarded-host", "shop.example:8443,internal", "shop.example:8443"),
+        ("X-Forwarded-Host", "x-forwarded-host", "[2001:db8::1]:8443, internal", "[2001:db8::1]:8443"),
+        ("X-Forwarded-Host", "x-forwarded-host", "shop.example/evil, internal", "localhost"),
+        ("X-Forwarded-Port", "x-forwarded-port", "443, 8080", "443"),
+        ("X-Forwarded-For", "x-forwarded-for", "192.0.2.1, 2001:db8::7", "2001:db8::7"),
+        ("X-Forwarded-For", "x-forwarded-for", "[2001:db8::7]:5000", "2001:db8::7"),
+        ("X-Forwarded-For", "x-forwarded-for", "203.0.113.7:5000", "203.0.113.7"),
+    ],
+)
+def test_of_a_list_the_clients_entry_counts(
+    behind_balancer: Nginx, header: str, told: str, value: str, expected: str
+) -> None:
+    """Red when a map takes the whole list for a value, or a part of a word for a scheme."""
+    answer = behind_balancer.request("/echo", headers={"Host": "localhost", header: value})
+    assert answer.upstream_headers[told] == expected
+
+
+def test_a_stranger_gets_no_list_believed_either(nginx: Nginx) -> None:
+    """Red when the maps of lists lose $from_trusted_proxy."""
+    lies = {name: f"{value}, x" for name, value in LIES.items() if name.startswith("X-Forwarded")}
+    told = nginx.request("/echo", headers={"Host": "localhost", **lies}).upstream_headers
+    assert told["x-forwarded-proto"] == "http"
+    assert told["x-forwarded-host"] == "localhost"
+    assert told["x-forwarded-port"] == "80"
+
+
+def test_several_balancers_one_behind_the_other_are_believed(shared: World) -> None:
+    """Red when only one network is taken, or IPv6 is left out, or with real_ip_recursive off."""
+    trusted = f"198.51.100.0/24 2001:db8:1::/48 {shared.subnet()} 192.0.2.9"
+    nginx = shared.start_nginx(NGINX_TRUSTED_PROXY=trusted)
+    shared.wait_for_application(nginx)
+    hops = "10.6.6.6, 203.0.113.7, 198.51.100.5, 2001:db8:1::5, 192.0.2.9"
+    headers = {"X-Forwarded-For": hops, "X-Forwarded-Proto": "https, http"}
+    told = nginx.request("/echo", headers=headers).upstream_headers
+    assert (told["x-forwarded-for"], told["x-forwarded-proto"]) == ("203.0.113.7", "https")
+
+
+def test_an_ipv6_client_is_served_where_the_network_has_ipv6(tmp_path: Path) -> None:
+    """Red without `listen [::]:8080`: refused. A balancer of a trusted IPv6 network is believed there too."""
+    tmp_path.chmod(0o755)
+    world = World(tmp_path, ipv6=True)
+    try:
+        stub = world.start_stub()
+        nginx = world.start_nginx(NGINX_TRUSTED_PROXY=f"192.0.2.0/24 {world.ipv6_subnet}")
+        world.wait_for_application(nginx)
+        address = nginx.inspect("{{range .NetworkSettings.Networks}}{{.GlobalIPv6Address}}{{end}}")
+        assert ":" in address
+        told = dict(json.loads(stub.fetch(f"http://[{address}]:8080/echo", host="localhost"))["headers"])
+        assert ipaddress.ip_address(told["x-forwarded-for"]) in ipaddress.ip_network(world.ipv6_subnet)
+        forwarded = stub.fetch(
+            f"http://[{address}]:8080/echo", host="localhost", x_forwarded_for="2001:db8::9"
+        )
+        assert dict(json.loads(forwarded)["headers"])["x-forwarded-for"] == "2001:db8::9"
+        assert "421" in stub.fetch(f"http://[{address}]:8080/echo", host="unknown.example")
+    finally:
+        world.destroy()
 
 
 def test_https_at_the_balancer_means_port_443(behind_balancer: Nginx) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 
-from world import Nginx, World, eventually
+import pytest
+from world import Answer, Nginx, World, eventually
 
 MEBIBYTE = 2**20
 
@@ -25,6 +26,69 @@ def test_the_limit_is_the_one_configured(world: World) -> None:
     world.wait_for_application(nginx)
     assert nginx.request("/echo", "POST", body=bytes(1024)).status == 200
     assert nginx.request("/echo", "POST", body=bytes(1025)).status == 413
+
+
+KIB = 1024
+# What stands around the path of a request, and around a header's value.
+LINE = len("GET / HTTP/1.1\r\n")
+FIELD = len("Cookie: \r\n")
+
+
+def long_path(nginx: Nginx, size: int) -> Answer:
+    """A request whose first line has ``size`` bytes."""
+    return nginx.request("/" + "p" * (size - LINE))
+
+
+def long_cookie(nginx: Nginx, size: int, **headers: str) -> Answer:
+    """A request with a cookie header of ``size`` bytes."""
+    return nginx.request("/echo", headers={**headers, "Cookie": "c" * (size - FIELD)})
+
+
+@pytest.mark.parametrize(("buffers", "size"), [("4 16k", 16 * KIB), ("2 4k", 4 * KIB), ("8 32k", 32 * KIB)])
+def test_address_and_headers_are_as_long_as_configured(shared: World, buffers: str, size: int) -> None:
+    """Red when NGINX_LARGE_CLIENT_HEADER_BUFFERS is ignored, or without the pages for 414 and 494."""
+    nginx = shared.start_nginx(NGINX_LARGE_CLIENT_HEADER_BUFFERS=buffers)
+    shared.wait_for_application(nginx)
+    assert long_path(nginx, size - 1).status == 200
+    assert long_cookie(nginx, size - 1).status == 200
+    address, headers = long_path(nginx, size + 1), long_cookie(nginx, size + 1)
+    assert (address.status, headers.status) == (414, 431)
+    assert b"longer than this site accepts" in address.body
+    assert b"more cookies or other headers than this site accepts" in headers.body
+    for page in (address, headers):
+        assert page.header("X-Request-ID")
+        assert b"nginx" not in page.body
+
+
+def test_too_many_headers_get_the_431_page(nginx: Nginx) -> None:
+    """Whether nginx counts them (1000, since 1.29) or their bytes. Red without the page for 494."""
+    few = nginx.request("/echo", headers={f"X-{number}": "v" for number in range(900)})
+    assert few.status == 200
+    many = nginx.request("/echo", headers={f"X-{number}": "v" * 70 for number in range(1100)})
+    assert many.status == 431
+    assert b"than this site accepts" in many.body
+
+
+def test_too_large_headers_are_json_for_those_who_want_json(nginx: Nginx) -> None:
+    """Red when the error page is HTML by name."""
+    answer = long_cookie(nginx, 17 * KIB, Accept="application/json")
+    assert (answer.status, answer.json["error"]["status"]) == (431, 431)
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [
+        ("GET / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip", 501),
+        ("GET / HTTP/3.0\r\nHost: localhost", 505),
+    ],
+)
+def test_what_nginx_does_not_speak_gets_the_page_too(nginx: Nginx, request_line: str, status: int) -> None:
+    """Red without 501 and 505 in error-pages.conf."""
+    with socket.create_connection(("127.0.0.1", nginx.port), timeout=20) as connection:
+        connection.sendall(f"{request_line}\r\nConnection: close\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: connection.recv(4096), b""))
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+    assert b"The server does not know this" in answer
 
 
 def test_a_slow_application_gets_the_504_page_and_is_asked_once(world: World) -> None:

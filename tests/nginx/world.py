@@ -31,6 +31,7 @@ ENVIRONMENT = {
     "NGINX_RELEASE": "dev",
     "NGINX_SERVER_NAMES": "localhost 127.0.0.1",
     "NGINX_CLIENT_MAX_BODY_SIZE": "10m",
+    "NGINX_LARGE_CLIENT_HEADER_BUFFERS": "4 16k",
     "NGINX_PROXY_TIMEOUT": "30s",
     "NGINX_LOGIN_RATE": "10r/m",
     "NGINX_LOGIN_PATHS": "^/(admin/login|accounts/login|login)/",
@@ -151,14 +152,16 @@ class Container:
 class Stub(Container):
     """A running stand-in for the application."""
 
-    def fetch(self, url: str) -> str:
+    def fetch(self, url: str, **headers: str) -> str:
         """GET ``url`` from inside this container; the body, or the error's name."""
         program = (
-            "import sys, urllib.request as r\n"
-            "try: print(r.urlopen(sys.argv[1], timeout=3).read().decode())\n"
+            "import json, sys, urllib.request as r\n"
+            "request = r.Request(sys.argv[1], headers=json.loads(sys.argv[2]))\n"
+            "try: print(r.urlopen(request, timeout=3).read().decode())\n"
             "except OSError as e: print(repr(e))"
         )
-        return self.exec("python3", "-c", program, url)
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.exec("python3", "-c", program, url, json.dumps(given))
 
     def seen(self) -> dict[str, int]:
         """How many requests /drop and /slow have received."""
@@ -223,13 +226,20 @@ class World:
     templates: Path = KIT / "nginx" / "templates"
     name: str = field(default_factory=lambda: f"slipway-nginx-{uuid.uuid4().hex[:8]}")
     serial: int = 0
+    ipv6: bool = False
+    """Whether its network has IPv6 too, in ``ipv6_subnet``."""
+    ipv6_subnet: str = field(
+        default_factory=lambda: f"fd{uuid.uuid4().hex[:2]}:{uuid.uuid4().hex[:4]}:1::/64"
+    )
 
     def __post_init__(self) -> None:
         for sub in ("static", "media"):
             (self.folder / sub).mkdir()
         self._writable("state")
         self.folder.chmod(0o755)
-        docker("network", "create", "--label", LABEL, "--label", f"world={self.name}", self.name)
+        flags = ("--ipv6", "--subnet", self.ipv6_subnet) if self.ipv6 else ()
+        labels = ("--label", LABEL, "--label", f"world={self.name}")
+        docker("network", "create", *flags, *labels, self.name)
 
     def destroy(self) -> None:
         ids = docker("ps", "--all", "--quiet", "--filter", f"label=world={self.name}").split()
@@ -264,6 +274,18 @@ class World:
             )
         )  # fmt: skip
 
+    def start_server(self, target: str, packages: Path) -> Container:
+        """Start gunicorn as the image runs it, serving ``target``; ``packages`` has both."""
+        command = 'exec python3 -m gunicorn --config /opt/slipway/gunicorn.conf.py "$SERVER_TARGET"'
+        return Container(
+            self._run(
+                "server", "--network-alias", "web-dev", "--init", "--workdir", "/packages",
+                "--env", "PYTHONPATH=/packages", "--env", f"SERVER_TARGET={target}", "--env", "WEB_WORKERS=1",
+                "--volume", f"{packages}:/packages:ro", "--volume", f"{KIT / 'docker'}:/opt/slipway:ro",
+                "--entrypoint", "sh", PYTHON_IMAGE, "-c", command,
+            )
+        )  # fmt: skip
+
     def start_slow_dns(self) -> Stub:
         """Start a DNS server that takes its time, see slow_dns.py."""
         script = Path(__file__).with_name("slow_dns.py")
@@ -281,11 +303,13 @@ class World:
         scripts = KIT / "docker" / "nginx"
         mounts = {
             scripts / "publish-configuration": "/usr/local/bin/publish-configuration:ro",
-            scripts / "maintenance-allow.envsh": "/opt/nginx/maintenance-allow.envsh:ro",
+            scripts / "listen.envsh": "/opt/nginx/listen.envsh:ro",
+            scripts / "mime-types.envsh": "/opt/nginx/mime-types.envsh:ro",
+            scripts / "networks.envsh": "/opt/nginx/networks.envsh:ro",
             scripts / "served-paths.envsh": "/opt/nginx/served-paths.envsh:ro",
-            scripts / "tls-default-server.envsh": "/opt/nginx/tls-default-server.envsh:ro",
             scripts / "maintenance": "/opt/nginx/bin/maintenance:ro",
             scripts / "front": "/opt/nginx/bin/front:ro",
+            KIT / "nginx" / "mime.types": "/opt/nginx/mime.types:ro",
             KIT / "nginx" / "nginx.conf": "/opt/nginx/nginx.conf:ro",
             KIT / "nginx" / "snippets": "/opt/nginx/snippets:ro",
             KIT / "nginx" / "html": "/opt/nginx/html:ro",

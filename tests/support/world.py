@@ -25,6 +25,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def loopbacks() -> tuple[str, ...]:
+    """The loopback addresses of this machine: IPv4's, and IPv6's where it has any."""
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return ("127.0.0.1",)
+    return ("127.0.0.1", "::1")
+
+
 def docker(*arguments: str, check: bool = True) -> str:
     """Run the docker command and return what it printed."""
     done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from slipway import ports
 from slipway.compose import Stack
 from slipway.settings import Settings
 
@@ -125,3 +127,21 @@ def test_no_egress_is_productions_alone(settings: Settings) -> None:
     file = "compose/no-egress.yaml"
     assert [file in Stack(closed, prod).files() for prod in (True, False)] == [True, False]
     assert file not in Stack(settings, prod=True).files()
+
+
+def test_several_addresses_are_published_each(settings: Settings) -> None:
+    """Red when one is left out, TLS has no second port there, or one address gets a file of its own."""
+    file = ".slipway/addresses-prod.yaml"
+    assert file not in Stack(replace(settings, http_addresses=("::",)), prod=True).files()
+    both = replace(settings, http_addresses=("127.0.0.1", "::1"), overlays=("mine.yaml",))
+    assert file not in Stack(both, prod=False).files()
+    stack = Stack(both, prod=True)
+    # What a person adds comes after it.
+    assert stack.files().index(file) < stack.files().index("mine.yaml")
+    assert re.findall(r'- "(.*)"', ports.overlay(stack)) == [
+        "127.0.0.1:${HTTP_PORT:-8080}:8080", "[::1]:${HTTP_PORT:-8080}:8080",
+    ]  # fmt: skip
+    over_tls = Stack(replace(both, tls="local"), prod=True)
+    assert re.findall(r'- "(.*)"', ports.overlay(over_tls))[1::2] == [
+        "127.0.0.1:${HTTPS_PORT:-8443}:8443", "[::1]:${HTTPS_PORT:-8443}:8443",
+    ]  # fmt: skip

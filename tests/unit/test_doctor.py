@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -368,7 +370,7 @@ def test_up_walks_the_same_checks(ready: Path, monkeypatch: pytest.MonkeyPatch) 
             looked.clear()
             examine(ready, Runner(), prod)
         assert sorted(by_up) == sorted(looked)
-        assert len(looked) == (11 if prod else 7)
+        assert len(looked) == (12 if prod else 7)
 
 
 def test_looking_is_cheap() -> None:
@@ -379,3 +381,43 @@ def test_looking_is_cheap() -> None:
         [sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("TRUSTED_PROXY=10.0.0.0/8 0.0.0.0/0", "TRUSTED_PROXY (.env:1) adds up to 0.0.0.0/0"),
+        ("TRUSTED_PROXY=::/0", "TRUSTED_PROXY (.env:1) adds up to ::/0"),
+        ("MAINTENANCE_ALLOW=0.0.0.0/1 128.0.0.0/1", "MAINTENANCE_ALLOW (.env:1) adds up to 0.0.0.0/0"),
+    ],
+)
+def test_a_list_that_trusts_everybody_is_a_warning(
+    ready: Path, stack: Callable[..., None], line: str, said: str
+) -> None:
+    """Red without the check among those of a build."""
+    stack()
+    (ready / ".env").write_text(line)
+    finding = next(f for f in examine(ready, Runner(), prod=True).found if f.code == "SLIP-180")
+    assert finding.warning and said in finding.problem and "10.0.0.0/8" in finding.fix
+    assert "SLIP-180" not in " ".join(found(ready))
+
+
+def test_an_ipv6_address_that_nobody_answers_on_is_a_warning(ready: Path, stack: Callable[..., None]) -> None:
+    """Red when doctor believes the engine's list of ports, or takes an open connection for an answer."""
+    stack(state("nginx"))
+    with socket.socket(socket.AF_INET6) as listener:
+        listener.bind(("::1", 0))
+        port = listener.getsockname()[1]
+        (ready / ".env").write_text(f"HTTP_ADDRESS=127.0.0.1 ::1\nHTTP_PORT={port}\n")
+        assert "warning SLIP-182" in found(ready, prod=True)
+        listener.listen()
+
+        def answer() -> None:
+            connection = listener.accept()[0]
+            with connection:
+                connection.recv(1024)
+                connection.sendall(b"HTTP/1.1 421 x\r\nContent-Length: 0\r\n\r\n")
+
+        with ThreadPoolExecutor(1) as server:
+            server.submit(answer)
+            assert "warning SLIP-182" not in found(ready, prod=True)

@@ -8,11 +8,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 from kitfiles import DOCKER
+
+from slipway.settings import variables
 
 
 def _write(folder: Path, files: dict[str, str]) -> None:
@@ -152,3 +154,22 @@ def test_threads_that_hang_are_told_from_busy_ones(configured: Any) -> None:
         watched.start()
     watched.join(timeout=30)
     assert verdict == [False], "a pool that is shut down is nobody's hung worker"
+
+
+def test_the_server_takes_all_that_nginx_can_be_told_to_let_through(configured: Any) -> None:
+    """Red when a limit is lower than the largest LARGE_CLIENT_HEADER_BUFFERS: its raw page would come.
+
+    And not the site's. Of the number of headers nginx takes 1000.
+    """
+    variables()["LARGE_CLIENT_HEADER_BUFFERS"].convert("16 64k")
+    server = configured(SERVER_TARGET="config.wsgi:application")
+    assert server["limit_request_line"] == 0
+    assert server["limit_request_field_size"] > 64 * 1024
+    assert server["limit_request_fields"] > 1000 + 20
+    config = SimpleNamespace(h11_max_incomplete_event_size=None)
+    worker = SimpleNamespace(cfg=SimpleNamespace(timeout=0), config=config)
+    server["post_worker_init"](worker)
+    assert config.h11_max_incomplete_event_size > 16 * 64 * 1024
+    older = SimpleNamespace(cfg=SimpleNamespace(timeout=0), config=SimpleNamespace())
+    server["post_worker_init"](older)
+    assert vars(older.config) == {}

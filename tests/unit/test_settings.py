@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway import init
+from slipway import init, values
 from slipway.errors import SlipwayError
 from slipway.settings import Settings, load, record_machine, recorded, variables
 
@@ -77,6 +77,24 @@ def test_an_empty_value_counts_as_not_set(checkout: Path) -> None:
         ("DATABASE=mysql", ["SLIP-006", "postgres, none"]),
         ("CLIENT_MAX_BODY_SIZE=lots", ["SLIP-006", "10m"]),
         ("TRUSTED_PROXY=10.0.0.1/8", ["SLIP-006", "CIDR"]),
+        ("TRUSTED_PROXY=10.0.0.0/8,172.16.0.0/12", ["SLIP-006", "CIDR", "10.0.0.0/8 2001:db8:1::/48"]),
+        ("TRUSTED_PROXY=10.0.0.0/255.0.0.0", ["SLIP-006", "CIDR"]),
+        ("TRUSTED_PROXY=10.0.0.0/8 fe80::1%eth0", ["SLIP-006", "CIDR", "fe80::1%eth0"]),
+        ("TRUSTED_PROXY=proxy.example.org", ["SLIP-006", "CIDR"]),
+        ("TRUSTED_PROXY=10.0.0.0/8 10.0.0.0/8", ["SLIP-006", "10.0.0.0/8 twice"]),
+        ("MAINTENANCE_ALLOW=2001:DB8::/32 2001:db8::/32", ["SLIP-006", "2001:db8::/32 twice"]),
+        ("HTTP_ADDRESS=[::]", ["SLIP-006", "without brackets (::)"]),
+        ("HTTP_ADDRESS=0.0.0.0 [::1]", ["SLIP-006", "without brackets (::1)"]),
+        ("HTTP_ADDRESS=fe80::1%eth0", ["SLIP-006", "without a zone"]),
+        ("HTTP_ADDRESS=*", ["SLIP-006", "HTTP_ADDRESS=0.0.0.0"]),
+        ("HTTP_ADDRESS=localhost", ["SLIP-006", "IP address"]),
+        ("HTTP_ADDRESS=127.0.0.1:80", ["SLIP-006", "IP address"]),
+        ("HTTP_ADDRESS=0.0.0.0 127.0.0.1", ["SLIP-006", "127.0.0.1 twice"]),
+        ("HTTP_ADDRESS=::1 127.0.0.1 ::", ["SLIP-006", "::1 twice"]),
+        ("LARGE_CLIENT_HEADER_BUFFERS=16k", ["SLIP-006", "4 16k"]),
+        ("LARGE_CLIENT_HEADER_BUFFERS=1 16k", ["SLIP-006", "2 to 16"]),
+        ("LARGE_CLIENT_HEADER_BUFFERS=4 65k", ["SLIP-006", "4k to 64k"]),
+        ("LARGE_CLIENT_HEADER_BUFFERS=4 1m", ["SLIP-006", "4k to 64k"]),
         ("MAINTENANCE_ALLOW=10.0.0.0/8;192.0.2.7/32", ["SLIP-006", "CIDR", "192.0.2.7/32 10.0.0.0/8"]),
         ("PROJECT_ROOT=nowhere", ["SLIP-007", "PROJECT_ROOT", "nowhere"]),
         ("MANAGE_DIR=sub", ["SLIP-007", "MANAGE_DIR"]),
@@ -183,3 +201,30 @@ def test_compose_is_told_of_the_python_image(checkout: Path) -> None:
     assert recorded(checkout)["PYTHON_IMAGE"] == "python:3.11-slim-trixie"
     init.record(load(checkout, environ={}))
     assert "PYTHON_IMAGE" not in recorded(checkout)
+
+
+def test_addresses_and_networks_are_lists_with_ipv6(checkout: Path) -> None:
+    """Red when one of them is a single value, or IPv4 alone."""
+    (checkout / ".env").write_text(
+        "HTTP_ADDRESS=0.0.0.0 ::\nTRUSTED_PROXY=10.0.0.0/8 172.16.0.0/12 2001:db8::/32 192.0.2.9\n"
+        "MAINTENANCE_ALLOW=2001:db8::7 198.51.100.0/24\n"
+    )
+    found = load(checkout, environ={})
+    assert found.http_addresses == ("0.0.0.0", "::")
+    assert found.trusted_proxies == ("10.0.0.0/8", "172.16.0.0/12", "2001:db8::/32", "192.0.2.9/32")
+    assert found.maintenance_allow == ("2001:db8::7/128", "198.51.100.0/24")
+
+
+@pytest.mark.parametrize(
+    ("networks", "whole"),
+    [
+        (["10.0.0.0/8"], None),
+        (["0.0.0.0/0"], "0.0.0.0/0"),
+        (["10.0.0.0/8", "::/0"], "::/0"),
+        (["128.0.0.0/1", "2001:db8::/32", "0.0.0.0/1"], "0.0.0.0/0"),
+        (["::/1"], None),
+    ],
+)
+def test_everything_is_found_however_it_is_written(networks: list[str], whole: str | None) -> None:
+    """Red when only 0.0.0.0/0 as a word is looked for."""
+    assert values.everything(networks) == whole
