@@ -73,10 +73,13 @@ def admits(codes, code):
     return False
 
 
-def hint(code):
-    """Return what usually lies behind an unhealthy status code, and the variable that settles it."""
+def hint(code, host):
+    """Return what usually lies behind an unhealthy status code, and the variable that settles it.
+
+    ``host`` is the Host that was sent.
+    """
     if code == 400:
-        return ": does ALLOWED_HOSTS admit HEALTH_HOST?"
+        return f": does ALLOWED_HOSTS admit {host!r}? It is HEALTH_HOST, or else the first of SERVER_NAMES"
     if code in (401, 403, 404):
         return f"; HEALTH_READY_PATH names another path, HEALTH_CODES='{CODES} {code}' takes it as it is"
     return ""
@@ -101,7 +104,7 @@ def judge(head, environment, path=LIVE_PATH):
                 f"{status}: redirected to {location}; does SECURE_PROXY_SSL_HEADER name X-Forwarded-Proto?"
             )
     if not admits(codes, code):
-        raise Unhealthy(status + hint(code))
+        raise Unhealthy(status + hint(code, host_header(environment.get("HEALTH_HOST", ""))))
     return status
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slipway import connections
+from slipway import connections, engine
 from slipway.errors import SlipwayError
 from slipway.settings import Settings
 
@@ -33,8 +33,17 @@ def worker(settings: Settings) -> int:
 def check(settings: Settings) -> None:
     """Return when WEB_PIDS, DB_PIDS and PROCESS_PIDS allow what the other settings ask for.
 
-    Raises ``SlipwayError`` SLIP-125: a server that cannot make another process drops requests.
+    Raises ``SlipwayError`` SLIP-125: a server that cannot make another process drops requests. SLIP-179 for a
+    limit of more CPUs than the engine's machine has, with which the engine starts nothing.
     """
+    there = engine.processors()
+    for prefix in ("WEB", "DB", "NGINX", "REDIS", "PROCESS", "BACKUP"):
+        if getattr(settings, f"{prefix.lower()}_cpus") > there:
+            raise SlipwayError(
+                "SLIP-179",
+                f"{prefix}_CPUS ({settings.origins[f'{prefix}_CPUS']}) is more than the machine has: {there}",
+                f"set it to {there} or less; 0 is no limit",
+            )
     wanted = [("WEB_PIDS", settings.web_pids, web(settings), "WEB_WORKERS and WEB_THREADS")]
     if settings.database == "postgres":
         wanted.append(("DB_PIDS", settings.db_pids, database(settings), "DB_MAX_CONNECTIONS"))

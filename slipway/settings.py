@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
+import posixpath
 import re
 import stat
 import sys
@@ -32,17 +33,42 @@ __all__ = [
 IMAGE_VARIABLES = ("PYTHON_IMAGE", "POSTGRES_IMAGE", "NGINX_IMAGE")
 MACHINE_FILE = Path(".slipway/machine.env")
 
-_REFERENCE = values.matching(r"[a-z0-9][A-Za-z0-9._/:@-]*", "an image reference")
-_PATH = values.matching(r"[^\0\n'\"$]+", "a path without quotes or $")
-_INSIDE = values.matching(r"\.|[A-Za-z0-9_.@+-]+(/[A-Za-z0-9_.@+-]+)*", "a relative path")
-# Longer ones PostgreSQL cuts off.
-_DATABASE_NAME = values.matching(r"[a-z_][a-z0-9_]{0,62}", "a database name")
+# https://github.com/distribution/reference/blob/main/reference.go
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_REGISTRY = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?"
+_REFERENCE = values.matching(
+    rf"(?:{_REGISTRY}/)?{_COMPONENT}(?:/{_COMPONENT})*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?"
+    r"(?:@[a-z0-9]+:[0-9a-f]{32,128})?",
+    "an image reference",
+)
+# Longer ones PostgreSQL cuts off; the two templates are its own.
+_DATABASE_NAME = values.matching(r"(?!template[01]\Z)[a-z_][a-z0-9_]{0,62}", "a database name")
 _VOLUME_SUFFIX = values.matching(r"(-[1-9][0-9]*)?", "a dash and a major version")
+_SEGMENT = r"(?!\.{1,2}/)[A-Za-z0-9_.~-]+"
 _SERVED_URL = values.matching(
-    r"(https?:)?//[A-Za-z0-9._:/~-]+|/?([A-Za-z0-9_.~-]+/)*",
+    rf"(https?:)?//[A-Za-z0-9][A-Za-z0-9._:/~-]*|/?({_SEGMENT}/)*",
     "a path such as /static/, or another host's address",
 )
-_URL_PATH = values.matching(r"/[^\s'\"$;{}]*", "a path that starts with /")
+# https://www.debian.org/doc/debian-policy/ch-controlfields.html#source, and what apt takes behind it.
+_PACKAGES = values.each(
+    values.matching(
+        r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.](:[a-z0-9]+)?(=[A-Za-z0-9.+:~*-]+|/[a-z0-9-]+)?",
+        "Debian packages separated by spaces",
+    )
+)
+_VERSION = r"(===?|[~!<>]=|[<>])[A-Za-z0-9.*+!_-]+"
+# https://packaging.python.org/en/latest/specifications/dependency-specifiers/, without spaces.
+_REQUIREMENTS = values.each(
+    values.matching(
+        rf"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?(\[[A-Za-z0-9._,-]+\])?(({_VERSION}(,{_VERSION})*)?|@\S+)"
+        r"|((git|hg|svn|bzr)\+)?(https?|ssh|file)://\S+",
+        "Python packages separated by spaces, such as whitenoise==6.11.0",
+    )
+)
+# https://packaging.python.org/en/latest/specifications/name-normalization/
+_NAMES = values.each(
+    values.matching(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", "names separated by spaces")
+)
 
 
 @dataclass(frozen=True)
@@ -74,41 +100,50 @@ class Settings:
 
     name: str = _setting(
         "PROJECT_NAME", "",
-        values.matching(r"[a-z0-9][a-z0-9_-]{0,40}", "lower-case letters, digits, - and _"), "shop",
+        # Names of images begin with it, which have no other sequences of these.
+        values.matching(
+            r"(?=.{1,41}\Z)[a-z0-9]+((__?|-+)[a-z0-9]+)*",
+            "lower-case letters, digits, and - or _ between them",
+        ),
+        "shop",
     )  # fmt: skip
-    project_root: str = _setting("PROJECT_ROOT", "example", _PATH)
-    dependency_dir: str = _setting("DEPENDENCY_DIR", ".", _INSIDE)
+    project_root: str = _setting("PROJECT_ROOT", "example", values.path)
+    dependency_dir: str = _setting("DEPENDENCY_DIR", ".", values.inside)
     dependency_manager: str | None = _setting(
         "DEPENDENCY_MANAGER", "",
         values.optional(values.choice("uv", "poetry", "pipenv", "requirements", "project")), "uv",
     )  # fmt: skip
     requirements_files: tuple[str, ...] = _setting(
-        "REQUIREMENTS_FILES", "", values.words, "requirements/production.txt"
+        "REQUIREMENTS_FILES", "", values.insides, "requirements/production.txt"
     )
-    dependency_groups: tuple[str, ...] = _setting("DEPENDENCY_GROUPS", "", values.words, "production")
-    dependency_extras: tuple[str, ...] = _setting("DEPENDENCY_EXTRAS", "", values.words, "postgres")
+    dependency_groups: tuple[str, ...] = _setting("DEPENDENCY_GROUPS", "", _NAMES, "production")
+    dependency_extras: tuple[str, ...] = _setting("DEPENDENCY_EXTRAS", "", _NAMES, "postgres")
     extra_pip_packages: tuple[str, ...] = _setting(
-        "EXTRA_PIP_PACKAGES", "", values.words, "whitenoise==6.11.0"
+        "EXTRA_PIP_PACKAGES", "", _REQUIREMENTS, "whitenoise==6.11.0"
     )
     dependency_overrides: tuple[str, ...] = _setting(
-        "DEPENDENCY_OVERRIDES", "", values.words, "psycopg2-binary==2.9.3"
+        "DEPENDENCY_OVERRIDES", "", _REQUIREMENTS, "psycopg2-binary==2.9.3"
     )
-    pythonpath_dirs: tuple[str, ...] = _setting("PYTHONPATH_DIRS", "", values.words, "src")
-    manage_dir: str = _setting("MANAGE_DIR", ".", _INSIDE)
+    pythonpath_dirs: tuple[str, ...] = _setting("PYTHONPATH_DIRS", "", values.insides, "src")
+    manage_dir: str = _setting("MANAGE_DIR", ".", values.inside)
     settings_module: str = _setting(
-        "DJANGO_SETTINGS_MODULE", "config.settings",
-        values.matching(r"[A-Za-z_][\w.]*", "a dotted module name"),
+        "DJANGO_SETTINGS_MODULE", "config.settings", values.module,
     )  # fmt: skip
     server_target: str = _setting(
         "SERVER_TARGET", "config.wsgi:application",
-        values.matching(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.()]*", "a MODULE:NAME target"),
+        values.matching(
+            r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*(\(\))?",
+            "a MODULE:NAME target",
+        ),
     )  # fmt: skip
-    app_env: str = _setting("APP_ENV", "app.env", _PATH)
-    app_dev_env: str = _setting("APP_DEV_ENV", "app.dev.env", _PATH)
-    app_prod_env: str = _setting("APP_PROD_ENV", "app.prod.env", _PATH)
-    app_local_env: str = _setting("APP_LOCAL_ENV", "app.local.env", _PATH)
-    secrets_dir: str = _setting("SECRETS_DIR", "secrets", _PATH)
-    overlays: tuple[str, ...] = _setting("COMPOSE_OVERLAYS", "", values.words, "compose/mine.yaml")
+    app_env: str = _setting("APP_ENV", "app.env", values.path)
+    app_dev_env: str = _setting("APP_DEV_ENV", "app.dev.env", values.path)
+    app_prod_env: str = _setting("APP_PROD_ENV", "app.prod.env", values.path)
+    app_local_env: str = _setting("APP_LOCAL_ENV", "app.local.env", values.path)
+    secrets_dir: str = _setting("SECRETS_DIR", "secrets", values.path)
+    overlays: tuple[str, ...] = _setting(
+        "COMPOSE_OVERLAYS", "", values.each(values.path), "compose/mine.yaml"
+    )
 
     python_version: str = _setting(
         "PYTHON_VERSION", "3.13", values.choice("3.10", "3.11", "3.12", "3.13", "3.14")
@@ -116,18 +151,18 @@ class Settings:
     python_image: str = _setting("PYTHON_IMAGE", "python:3.13-slim-trixie", _REFERENCE)
     postgres_image: str = _setting("POSTGRES_IMAGE", "postgres:17-trixie", _REFERENCE)
     nginx_image: str = _setting("NGINX_IMAGE", "nginx:1.30-trixie", _REFERENCE)
-    build_packages: tuple[str, ...] = _setting("BUILD_PACKAGES", "", values.words, "gcc libc6-dev libpq-dev")
-    runtime_packages: tuple[str, ...] = _setting("RUNTIME_PACKAGES", "", values.words, "libpq5")
+    build_packages: tuple[str, ...] = _setting("BUILD_PACKAGES", "", _PACKAGES, "gcc libc6-dev libpq-dev")
+    runtime_packages: tuple[str, ...] = _setting("RUNTIME_PACKAGES", "", _PACKAGES, "libpq5")
     collectstatic: str = _setting("COLLECTSTATIC", "build", values.choice("build", "start", "skip"))
-    after_collectstatic: str = _setting("AFTER_COLLECTSTATIC", "", values.text, "python manage.py compress")
-    assets_command: str = _setting("ASSETS_COMMAND", "", values.text, "npm ci && npm run build")
-    assets_dir: str = _setting("ASSETS_DIR", ".", _INSIDE, "frontend")
+    after_collectstatic: str = _setting(
+        "AFTER_COLLECTSTATIC", "", values.command, "python manage.py compress"
+    )
+    assets_command: str = _setting("ASSETS_COMMAND", "", values.command, "npm ci && npm run build")
+    assets_dir: str = _setting("ASSETS_DIR", ".", values.inside, "frontend")
     node_image: str = _setting("NODE_IMAGE", "node:24-trixie-slim", _REFERENCE)
     static_url: str = _setting("STATIC_URL", "/static/", _SERVED_URL)
     media_url: str = _setting("MEDIA_URL", "/media/", _SERVED_URL)
-    media_root: str = _setting(
-        "MEDIA_ROOT", "/app/media", values.matching(r"(/[A-Za-z0-9_.-]+)+", "an absolute path")
-    )
+    media_root: str = _setting("MEDIA_ROOT", "/app/media", values.container_path)
 
     # As docker/settings_overlay has them.
     settings_overlay: tuple[str, ...] = _setting(
@@ -152,26 +187,36 @@ class Settings:
     )  # fmt: skip
     redis: str = _setting("REDIS", "off", values.choice("on", "off"))
     redis_image: str = _setting("REDIS_IMAGE", "valkey/valkey:8.1-trixie", _REFERENCE)
-    redis_memory: str = _setting("REDIS_MEMORY", "256m", values.size)
+    redis_memory: str = _setting("REDIS_MEMORY", "256m", values.memory(16))
     redis_cpus: float = _setting("REDIS_CPUS", "0", values.cpus, "1.5")
     redis_pids: int = _setting("REDIS_PIDS", "64", values.integer(16, 4_194_304))
     celery_app: str | None = _setting(
-        "CELERY_APP", "", values.optional(values.matching(r"[A-Za-z_][\w.:]*", "a module name")), "config"
+        "CELERY_APP",
+        "",
+        values.optional(
+            values.matching(r"[^\W\d]\w*(\.[^\W\d]\w*)*(:[^\W\d]\w*(\.[^\W\d]\w*)*)?", "a module name")
+        ),
+        "config",
     )
     celery_options: str = _setting("CELERY_OPTIONS", "--loglevel=INFO --concurrency=2", values.text)
     celery_beat: str = _setting("CELERY_BEAT", "off", values.choice("on", "off"))
     celery_beat_options: str = _setting("CELERY_BEAT_OPTIONS", "--loglevel=INFO", values.text)
-    process_memory: str = _setting("PROCESS_MEMORY", "512m", values.size)
+    process_memory: str = _setting("PROCESS_MEMORY", "512m", values.memory(16))
     process_cpus: float = _setting("PROCESS_CPUS", "0", values.cpus, "1.5")
     process_pids: int = _setting("PROCESS_PIDS", "512", values.integer(32, 4_194_304))
 
     database: str = _setting("DATABASE", "postgres", values.choice("postgres", "none"))
     db_name: str = _setting("DB_NAME", "app", _DATABASE_NAME)
-    db_user: str = _setting("DB_USER", "app", values.matching(r"[a-z_][a-z0-9_]*", "a user name"))
+    db_user: str = _setting(
+        "DB_USER",
+        "app",
+        # https://www.postgresql.org/docs/current/sql-createrole.html: names that are reserved.
+        values.matching(r"(?!pg_|(public|none)\Z)[a-z_][a-z0-9_]{0,62}", "a user name"),
+    )
     db_volume_target: str = _setting(
         "DB_VOLUME_TARGET",
         "/var/lib/postgresql/data",
-        values.matching(r"(/[A-Za-z0-9_.-]+)+", "an absolute path"),
+        values.container_path,
     )
     db_volume_suffix_dev: str = _setting("DB_VOLUME_SUFFIX_DEV", "", _VOLUME_SUFFIX, "-18")
     db_volume_suffix_prod: str = _setting("DB_VOLUME_SUFFIX_PROD", "", _VOLUME_SUFFIX, "-18")
@@ -188,7 +233,7 @@ class Settings:
     web_egress: str = _setting("WEB_EGRESS", "on", values.choice("on", "off"))
 
     server_names: tuple[str, ...] = _setting(
-        "SERVER_NAMES", "localhost 127.0.0.1", values.words, "example.org www.example.org"
+        "SERVER_NAMES", "localhost 127.0.0.1", values.each(values.server_name), "example.org www.example.org"
     )
     max_body_size: str = _setting("CLIENT_MAX_BODY_SIZE", "10m", values.size)
     # As in nginx's directive of that name. docker/gunicorn.conf.py takes as much as the largest.
@@ -201,11 +246,11 @@ class Settings:
     )  # fmt: skip
     proxy_timeout: str = _setting("PROXY_TIMEOUT", "30s", values.duration)
     login_rate: str = _setting(
-        "LOGIN_RATE", "10r/m", values.matching(r"[1-9][0-9]*r/[sm]", "a rate, requests per s or m")
+        "LOGIN_RATE", "10r/m", values.matching(r"[1-9][0-9]{0,5}r/[sm]", "a rate, requests per s or m")
     )
     login_paths: str = _setting(
         "LOGIN_PATHS", "^/(admin/login|accounts/login|login)/",
-        values.matching(r"[^\s'\"$;{}]+", "a regular expression without quotes, $, ; or braces"),
+        values.login_paths,
     )  # fmt: skip
     trusted_proxies: tuple[str, ...] = _setting(
         "TRUSTED_PROXY", "127.0.0.1/32", values.networks, "10.0.0.0/8 2001:db8:1::/48"
@@ -220,41 +265,43 @@ class Settings:
     hsts_seconds: int | None = _setting(
         "HSTS_SECONDS", "", values.optional(values.integer(0, 63_072_000)), "3600"
     )
-    tls_certificate: str = _setting("TLS_CERTIFICATE", "secrets/tls/fullchain.pem", _PATH)
-    tls_key: str = _setting("TLS_KEY", "secrets/tls/privkey.pem", _PATH)
+    tls_certificate: str = _setting("TLS_CERTIFICATE", "secrets/tls/fullchain.pem", values.path)
+    tls_key: str = _setting("TLS_KEY", "secrets/tls/privkey.pem", values.path)
     acme_directory: str = _setting(
         "ACME_DIRECTORY", "https://acme-v02.api.letsencrypt.org/directory",
-        values.matching(r"https://[^\s'\"$]+", "an https:// URL"),
+        values.matching(rf"https://{_REGISTRY}(/[^\s'\"$;{{}}\\]*)?", "an https:// URL"),
     )  # fmt: skip
     acme_email: str = _setting(
         "ACME_EMAIL",
         "",
-        values.matching(r"([^\s@'\"$]+@[^\s@'\"$]+)?", "an e-mail address"),
+        lambda value: values.email(value) if value else "",
         "you@example.org",
     )
-    acme_ca_file: str | None = _setting("ACME_CA_FILE", "", values.optional(_PATH), "secrets/tls/acme-ca.pem")
+    acme_ca_file: str | None = _setting(
+        "ACME_CA_FILE", "", values.optional(values.path), "secrets/tls/acme-ca.pem"
+    )
 
     log_format: str = _setting("LOG_FORMAT", "json", values.choice("json", "text"))
     # --- Health
-    ready_path: str = _setting("HEALTH_READY_PATH", "/healthz/ready", _URL_PATH)
-    live_path: str = _setting("HEALTH_LIVE_PATH", "/healthz/live", _URL_PATH)
+    ready_path: str = _setting("HEALTH_READY_PATH", "/healthz/ready", values.url_path)
+    live_path: str = _setting("HEALTH_LIVE_PATH", "/healthz/live", values.url_path)
     health_host: str = _setting(
-        "HEALTH_HOST", "", values.matching(r"[A-Za-z0-9.:_-]*", "a host name"), "example.org"
+        "HEALTH_HOST", "", lambda value: values.host(value) if value else "", "example.org"
     )
     health_codes: tuple[str, ...] = _setting("HEALTH_CODES", "200-399", values.status_codes, "200-399 404")
     health_forwarded_proto: str | None = _setting(
         "HEALTH_FORWARDED_PROTO", "", values.optional(values.choice("http", "https")), "https"
     )
 
-    test_command: tuple[str, ...] = _setting("TEST_COMMAND", "python manage.py test", values.words)
+    test_command: tuple[str, ...] = _setting("TEST_COMMAND", "python manage.py test", values.argv)
     web_replicas: int = _setting("WEB_REPLICAS", "1", values.count)
     web_workers: int | None = _setting("WEB_WORKERS", "", values.optional_count, "3")
     web_threads: int | None = _setting("WEB_THREADS", "", values.optional_count, "4")
-    web_memory: str = _setting("WEB_MEMORY", "512m", values.size)
+    web_memory: str = _setting("WEB_MEMORY", "512m", values.memory(32))
     web_cpus: float = _setting("WEB_CPUS", "0", values.cpus, "1.5")
-    db_memory: str = _setting("DB_MEMORY", "512m", values.size)
+    db_memory: str = _setting("DB_MEMORY", "512m", values.memory(64))
     db_cpus: float = _setting("DB_CPUS", "0", values.cpus, "1.5")
-    nginx_memory: str = _setting("NGINX_MEMORY", "128m", values.size)
+    nginx_memory: str = _setting("NGINX_MEMORY", "128m", values.memory(16))
     nginx_cpus: float = _setting("NGINX_CPUS", "0", values.cpus, "1.5")
     # Processes and threads; how many each may need is in processes.py.
     web_pids: int = _setting("WEB_PIDS", "512", values.integer(32, 4_194_304))
@@ -267,11 +314,11 @@ class Settings:
     wait_timeout: int = _setting("WAIT_TIMEOUT", "180s", values.seconds)
     migrate_lock_timeout: int = _setting("MIGRATE_LOCK_TIMEOUT", "300s", values.seconds)
 
-    backup_dir: str = _setting("BACKUP_DIR", "backups", _PATH)
+    backup_dir: str = _setting("BACKUP_DIR", "backups", values.path)
     backup_keep_daily: int = _setting("BACKUP_KEEP_DAILY", "7", values.integer(0, 10_000))
     backup_keep_weekly: int = _setting("BACKUP_KEEP_WEEKLY", "4", values.integer(0, 10_000))
     backup_keep_monthly: int = _setting("BACKUP_KEEP_MONTHLY", "6", values.integer(0, 10_000))
-    backup_memory: str = _setting("BACKUP_MEMORY", "512m", values.size)
+    backup_memory: str = _setting("BACKUP_MEMORY", "512m", values.memory(64))
     backup_cpus: float = _setting("BACKUP_CPUS", "0", values.cpus, "1.5")
 
     # --- Backups by schedule, and their copies
@@ -281,19 +328,27 @@ class Settings:
     # As in the Amazon S3 user guide, "Bucket naming rules"; other stores take upper case too.
     backup_s3_bucket: str | None = _setting(
         "BACKUP_S3_BUCKET", "",
-        values.optional(values.matching(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]", "a bucket's name")),
+        values.optional(
+            values.matching(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]", "a bucket's name")
+        ),
         "shop-backups",
     )  # fmt: skip
     backup_s3_endpoint: str | None = _setting(
         "BACKUP_S3_ENDPOINT", "",
-        values.optional(values.matching(r"https?://[^\s/'\"$@]+(/[^\s'\"$]*)?", "an http or https address")),
+        values.optional(
+            values.matching(rf"https?://{_REGISTRY}(/[^\s'\"$;{{}}\\]*)?", "an http or https address")
+        ),
         "https://s3.example.org",
     )  # fmt: skip
     backup_s3_region: str = _setting(
-        "BACKUP_S3_REGION", "us-east-1", values.matching(r"[A-Za-z0-9-]+", "a region's name")
+        "BACKUP_S3_REGION", "us-east-1", values.matching(r"[A-Za-z0-9][A-Za-z0-9-]*", "a region's name")
     )
-    backup_s3_prefix: str | None = _setting("BACKUP_S3_PREFIX", "", values.optional(_INSIDE), "backups/shop")
-    backup_s3_ca_file: str | None = _setting("BACKUP_S3_CA_FILE", "", values.optional(_PATH), "ca/store.pem")
+    backup_s3_prefix: str | None = _setting(
+        "BACKUP_S3_PREFIX", "", values.optional(values.inside), "backups/shop"
+    )
+    backup_s3_ca_file: str | None = _setting(
+        "BACKUP_S3_CA_FILE", "", values.optional(values.path), "ca/store.pem"
+    )
 
     host_uid: int = _setting("HOST_UID", "1000", values.integer(0, 2**31 - 1))
     host_gid: int = _setting("HOST_GID", "1000", values.integer(0, 2**31 - 1))
@@ -391,6 +446,8 @@ def load(
         if variable.name in {"HOST_UID", "HOST_GID"} and origin == "default":
             text = str(os.getuid() if variable.name == "HOST_UID" else os.getgid())
         try:
+            if text.isspace():
+                raise ValueError("nothing but spaces")
             chosen[spec.name] = variable.convert(text)
         except ValueError as wrong:
             raise SlipwayError(
@@ -403,8 +460,10 @@ def load(
     settings = Settings(root=root, env_file=env_file.name, origins=origins, named_processes=named, **chosen)
     if check_folders:
         _check_folders(settings)
+        _check_overlays(settings)
     _check_times(settings)
     _check_served_urls(settings)
+    _check_pairs(settings)
     _check_processes(settings)
     _check_databases(settings)
     return settings
@@ -492,7 +551,8 @@ def _image_of(version: str, variable: Variable, reference: str, origin: str) -> 
 
 
 def _name_from(root: Path) -> str:
-    return re.sub(r"[^a-z0-9_-]+", "-", root.name.lower()).strip("-_")[:40] or "slipway"
+    name = re.sub(r"_*[^a-z0-9_]+_*|_{3,}", "-", root.name.lower()).strip("-_")[:40]
+    return name.strip("-_") or "slipway"
 
 
 def _warn_unknown(entries: Mapping[str, envfile.Entry]) -> None:
@@ -542,8 +602,8 @@ def _check_processes(settings: Settings) -> None:
             f"{extraprocesses.PREFIX}{name.upper()} would be a second service {name!r} beside Celery's",
             "give it another name",
         )
-    # So that options which cannot be split are told before anything is done.
-    dict(settings.processes)
+    extraprocesses.words(settings.celery_options, "CELERY_OPTIONS")
+    extraprocesses.words(settings.celery_beat_options, "CELERY_BEAT_OPTIONS")
 
 
 def _check_databases(settings: Settings) -> None:
@@ -563,6 +623,52 @@ def _check_databases(settings: Settings) -> None:
             f"{where} names {twice[0]}, which is there already",
             f"DB_NAME={settings.db_name} is made in any case; name the others, each once",
         )
+
+
+def _check_pairs(settings: Settings) -> None:
+    """Refuse values that are right each, and cannot be together."""
+    database = settings.database == "postgres"
+    media = settings.media_root
+    data = [posixpath.normpath(posixpath.join("/app", path)) for path in settings.data_paths]
+    shared = next((path for path in data if f"{media}/".startswith(f"{path}/")), None) or next(
+        (path for path in data if f"{path}/".startswith(f"{media}/")), None
+    )
+    first = settings.server_names[0].removeprefix("*").removeprefix(".")
+    for wrong, problem, fix in (
+        (
+            database and settings.db_port == settings.web_port,
+            f"WEB_PORT and DB_PORT are both {settings.web_port}",
+            "development publishes both: give each a port of its own",
+        ),
+        (
+            not (settings.backup_keep_daily or settings.backup_keep_weekly or settings.backup_keep_monthly),
+            "BACKUP_KEEP_DAILY, BACKUP_KEEP_WEEKLY and BACKUP_KEEP_MONTHLY are 0: no backup would be kept",
+            "set one of them to 1 or more",
+        ),
+        (
+            shared is not None,
+            f"DATA_PATHS names {shared}, and MEDIA_ROOT={media} has a volume of its own",
+            "take it out of DATA_PATHS: uploads last without it",
+        ),
+        (
+            not settings.health_host and not values.is_plain_host(first),
+            f"the first of SERVER_NAMES, {settings.server_names[0]}, is no one host, and health checks send it",
+            "put a plain name such as example.org first, or set HEALTH_HOST to one",
+        ),
+    ):
+        if wrong:
+            raise SlipwayError("SLIP-179", problem, fix)
+
+
+def _check_overlays(settings: Settings) -> None:
+    for name in settings.overlays:
+        if not settings.path(name).is_file():
+            raise SlipwayError(
+                "SLIP-006",
+                f"COMPOSE_OVERLAYS ({settings.origins['COMPOSE_OVERLAYS']}) names a file that is not there: "
+                f"{settings.path(name)}",
+                "it counts from the kit's folder; correct the name, or take it out",
+            )
 
 
 def _check_folders(settings: Settings) -> None:

@@ -8,17 +8,23 @@ from __future__ import annotations
 import ipaddress
 import posixpath
 import re
+import shlex
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 T = TypeVar("T")
 
 __all__ = [
-    "address", "addresses", "choice", "choices", "count", "cpus", "duration", "each", "everything",
-    "in_bytes", "integer", "is_address", "matching", "network", "networks", "optional", "optional_count",
-    "optional_port", "port", "schedule", "seconds", "size", "status_codes", "text", "words",
+    "address", "addresses", "argv", "choice", "choices", "command", "container_path", "count", "cpus", "duration",
+    "each", "email", "everything", "host", "in_bytes", "inside", "insides", "integer", "is_address",
+    "is_plain_host", "login_paths", "matching", "memory", "module", "network", "networks", "optional",
+    "optional_count", "optional_port", "path", "port", "schedule", "seconds", "server_name", "size",
+    "status_codes", "text", "url_path", "words",
     "written_paths",
 ]  # fmt: skip
+
+_MEGABYTE = 1024**2
+_WEEK = 7 * 24 * 3600
 
 
 def text(value: str) -> str:
@@ -61,13 +67,70 @@ def choices(*allowed: str) -> Callable[[str], tuple[str, ...]]:
     return convert
 
 
+def command(value: str) -> str:
+    """A command for a shell, whose quotes are closed."""
+    try:
+        shlex.split(text(value))
+    except ValueError as bad:
+        raise ValueError(f"not a command ({str(bad).lower()})") from None
+    return value
+
+
+def argv(value: str) -> tuple[str, ...]:
+    """A command without a shell, split as one would."""
+    return tuple(shlex.split(command(value)))
+
+
+def path(value: str) -> str:
+    """A path on this host, without what Compose would take for something else."""
+    if re.search(r"""["$\\\x00-\x1f\x7f]""", value):
+        raise ValueError("not a path without double quotes, backslashes or $")
+    if value.startswith(("~", "-")) or "://" in value:
+        raise ValueError("not a path: it counts from the kit's folder, or begins with /")
+    return value
+
+
+def inside(value: str) -> str:
+    """A relative path, not out of the folder that it counts from."""
+    if not re.fullmatch(r"[A-Za-z0-9_.@+-]+(/[A-Za-z0-9_.@+-]+)*", value) or value.startswith("-"):
+        raise ValueError(f"not a relative path ({value})")
+    if ".." in value.split("/"):
+        raise ValueError(f"not below the folder it counts from ({value})")
+    return value
+
+
+def insides(value: str) -> tuple[str, ...]:
+    """Space-separated relative paths; a folder's may end with a slash."""
+    for word in words(value):
+        inside(word.removesuffix("/"))
+    return words(value)
+
+
+# What the image itself has there, or the stack mounts.
+_OTHERS_FOLDERS = re.compile(
+    r"/(app|bin|boot|dev|etc|home|lib(32|64|x32)?|opt|proc|root|run|sbin|srv|sys|tmp|usr|var)"
+    r"|/(bin|boot|dev|etc|lib(32|64|x32)?|proc|root|run|sbin|sys|tmp|usr)/.*"
+    r"|/(opt/(venv|slipway|nginx)|srv/(static|data|nginx|tls|acme|state|beat)|app/\.slipway)(/.*)?"
+)
+
+
+def container_path(value: str) -> str:
+    """The absolute path of a folder in a container, where a volume may be mounted."""
+    parts = value.split("/")[1:]
+    if not re.fullmatch(r"(/[A-Za-z0-9_.-]+)+", value) or {".", ".."} & set(parts):
+        raise ValueError("not an absolute path")
+    if _OTHERS_FOLDERS.fullmatch(value):
+        raise ValueError("not a folder of its own: a volume there would hide what the image has")
+    return value
+
+
 def written_paths(value: str) -> tuple[str, ...]:
     """Space-separated paths, absolute or counted from the project, that may be replaced by links."""
     for word in words(value):
         path = posixpath.normpath(word)
         if (
             not re.fullmatch(r"[A-Za-z0-9_.@+/-]+", word)
-            or path.startswith("..")
+            or path.startswith(("..", "-"))
             or path in {".", "/", "/app"}
         ):
             raise ValueError(f"not files or folders below the project, or absolute ones ({word})")
@@ -76,11 +139,20 @@ def written_paths(value: str) -> tuple[str, ...]:
     return words(value)
 
 
+def module(value: str) -> str:
+    """A Python module's dotted name."""
+    if not all(part.isidentifier() for part in value.split(".")):
+        raise ValueError("not a dotted module name")
+    if value.endswith(".py"):
+        raise ValueError(f"not a dotted module name but a file: {value[:-3]} is its module")
+    return value
+
+
 def integer(least: int, most: int) -> Callable[[str], int]:
     """A whole number from ``least`` to ``most``."""
 
     def convert(value: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,9}", value) or not least <= int(value) <= most:
+        if not re.fullmatch(r"0|[1-9][0-9]{0,8}", value) or not least <= int(value) <= most:
             raise ValueError(f"not a whole number from {least} to {most}")
         return int(value)
 
@@ -120,6 +192,8 @@ def schedule(value: str) -> str:
 def status_codes(value: str) -> tuple[str, ...]:
     """HTTP status codes and ranges of them, separated by spaces: ``200-399 404``."""
     ranges = words(value)
+    if not ranges:
+        raise ValueError("not status codes such as 200-399 404")
     for word in ranges:
         first, _, last = word.partition("-")
         if not re.fullmatch(r"[1-5][0-9]{2}(-[1-5][0-9]{2})?", word) or (last and first > last):
@@ -129,8 +203,31 @@ def status_codes(value: str) -> tuple[str, ...]:
 
 optional_port = optional(port)
 optional_count = optional(count)
-size = matching(r"[1-9][0-9]*[kmgKMG]", "a size with a unit, k, m or g")
-duration = matching(r"[1-9][0-9]*s", "a number of seconds with the unit s")
+
+
+def size(value: str) -> str:
+    """A size with its unit, up to what nginx and Docker can count."""
+    if not re.fullmatch(r"[1-9][0-9]{0,14}[kmgKMG]", value) or in_bytes(value) >= 2**60:
+        raise ValueError("not a size with a unit, k, m or g")
+    return value
+
+
+def memory(least: int) -> Callable[[str], str]:
+    """A container's memory limit: a ``size`` of at least so many megabytes."""
+
+    def convert(value: str) -> str:
+        if in_bytes(size(value)) < least * _MEGABYTE:
+            raise ValueError(f"less than what works at all, {least}m")
+        return value
+
+    return convert
+
+
+def duration(value: str) -> str:
+    """A number of seconds with the unit s, a week at most."""
+    if not re.fullmatch(r"[1-9][0-9]{0,5}s", value) or int(value[:-1]) > _WEEK:
+        raise ValueError("not a number of seconds with the unit s, a week at most")
+    return value
 
 
 def in_bytes(value: str) -> int:
@@ -144,9 +241,9 @@ def seconds(value: str) -> int:
 
 
 def cpus(value: str) -> float:
-    """A limit in CPUs, fractions allowed; 0 for none."""
-    if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", value):
-        raise ValueError("not a number of CPUs")
+    """A limit in CPUs, fractions allowed; 0 for none. Docker's least is a hundredth."""
+    if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,9})?", value) or 0 < float(value) < 0.01:
+        raise ValueError("not a number of CPUs, such as 2 or 0.5")
     return float(value)
 
 
@@ -223,3 +320,123 @@ def is_address(value: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+_LABEL = r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
+_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*")
+# What any engine of regular expressions refuses; Python's knows less than PCRE, which is nginx's.
+_BROKEN = re.compile(
+    r"unbalanced|unterminated|nothing to repeat|missing \)|bad escape \(end|bad character range"
+)
+
+
+def is_plain_host(value: str) -> bool:
+    """Whether ``value`` is one host name or address, an IPv6 one in brackets, as RFC 3986 has them.
+
+    Without the underscore, which Django refuses in a Host header.
+    """
+    if value.startswith("["):
+        return value.endswith("]") and ":" in value and is_address(value[1:-1])
+    # A name of digits alone is a mistyped address.
+    return bool(_NAME.fullmatch(value)) and (is_address(value) or not re.fullmatch(r"[0-9.]+", value))
+
+
+def host(value: str) -> str:
+    """What a Host header holds: a host name or address, and perhaps a port."""
+    name, colon, number = value.rpartition(":")
+    if colon and not value.endswith("]") and is_plain_host(name):
+        port(number)
+        return value
+    return _host_name(value)
+
+
+def server_name(value: str) -> str:
+    """One of nginx's server_name (https://nginx.org/en/docs/http/server_names.html): a host, or a pattern.
+
+    ``*.example.org``, ``www.example.*``, ``.example.org`` (it and what is below it), ``~`` and a regular
+    expression, ``_``.
+    """
+    if value == "_":
+        return value
+    if value.startswith("~"):
+        regular_expression(value[1:])
+        return value
+    plain = value.removeprefix("*.") if value.startswith("*") else value.removeprefix(".")
+    plain = plain.removesuffix(".*") if plain == value else plain
+    _host_name(plain if plain and not is_address(plain) else value)
+    return value
+
+
+def _host_name(value: str) -> str:
+    """Return ``value`` where it is one. The message of the ``ValueError`` says how it is written right."""
+    if is_plain_host(value):
+        return value
+    if "," in value or ";" in value:
+        raise ValueError(f"not one host name ({value}): several are separated by spaces")
+    if "/" in value:
+        raise ValueError(f"not a host name alone, without scheme and path ({value})")
+    if is_address(value):
+        raise ValueError(f"not a host name: an IPv6 address stands in brackets, [{value}]")
+    name, colon, number = value.rpartition(":")
+    if colon and is_plain_host(name) and number.isdecimal():
+        raise ValueError(f"not a host name alone, without a port ({value})")
+    if value.endswith(".") and is_plain_host(value[:-1]):
+        raise ValueError(f"not a host name without a dot at the end ({value})")
+    if not value.isascii() and (encoded := _punycode(value)):
+        raise ValueError(f"not what browsers send for {value}, which is {encoded}")
+    if "_" in value:
+        raise ValueError(f"not a host name: Django answers none with an underscore ({value})")
+    raise ValueError(f"not a host name ({value})")
+
+
+def _punycode(value: str) -> str:
+    """``value`` as browsers send it, the form of RFC 5891; empty where it is no name in any script."""
+    # Everything that uses it is in an error's way: only that pays for the import.
+    import idna  # noqa: PLC0415
+
+    try:
+        encoded = idna.encode(value, uts46=True).decode("ascii")
+    except idna.IDNAError:
+        return ""
+    return encoded if is_plain_host(encoded) else ""
+
+
+def regular_expression(value: str) -> str:
+    """A regular expression as nginx reads it where it stands bare: nothing in it that ends a parameter."""
+    if re.search(r"[\s'\"#;{}\x00-\x1f\x7f]", value):
+        raise ValueError("not a regular expression without spaces, quotes, #, ; or braces")
+    try:
+        # The asterisk in front is nginx's: case does not matter.
+        re.compile(
+            value.removeprefix("*").replace("(?<", "(?P<").replace("(?P<=", "(?<=").replace("(?P<!", "(?<!")
+        )
+    except re.error as bad:
+        if _BROKEN.search(str(bad)):
+            raise ValueError(f"not a regular expression ({bad})") from None
+    if not value.removeprefix("*"):
+        raise ValueError("not a regular expression, but empty")
+    return value
+
+
+def login_paths(value: str) -> str:
+    """A regular expression for paths, which stands in quotes in nginx's configuration."""
+    if "$" in value:
+        raise ValueError("not a regular expression without quotes, $, ; or braces")
+    return regular_expression(value)
+
+
+def url_path(value: str) -> str:
+    """The path of a URL with its query, as a request line has it (RFC 3986, section 3.3)."""
+    if not value.startswith("/"):
+        raise ValueError("not a path that starts with /")
+    if not re.fullmatch(r"([A-Za-z0-9._~!&()*+,=:@/?-]|%[0-9A-Fa-f]{2})+", value):
+        raise ValueError("not a path of a URL: any other character is percent-encoded there")
+    return value
+
+
+def email(value: str) -> str:
+    """One e-mail address."""
+    local, at, domain = value.rpartition("@")
+    if not at or not is_plain_host(domain) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+_-]*", local):
+        raise ValueError("not an e-mail address")
+    return value

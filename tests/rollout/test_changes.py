@@ -94,7 +94,7 @@ def test_a_replica_that_does_not_become_ready_is_taken_back(prod: World) -> None
     before = release(prod)
     with visitors(prod) as load:
         # Too little for Python: whoever starts now is killed. The replicas there are keep what they have.
-        prod.write_env(WEB_MEMORY="16m")
+        prod.write_env(WEB_MEMORY="32m")
         try:
             broken = prod.invoke("up", "--no-build", "--scale", "3", check=False)
         finally:

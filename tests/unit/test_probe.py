@@ -64,7 +64,7 @@ def serve() -> Iterator[type[Answering]]:
         (b"HTTP/1.1 204 No Content\r\n\r\n", 0, "204"),
         (b"HTTP/1.1 302 Found\r\nLocation: /login/\r\n\r\n", 0, "302"),
         (b"HTTP/1.1 301 Moved\r\nlocation: https://localhost/x\r\n\r\n", 1, "HEALTH_FORWARDED_PROTO=https"),
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", 1, "does ALLOWED_HOSTS admit HEALTH_HOST?"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", 1, "does ALLOWED_HOSTS admit 'localhost'?"),
         (b"HTTP/1.1 404 Not Found\r\n\r\n", 1, "404"),
         (b"HTTP/1.1 503 Service Unavailable\r\n\r\n", 1, "503"),
         (b"HTTP/1.1 abc\r\n\r\n", 1, "abc"),

@@ -39,3 +39,14 @@ def test_the_defaults_fit(
     """Red when a default limit is below what default workers on a large machine need."""
     monkeypatch.setattr("slipway.engine.processors", lambda: 128)
     processes.check(replace(settings, **changes))
+
+
+@pytest.mark.parametrize("prefix", ["WEB", "DB", "NGINX", "REDIS", "PROCESS", "BACKUP"])
+def test_more_processors_than_there_are_is_refused(settings: Settings, prefix: str) -> None:
+    """Red when the engine says it: it starts nothing then, with a word about a range."""
+    limit = {f"{prefix.lower()}_cpus": 2.5}
+    with pytest.raises(
+        SlipwayError, match=rf"SLIP-179: {prefix}_CPUS \(default\) is more than the machine has: 2"
+    ):
+        processes.check(replace(settings, **limit))
+    processes.check(replace(settings, **dict.fromkeys(limit, 2.0)))
