@@ -293,6 +293,8 @@ ARG MEDIA_ROOT=/app/media
 ARG ASSETS_DIR=.
 ARG DATA_PATHS
 ARG SERVER_TARGET
+# Whether settings with DEBUG on are taken: on or off.
+ARG ALLOW_DEBUG=off
 # What SETTINGS_OVERLAY makes settings of, as the tasks write it.
 ARG SLIPWAY_OVERLAY=""
 # No network: what is collected depends on the project alone, never on a service that happens to

@@ -19,6 +19,7 @@ import shutil
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from subprocess import CompletedProcess
 from threading import Thread
 
 from build_cache import BuildCache
@@ -47,7 +48,9 @@ KIT_VARIABLES = (
     "MEDIA_URL",
     "STATIC_URL",
 )
-OTHER_ARGUMENTS = ("DATA_PATHS", "MANAGE_DIR", "SERVER_TARGET")
+OTHER_ARGUMENTS = ("ALLOW_DEBUG", "DATA_PATHS", "MANAGE_DIR", "SERVER_TARGET")
+# As diffsettings --all prints it; a default has hashes in front.
+DEBUG = re.compile(r"^DEBUG = (.+)$", re.MULTILINE)
 # Where production mounts something over what the image has: the volume nginx serves, and tmpfs.
 HIDDEN = (Path("/srv/static"), Path("/tmp"), Path("/run"), Path("/dev"))  # noqa: S108
 # A cache mount.
@@ -135,6 +138,22 @@ def require_settings(first: FirstImport, project: Project) -> None:
     if settings.returncode:
         require_success(settings, "manage.py diffsettings --all")
     require_overlay(settings.stdout, project.environment or {})
+    require_debug_off(settings)
+
+
+def require_debug_off(settings: CompletedProcess[str]) -> None:
+    """Refuse settings, as ``diffsettings`` said them, with DEBUG on, unless ALLOW_DEBUG says otherwise.
+
+    Django's own rule: whatever counts as true, the text "False" among it. Raises StaticError.
+    """
+    found = DEBUG.search(settings.stdout) if settings.returncode == 0 else None
+    if os.environ.get("ALLOW_DEBUG") == "on" or not found or found[1] in {"False", "0", "None", "''", '""'}:
+        return
+    raise StaticError(
+        f"SLIP-178: production would run with DEBUG = {found[1]}, which shows everybody source and settings; "
+        "fix: let it be off by the variable that decides it, in app.prod.env; where the settings fix it, "
+        "SETTINGS_OVERLAY=DEBUG in .env; if it is meant, ALLOW_DEBUG=on"
+    )
 
 
 def collect(out: Path, project: Project, first: FirstImport, kit: Mapping[str, str]) -> list[str]:
@@ -225,7 +244,7 @@ def main(arguments: list[str]) -> int:
             kept = collect(out, project, first, kit)
         else:
             print(f"COLLECTSTATIC={mode}: nothing collected in this build")
-            first.run()
+            require_debug_off(first.run())
         paths.place(out, first.written([*kept, kit["MEDIA_ROOT"]]))
         first.close()
     except (StaticError, DataPathError, EntrypointError) as error:

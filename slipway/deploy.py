@@ -12,6 +12,7 @@ from slipway import (
     front,
     lifecycle,
     migrations,
+    preflight,
     releases,
     revision,
     switchover,
@@ -45,6 +46,7 @@ def deploy(session: Session, *, release: str = "", image: str = "") -> None:
     certificate = tls.prepare(session)
     with deploylock.held(settings.root, "deploy"):
         require_running(session)
+        preflight.walk(session, *preflight.BUILDING)
         if image:
             _fetch(session, image)
             facts["RELEASE"] = engine.image_release(image)

@@ -108,7 +108,6 @@ def run_build(
 
 def build_release(session: Session, stack: Stack, revision_id: str, services: Sequence[str]) -> None:
     """Build ``services`` of ``stack`` under its release id; what is recorded stays as it is."""
-    preflight.walk(session, *preflight.BUILDING)
     preflight.walk(session, preflight.DISK)
     ensure_bases(session)
     record_machine(session.settings.root, {"REVISION": revision_id})

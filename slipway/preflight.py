@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from slipway import (
     connections,
     dbmajor,
+    debugmode,
     egress,
     enginecheck,
     init,
@@ -50,6 +51,7 @@ BUILDING = (
     ENGINE,
     Check("env files and secrets", lambda session, _: init.check(session.settings, session.stack.prod)),
     Check("line ends", lambda session, _: lineends.check(session.settings)),
+    Check("DEBUG", lambda session, _: debugmode.check(session.settings), production=True),
     Check("Python version", lambda session, _: pythonversion.check(session.settings)),
     Check("trusted networks", lambda session, _: _warn_of_trust(session.settings), production=True),
 )

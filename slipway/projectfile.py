@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from slipway.compose import Stack
+from slipway.settings import Settings, variables
 
 __all__ = ["overlay_values", "text"]
 
@@ -61,8 +62,14 @@ def overlay_values(stack: Stack) -> dict[str, object]:
         "media_root": settings.media_root,
         "db_name": settings.db_name,
         "db_user": settings.db_user,
-        "tls": stack.prod and settings.tls != "off",
+        "tls": stack.prod and (settings.tls != "off" or _proxied(settings)),
     }
+
+
+def _proxied(settings: Settings) -> bool:
+    """Whether a proxy in front is believed: it may end TLS, and then the project's own choice stands."""
+    nobody = variables()["TRUSTED_PROXY"]
+    return bool(settings.trusted_proxy != nobody.convert(nobody.default))
 
 
 def _origins(stack: Stack, names: list[str]) -> list[str]:

@@ -230,6 +230,7 @@ class Settings:
     db_port: int | None = _setting("DB_PORT", "", values.optional_port, "5432")
     http_addresses: tuple[str, ...] = _setting("HTTP_ADDRESS", "0.0.0.0", values.addresses)  # noqa: S104
     http_port: int = _setting("HTTP_PORT", "8080", values.port)
+    allow_debug: str = _setting("ALLOW_DEBUG", "off", values.choice("on", "off"))
     web_egress: str = _setting("WEB_EGRESS", "on", values.choice("on", "off"))
 
     server_names: tuple[str, ...] = _setting(
@@ -652,7 +653,7 @@ def _check_pairs(settings: Settings) -> None:
         ),
         (
             not settings.health_host and not values.is_plain_host(first),
-            f"the first of SERVER_NAMES, {settings.server_names[0]}, is no one host, and health checks send it",
+            f"the first of SERVER_NAMES, {settings.server_names[0]}, is no one host, and checks send it",
             "put a plain name such as example.org first, or set HEALTH_HOST to one",
         ),
     ):

@@ -194,7 +194,8 @@ class Switchover:
 
     def _give_up(self, failed: BaseException) -> SlipwayError:
         why = failed.problem if isinstance(failed, SlipwayError) else str(failed) or "interrupted"
-        note(f"== {self._step} failed: {why}")
+        # With its code and fix, which the last message has not: that says what serves.
+        note(f"== {self._step} failed: {failed if isinstance(failed, SlipwayError) else why}")
         if self._switched:
             self._end()
         else:

@@ -48,6 +48,7 @@ def adopt(
         ".env": own,
         "app.env": known.path(known.app_env),
         "app.dev.env": known.path(known.app_dev_env),
+        "app.local.env": known.path(known.app_local_env),
     }
     given = _given(root, known)
     recorded = settings.recorded(examples)

@@ -73,14 +73,8 @@ class Project:
             return
         self.overlay.append(setting)
         self.findings.take_back("SETTINGS_OVERLAY")
-        whys = [*self._whys, f"{setting}: {why}"]
-        self._whys[:] = whys
-        self.findings.say(
-            "SETTINGS_OVERLAY",
-            " ".join(self.overlay),
-            "; ".join(whys),
-            self.settings.where(setting),
-            sure=sure,
-        )
+        where = self.settings.where(setting)
+        self._whys.append(f"{setting} ({where}): {why}" if where else f"{setting}: {why}")
+        self.findings.say("SETTINGS_OVERLAY", " ".join(self.overlay), "; ".join(self._whys), sure=sure)
 
     _whys: list[str] = field(default_factory=list)

@@ -261,6 +261,9 @@ def hosts(project: Project) -> None:
     project.override("ALLOWED_HOSTS", f"it admits {shown}", sure=isinstance(there, list | tuple))
 
 
+_UNTIL_HTTPS = "it is fixed to True, and stays so once TLS is on or TRUSTED_PROXY names a proxy that ends it"
+
+
 def settle_https(project: Project) -> None:
     """Redirects to https and cookies for https alone wait until TLS is switched on."""
     for setting in ("SECURE_SSL_REDIRECT", "SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE"):
@@ -278,7 +281,10 @@ def settle_https(project: Project) -> None:
         )
         if found:
             project.give(
-                found[0], found[1], f"{setting}; True once the site is on https (TLS in .env)", sure=False
+                found[0],
+                found[1],
+                f"{setting}; True once the site is on https (TLS in .env, or a proxy in front)",
+                sure=False,
             )
         elif setting == "SECURE_SSL_REDIRECT":
             project.findings.say(
@@ -287,9 +293,9 @@ def settle_https(project: Project) -> None:
                 "the settings redirect http to https",
                 settings.where(setting),
             )
-            project.override(setting, "it is fixed to True, and TLS is off")
+            project.override(setting, _UNTIL_HTTPS)
         else:
-            project.override(setting, "it is fixed to True, and TLS is off")
+            project.override(setting, _UNTIL_HTTPS)
         name = setting.replace("_SECURE", "_NAME")
         if str(settings.get(name, "")).startswith("__"):
             project.override(name, "browsers take its prefix over https alone")

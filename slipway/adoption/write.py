@@ -46,12 +46,33 @@ def settled(env: Path, root: Path) -> dict[str, str]:
 def changes(project: Project, kit: Path, files: Mapping[str, Path]) -> list[Change]:
     """The changes for ``.env`` and the project's env files; ``files`` are their paths by name."""
     found = [_change_env(project, kit, files[".env"])]
-    for name in ("app.env", "app.dev.env"):
+    for name in ("app.env", "app.dev.env", "app.local.env"):
         lines = [f for f in project.findings.found if f.file == name]
-        left = project.findings.left if name == "app.env" else []
-        if name == "app.env" or lines:
+        left = [] if name == "app.dev.env" else project.findings.left
+        if name == "app.local.env":
+            lines, more = _without_containers(project)
+            left = [*left, *more]
+        if name != "app.dev.env" or lines:
             found.append(_change_app(kit, name, files[name], lines, left))
     return [change for change in found if change.before != change.after]
+
+
+# A service of the stack, or what is mounted in its containers.
+_STACKS = re.compile(r"(^|[/@=])(db|redis)([:/,]|$)|/run/secrets/|^/srv/")
+
+
+def _without_containers(project: Project) -> tuple[list[Finding], list[Open]]:
+    """The lines of ``app.local.env``, and those that want a place of this machine in the stack's."""
+    chosen = {
+        f.variable: f for name in ("app.env", "app.dev.env") for f in project.findings.found if f.file == name
+    }
+    here = [f for f in chosen.values() if not _STACKS.search(f.value)]
+    there = [
+        Open(f.variable, f.value, f"{f.why}; what is in the stack is not there without containers", f.where)
+        for f in chosen.values()
+        if f not in here
+    ]
+    return here, there
 
 
 def _change_env(project: Project, kit: Path, path: Path) -> Change:
@@ -112,16 +133,21 @@ def _change_app(kit: Path, name: str, path: Path, lines: list[Finding], left: li
             added += [f"# {finding.why}{where}", f"{finding.variable}={envfile.quote(finding.value)}"]
     for entry in left:
         if entry.variable not in there and not re.search(rf"^#\s*{re.escape(entry.variable)}=", text, re.M):
-            added += [f"# TO FILL IN: {entry.why} ({entry.where})", f"#{entry.variable}={entry.value}"]
+            where = f" ({entry.where})" if entry.where else ""
+            added += [f"# TO FILL IN: {entry.why}{where}", f"#{entry.variable}={entry.value}"]
     if added:
         text = f"{text.rstrip()}\n\n" + "\n".join(added) + "\n"
     return Change(path, before, text)
 
 
 def _preamble(name: str) -> str:
-    what = "for both stacks" if name == "app.env" else "for the development stack alone, over app.env"
+    what = {
+        "app.env": "for both stacks",
+        "app.dev.env": "for the development stack alone, over app.env",
+        "app.local.env": "for invoke up --local, which runs it without containers",
+    }
     return (
-        f"# Variables of the project itself, {what}, under the names its settings read.\n"
+        f"# Variables of the project itself, {what[name]}, under the names its settings read.\n"
         "# {{secret:NAME}} in a value stands for the content of secrets/NAME. Values without $ and quotes.\n"
     )
 

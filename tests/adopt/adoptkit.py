@@ -17,6 +17,8 @@ from tests.support.site import Site
 from tests.support.world import World, base_images
 
 PASSWORD = "Tr0ub4dor-and-3"
+# As a person might set it: its characters end parts of a URL, which is how most projects are given theirs.
+DATABASE_PASSWORD = "p@ss/w#r%d:?&x"
 _RECORDER = """
 from django.db import connections
 from django.db.migrations.recorder import MigrationRecorder
@@ -38,6 +40,10 @@ class Adopted(World):
         machine = self.root / ".slipway/machine.env"
         machine.parent.mkdir(exist_ok=True)
         machine.write_text("".join(f"{name}={image}\n" for name, image in base_images().items()))
+        secret = self.root / "secrets/postgres_password"
+        secret.parent.mkdir(mode=0o700, exist_ok=True)
+        secret.write_text(DATABASE_PASSWORD)
+        secret.chmod(0o444)
         self.made = project
         self.place = project.write(folder)
         self.before = tree(self.place)

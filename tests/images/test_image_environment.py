@@ -147,6 +147,17 @@ def test_a_project_that_undoes_the_overlay_is_refused(world: World, tmp_path: Pa
     assert f"SLIP-138: SETTINGS_OVERLAY has no effect: {file}" in output
 
 
+@pytest.mark.parametrize("mode", ["build", "skip"])
+def test_debug_is_refused_unless_it_is_meant(world: World, tmp_path: Path, mode: str) -> None:
+    """Red when the build does not ask Django, or ALLOW_DEBUG is not passed on."""
+    project = Path(shutil.copytree(PROJECTS / "plain", tmp_path / "plain"))
+    settings = project / "config" / "settings.py"
+    settings.write_text(settings.read_text().replace("DEBUG = False", "DEBUG = len(__file__) > 1"))
+    output = world.failure("web", project, COLLECTSTATIC=mode)
+    assert "SLIP-178: production would run with DEBUG = True" in output
+    world.image("web", project, COLLECTSTATIC=mode, ALLOW_DEBUG="on")
+
+
 def _errors(container: str) -> str:
     """What it wrote to standard error, which the helper ``docker`` leaves out."""
     return subprocess.run(["docker", "logs", container], capture_output=True, text=True, check=True).stderr

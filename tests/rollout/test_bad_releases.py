@@ -25,6 +25,11 @@ _FAILURES = {
         "example/config/settings.py", '"""', 'raise RuntimeError("broken settings")\n"""',
         "build", "broken settings",
     ),
+    # Nothing but Django itself can tell this one.
+    "debug-on": (
+        "example/config/settings.py", 'DEBUG = env.flag("DEBUG")', 'DEBUG = __import__("time").time() > 1',
+        "build", "SLIP-178: production would run with DEBUG = True",
+    ),
     "bad-nginx-configuration": (
         "nginx/templates/site.d/broken.conf.template", "", "no_such_directive on;\n",
         "check nginx configuration", "no_such_directive",
@@ -58,6 +63,36 @@ def test_a_bad_release_leaves_the_old_one_up(prod: World, name: str) -> None:
     assert_clean(prod, before)
     assert {c["Id"] for c in web(prod)} == containers, "the old replicas were touched"
     assert prod.sql("select count(*) from information_schema.tables where table_name = 'half'") == "0"
+
+
+@pytest.mark.parametrize("task", ["up", "deploy"])
+@pytest.mark.parametrize(
+    ("file", "line", "code"),
+    [
+        (".env", "SERVER_NAMES=a.test,b.test", "SLIP-006"),
+        (".env", "SERVER_NAMES=https://localhost", "SLIP-006"),
+        (".env", "LOGIN_PATHS=^/(login", "SLIP-006"),
+        (".env", "COMPOSE_OVERLAYS=nowhere.yaml", "SLIP-006"),
+        (".env", "WEB_CPUS=4096", "SLIP-179"),
+        ("app.prod.env", "DEBUG=1", "SLIP-178"),
+    ],
+)
+def test_a_value_that_cannot_be_right_is_refused_before_anything_is_touched(
+    prod: World, task: str, file: str, line: str, code: str
+) -> None:
+    """Red when it reaches nginx, Compose or Django: the site went down, and another variable was blamed."""
+    before, everything = release(prod), {c["Id"] for c in prod.containers()}
+    path = prod.root / file
+    text = path.read_text()
+    path.write_text(f"{text}\n{line}\n")
+    try:
+        broken = prod.invoke(task, check=False)
+    finally:
+        path.write_text(text)
+    assert broken.returncode != 0
+    assert code in broken.stderr and line.partition("=")[0] in broken.stderr, broken.stderr
+    assert {c["Id"] for c in prod.containers()} == everything
+    assert_clean(prod, before)
 
 
 def test_an_nginx_that_cannot_take_the_configuration_over(prod: World) -> None:

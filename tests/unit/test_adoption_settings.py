@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 from adoptkit import SETTINGS, found_in
 
+from slipway import envfile
+from slipway.adoption import write
 from slipway.adoption.evaluator import Evaluator
 
 POSTGRES = """
@@ -168,6 +171,35 @@ def test_what_is_fixed_is_the_overlays(tmp_path: Path) -> None:
         "STATIC_ROOT",
     ]
     assert found.env["HEALTH_FORWARDED_PROTO"] == "https"
+    line = (SETTINGS + more).splitlines().index("DEBUG = True") + 1
+    assert f"DEBUG (shop/settings.py:{line}): it is fixed to True" in found.why("SETTINGS_OVERLAY")
+
+
+def test_without_containers_the_project_gets_its_own_variables(tmp_path: Path) -> None:
+    """Red when app.local.env is the example's: its DEBUG=1 and hosts with commas are not for these settings."""
+    more = """
+DEBUG = os.environ.get("SHOP_DEBUG", "no") == "on"
+ALLOWED_HOSTS = os.environ["HOSTS"].split()
+REDIS_URL = os.environ["REDIS_URL"]
+PAY = os.environ["PAY_API_KEY"]
+"""
+    kit = Path(__file__).parents[2]
+    found = found_in(tmp_path / "p", more=more)
+    names = (".env", "app.env", "app.dev.env", "app.local.env")
+    files = {name: tmp_path / "kit" / name for name in names}
+    files["app.local.env"].parent.mkdir()
+    shutil.copy(kit / "app.local.env.example", files["app.local.env"])
+    for change in write.changes(found.project, kit, files):
+        write.put(change)
+    local = {name: entry.value for name, entry in envfile.read(files["app.local.env"]).items()}
+    assert local["SHOP_DEBUG"] == "on" and local["HOSTS"] == found.app["HOSTS"]
+    assert local["SECRET_KEY"] == "{{secret:secret_key}}"
+    assert not {"DEBUG", "ALLOWED_HOSTS", "REDIS_URL", "PAY_API_KEY"} & set(local)
+    text = files["app.local.env"].read_text()
+    assert "#REDIS_URL=redis://redis:6379" in text and "#PAY_API_KEY=" in text
+    # A person's own lines stay, and nothing is written twice.
+    files["app.local.env"].write_text(f"{text}\nPAY_API_KEY=mine\n")
+    assert write.changes(found.project, kit, files) == []
 
 
 def test_https_by_variable_waits_for_tls(tmp_path: Path) -> None:

@@ -306,6 +306,20 @@ def test_only_what_is_certain_is_said_of_a_refused_password(
     assert "delete" not in finding.fix and "--volumes" not in finding.fix
 
 
+def test_debug_in_production_is_found(ready: Path, stack: Callable[..., None]) -> None:
+    """Red when nobody says a word before strangers see the first error page."""
+    (ready / "example" / "config").mkdir()
+    (ready / "example" / "config" / "settings.py").write_text(
+        "import os\nDEBUG = bool(os.environ.get('DEBUG'))\n"
+    )
+    stack()
+    (ready / "app.prod.env").write_text("DEBUG=1\n")
+    assert found(ready, prod=True) == ["SLIP-178"]
+    assert found(ready) == []
+    (ready / ".env").write_text("ALLOW_DEBUG=on\n")
+    assert found(ready, prod=True) == ["warning SLIP-178"]
+
+
 def test_a_deploy_at_work_is_found_and_one_that_ended_is_not(ready: Path, stack: Callable[..., None]) -> None:
     """Red when the lock's file counts, and not the lock: a killed deploy leaves the file."""
     stack()

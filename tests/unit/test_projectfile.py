@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import yaml
@@ -11,7 +13,9 @@ import yaml
 from slipway import projectfile
 from slipway.compose import Stack
 from slipway.errors import SlipwayError
-from slipway.settings import Settings, load
+from slipway.settings import Settings, load, variables
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_volume_is_in_every_service_of_production(settings: Settings) -> None:
@@ -57,6 +61,35 @@ def test_the_overlay_is_told_the_names_of_the_site(settings: Settings) -> None:
     assert json.loads(told.replace("$$", "$")) == values
     assert merged["services"]["web"]["build"]["args"]["SLIPWAY_OVERLAY"] == told
     assert "$$m" in told
+
+
+@pytest.mark.parametrize(
+    ("lines", "https"),
+    [
+        ("", False),
+        ("TRUSTED_PROXY=127.0.0.1/32\n", False),
+        ("TRUSTED_PROXY=10.0.0.0/8\n", True),
+        ("TLS=local\n", True),
+    ],
+)
+def test_behind_a_proxy_cookies_stay_as_the_project_has_them(checkout: Path, lines: str, https: bool) -> None:
+    """Red when a proxy that ends TLS counts as plain http: session cookies would go without Secure."""
+    (checkout / ".env").write_text(f"SETTINGS_OVERLAY=SESSION_COOKIE_SECURE\n{lines}")
+    settings = load(checkout, environ={})
+    assert projectfile.overlay_values(Stack(settings, prod=True))["tls"] is https
+    assert projectfile.overlay_values(Stack(settings, prod=False))["tls"] is False
+
+
+def test_every_name_of_the_overlay_is_documented() -> None:
+    """Red when .env.example or the page leaves some out, which `adopt` writes all the same."""
+    with pytest.raises(ValueError, match="not of these") as refused:
+        variables()["SETTINGS_OVERLAY"].convert("x")
+    names = re.findall(r"[A-Z_]{3,}", str(refused.value))
+    example = (ROOT / ".env.example").read_text()
+    comment = example[example.index("# Settings that the kit gives") : example.index("#SETTINGS_OVERLAY=")]
+    assert set(re.findall(r"\b[A-Z_]{5,}\b", comment)) == set(names)
+    page = (ROOT / "docs" / "settings-overlay.md").read_text()
+    assert [name for name in names if f"`{name}`" not in page] == []
 
 
 @pytest.mark.parametrize(

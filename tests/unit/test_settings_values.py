@@ -168,6 +168,7 @@ TABLE = {
     "DB_PORT": Values(PORT.right, ("8000", *PORT.wrong)),
     "HTTP_ADDRESS": Values(("0.0.0.0", "127.0.0.1"), ("localhost", "*", "0.0.0.0:80", "1.2.3", "a;b", "$x")),
     "HTTP_PORT": PORT,
+    "ALLOW_DEBUG": SWITCH,
     "WEB_EGRESS": SWITCH,
     "SERVER_NAMES": Values(
         (
