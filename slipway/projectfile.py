@@ -69,7 +69,7 @@ def overlay_values(stack: Stack) -> dict[str, object]:
 def _proxied(settings: Settings) -> bool:
     """Whether a proxy in front is believed: it may end TLS, and then the project's own choice stands."""
     nobody = variables()["TRUSTED_PROXY"]
-    return bool(settings.trusted_proxy != nobody.convert(nobody.default))
+    return bool(settings.trusted_proxies != nobody.convert(nobody.default))
 
 
 def _origins(stack: Stack, names: list[str]) -> list[str]:

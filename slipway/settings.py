@@ -57,10 +57,11 @@ _PACKAGES = values.each(
     )
 )
 _VERSION = r"(===?|[~!<>]=|[<>])[A-Za-z0-9.*+!_-]+"
+_MARKER = r"(;[a-z_]+(===?|[~!<>]=|[<>])(\"[^\s\"]+\"|'[^\s']+'))?"
 # https://packaging.python.org/en/latest/specifications/dependency-specifiers/, without spaces.
 _REQUIREMENTS = values.each(
     values.matching(
-        rf"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?(\[[A-Za-z0-9._,-]+\])?(({_VERSION}(,{_VERSION})*)?|@\S+)"
+        rf"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?(\[[A-Za-z0-9._,-]+\])?(({_VERSION}(,{_VERSION})*)?{_MARKER}|@\S+)"
         r"|((git|hg|svn|bzr)\+)?(https?|ssh|file)://\S+",
         "Python packages separated by spaces, such as whitenoise==6.11.0",
     )
@@ -102,7 +103,7 @@ class Settings:
         "PROJECT_NAME", "",
         # Names of images begin with it, which have no other sequences of these.
         values.matching(
-            r"(?=.{1,41}\Z)[a-z0-9]+((__?|-+)[a-z0-9]+)*",
+            r"(?=.{1,41}\Z)[a-z0-9]+((__?|-+)[a-z0-9]+)*-*",
             "lower-case letters, digits, and - or _ between them",
         ),
         "shop",
@@ -552,8 +553,9 @@ def _image_of(version: str, variable: Variable, reference: str, origin: str) -> 
 
 
 def _name_from(root: Path) -> str:
-    name = re.sub(r"_*[^a-z0-9_]+_*|_{3,}", "-", root.name.lower()).strip("-_")[:40]
-    return name.strip("-_") or "slipway"
+    name = re.sub(r"[^a-z0-9_-]+", "-", root.name.lower()).strip("-_")[:40].rstrip("_")
+    # Sequences that no name of an image has.
+    return re.sub(r"_+-[-_]*|-+_[-_]*|_{3,}", "-", name) or "slipway"
 
 
 def _warn_unknown(entries: Mapping[str, envfile.Entry]) -> None:

@@ -15,8 +15,8 @@ from typing import TypeVar
 T = TypeVar("T")
 
 __all__ = [
-    "address", "addresses", "argv", "choice", "choices", "command", "container_path", "count", "cpus", "duration",
-    "each", "email", "everything", "host", "in_bytes", "inside", "insides", "integer", "is_address",
+    "address", "addresses", "argv", "choice", "choices", "command", "container_path", "count", "cpus",
+    "duration", "each", "email", "everything", "host", "in_bytes", "inside", "insides", "integer", "is_address",
     "is_plain_host", "login_paths", "matching", "memory", "module", "network", "networks", "optional",
     "optional_count", "optional_port", "path", "port", "schedule", "seconds", "server_name", "size",
     "status_codes", "text", "url_path", "words",
@@ -336,7 +336,7 @@ def is_plain_host(value: str) -> bool:
     Without the underscore, which Django refuses in a Host header.
     """
     if value.startswith("["):
-        return value.endswith("]") and ":" in value and is_address(value[1:-1])
+        return value.endswith("]") and ":" in value and "%" not in value and is_address(value[1:-1])
     # A name of digits alone is a mistyped address.
     return bool(_NAME.fullmatch(value)) and (is_address(value) or not re.fullmatch(r"[0-9.]+", value))
 

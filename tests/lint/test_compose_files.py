@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -377,3 +378,19 @@ def test_compose_and_the_tasks_read_the_same_from_an_env_file(settings: Settings
         theirs = json.loads(done.stdout)["services"]["a"]["environment"]["VALUE"]
         assert theirs.replace("$$", "$") == ours, form
     assert accepted >= 25
+
+
+@pytest.mark.parametrize("folder", ["it's", "a b", "a$b", 'a"b', "a#b, c", "it's #1"])
+@pytest.mark.parametrize("prod", [False, True], ids=["dev", "prod"])
+def test_the_kit_may_lie_in_any_folder(settings: Settings, tmp_path: Path, folder: str, prod: bool) -> None:
+    """Red when a generated file cannot be read, by the tasks or by Compose, because of the folder's name."""
+    root = tmp_path / folder
+    shutil.copytree(settings.root, root, symlinks=True)
+    moved = load(root, environ={})
+    merged = _config(moved, prod=prod)
+    # Again, from what has been written.
+    assert load(root, environ={}).name
+    # What Compose prints can be read by it again: a dollar is doubled.
+    docker = merged["services"]["web"]["build"]["additional_contexts"]["docker"].replace("$$", "$")
+    secret = merged["secrets"]["secret_key"]["file"].replace("$$", "$")
+    assert (docker, secret) == (str(root / "docker"), str(root / "secrets" / "secret_key"))

@@ -179,6 +179,7 @@ def test_deploy_refuses_before_it_builds(
     found = [_running("nginx", 1), *(_running("web", number) for number in range(running))]
     monkeypatch.setattr("slipway.engine.containers", lambda _project: found)
     monkeypatch.setattr("slipway.front.live", lambda _session: "dev")
+    monkeypatch.setattr("slipway.preflight.BUILDING", ())
 
     def never(*_: object, **__: object) -> None:
         raise AssertionError("something was built or run")

@@ -3,6 +3,7 @@ and any other is refused with its name."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,7 +59,7 @@ PACKAGES = Values(
 REQUIREMENTS = Values(
     (
         "whitenoise==6.11.0", "a[b,c]>=1,<2 d~=3.1", "git+https://example.org/x.git@v1#egg=x",
-        "x@https://example.org/x.whl",
+        "x@https://example.org/x.whl", "a==1;python_version<'3.13'",
     ),
     ("whitenoise,gunicorn", "-r", "--index-url=http://x", "a==", "a = 1", "a;b", "$x", "`id`"),
 )  # fmt: skip
@@ -79,8 +80,8 @@ SERVED = Values(
 
 TABLE = {
     "PROJECT_NAME": Values(
-        ("shop", "shop-2", "a_b", "a__b", "a--b", "x" * 41),
-        ("Shop", "shop-", "_shop", "a___b", "a_-b", "a.b", "a/b", "x" * 42, "a,b", *INJECTED),
+        ("shop", "shop-2", "a_b", "a__b", "a--b", "shop-", "x" * 41),
+        ("Shop", "shop_", "_shop", "a___b", "a_-b", "a.b", "a/b", "x" * 42, "a,b", *INJECTED),
     ),
     "PROJECT_ROOT": PATH,
     "DEPENDENCY_DIR": Values((".", "sub/x", "a.b"), INSIDE),
@@ -166,7 +167,11 @@ TABLE = {
     "DB_CONNECTIONS_PER_WORKER": COUNT,
     "WEB_PORT": PORT,
     "DB_PORT": Values(PORT.right, ("8000", *PORT.wrong)),
-    "HTTP_ADDRESS": Values(("0.0.0.0", "127.0.0.1"), ("localhost", "*", "0.0.0.0:80", "1.2.3", "a;b", "$x")),
+    "HTTP_ADDRESS": Values(
+        ("0.0.0.0", "127.0.0.1", "::", "::1", "0.0.0.0 ::", "192.0.2.7 2001:db8::7"),
+        ("localhost", "*", "0.0.0.0:80", "1.2.3", "[::]", "fe80::1%eth0", "0.0.0.0,::", "::1 ::",
+         "a;b", "$x"),
+    ),
     "HTTP_PORT": PORT,
     "ALLOW_DEBUG": SWITCH,
     "WEB_EGRESS": SWITCH,
@@ -182,12 +187,16 @@ TABLE = {
             "shop.example.org/",
             "bücher.example", "日本.example", "$host", "a.test $host", "~^x{2}$", "a.test ~^(x$", "a.test ~",
             "a.test ~^[a", "*", "*.", ".", "..a", "w*.example.org", "*.example.*", "a.*.b", "::1",
-            "[::1", "[x]",
+            "[::1", "[x]", "[fe80::1%eth0]",
             "example.org.", "example.org:8080", "[::1]:80", "a_b.example", "-a.example", "a-.example", "a..b",
             "x" * 64 + ".example", "256.1.1.1", "_", "~^a$", "www.a.*", *INJECTED,
         ),
     ),
     "CLIENT_MAX_BODY_SIZE": SIZE,
+    "LARGE_CLIENT_HEADER_BUFFERS": Values(
+        ("4 16k", "2 4k", "16 64k"), ("4", "16k", "4 16", "4 16m", "0 16k", "17 16k", "4 128k",
+         "4,16k", "4 16k;")
+    ),
     "PROXY_TIMEOUT": Values(("1s", "34s"), ("35s", *TIMES)),
     "LOGIN_RATE": Values(
         ("1r/s", "10r/m"),
@@ -198,7 +207,10 @@ TABLE = {
         ("^/(login", "^/login)", "[a", "*", "**", "a b", "a{2}", "a$", "a;b", 'a"b', "a\\", "(?P<x",
          "a#b", "$uri"),
     ),
-    "TRUSTED_PROXY": Values(("10.0.0.0/8", "::1/128"), ("10.0.0.1/8", "all", "a;b", "$x", "10.0.0.0/33")),
+    "TRUSTED_PROXY": Values(
+        ("10.0.0.0/8", "::1/128", "10.0.0.0/8 172.16.0.0/12 2001:db8::/32", "192.0.2.7"),
+        ("10.0.0.1/8", "all", "a;b", "$x", "10.0.0.0/33", "10.0.0.0/8,::1/128", "10.0.0.0/8 10.0.0.0/8"),
+    ),
     "MAINTENANCE_ALLOW": Values(
         ("192.0.2.7/32 10.0.0.0/8", "2001:db8::/32"), ("10.0.0.1/8", "all", "a;b", "10.0.0.0/8,::/0", "$x")
     ),
@@ -384,6 +396,14 @@ def test_the_folders_name_makes_a_right_project_name(folders: Path, folder: str)
     """Red when a checkout cannot be used because of where it lies."""
     renamed = folders.rename(folders.with_name(folder))
     assert load(renamed, environ={}).name
+
+
+@pytest.mark.parametrize("folder", ["shop", "a--b", "a__b", "a.b", "My Shop (2)", "x" * 39 + "-yy"])
+def test_a_checkout_keeps_the_name_it_had(folders: Path, folder: str) -> None:
+    """Red when the rule changes for folders that could be used: their volumes bear the name."""
+    renamed = folders.rename(folders.with_name(folder))
+    before = re.sub(r"[^a-z0-9_-]+", "-", folder.lower()).strip("-_")[:40]
+    assert load(renamed, environ={}).name == before
 
 
 def _load(root: Path, name: str, value: str) -> None:
