@@ -7,8 +7,11 @@ process (exec): it is PID 1, or the child of Docker's init, and receives SIGTERM
 
 In production ``/opt/slipway/paths`` lists what the build has put links in the place of, a line ``KIND TAB
 PATH`` for each: ``data-file`` and ``data-folder`` (DATA_PATHS, in the volume), ``folder`` and ``file``
-(written when the settings are imported, in ``/tmp``) and ``log`` (a log file: the container's standard
-error).
+(written when the settings are imported, in the place for temporary files) and ``log`` (a log file: the
+container's standard error).
+
+Temporary files go to the volume at ``/srv/temporary`` where there is one: ``/tmp`` is memory. Each process
+that starts here gets a folder of its own there, as TMPDIR, and removes those whose process has ended.
 
 ``/opt/slipway/base-environment`` has the variables that production's base image sets, NAME=VALUE with a zero
 byte after each: production is not built on that image but from its files (docs/base-image.md). Whatever else
@@ -27,7 +30,11 @@ SECRETS = "/run/secrets"
 APP = "/app"
 PATHS = "/opt/slipway/paths"
 DATA = "/srv/data"
-TEMPORARY = "/tmp/slipway"  # noqa: S108 - a tmpfs of this container alone
+# Where links of the build lead; itself a link into the volume below, where there is one.
+TEMPORARY = "/tmp/slipway"  # noqa: S108 - this container's alone
+TEMPORARY_VOLUME = "/srv/temporary"
+# Newer engines give a soft limit of 1024, which is less than a worker of the server may have connections.
+OPEN_FILES = 65_536
 # What the project has in the place of a path of DATA_PATHS.
 FIRST = "/app/.slipway/first"
 OVERLAY = "slipway_settings"
@@ -119,16 +126,90 @@ def resolve(environment, secrets=SECRETS):
     return resolved
 
 
-def prepare(root="", paths=PATHS):
+def with_temporary_folder(environment, volume=TEMPORARY_VOLUME):
+    """Return ``environment`` with TMPDIR, a new folder in ``volume``; unchanged without one, or if set.
+
+    The folder belongs to this process, and to the program it becomes, while that holds the lock on it: it
+    inherits the descriptor. The project's containers share the volume; a folder without a lock is nobody's.
+    """
+    if environment.get("TMPDIR") or not os.access(volume, os.W_OK):
+        return environment
+    try:
+        own, left = own_folder(volume)
+    except OSError:
+        # A full disk is no reason not to start: there is memory.
+        return environment
+    for path, descriptor in left:
+        remove(path)
+        os.close(descriptor)
+    return {**environment, "TMPDIR": own}
+
+
+def own_folder(volume):
+    """Make and lock a folder in ``volume``; return it, and what ``abandoned`` says of the others."""
+    import fcntl  # noqa: PLC0415 - not without a volume
+
+    own = os.path.join(volume, os.urandom(6).hex())
+    everything = os.open(volume, os.O_RDONLY)
+    try:
+        # Or somebody who comes at the same time takes this folder away before it is locked.
+        fcntl.flock(everything, fcntl.LOCK_EX)
+        left = [lock for name in os.listdir(volume) if (lock := abandoned(os.path.join(volume, name)))]
+        os.mkdir(own, 0o700)  # noqa: PTH102 - as above
+        kept = os.open(own, os.O_RDONLY)
+        fcntl.flock(kept, fcntl.LOCK_SH)
+        os.set_inheritable(kept, True)
+    finally:
+        os.close(everything)
+    return own, left
+
+
+def abandoned(path):
+    """Return ``path`` and the descriptor of a lock on it when nobody else has one; None otherwise."""
+    import fcntl  # noqa: PLC0415 - as above
+
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return path, descriptor
+
+
+def remove(path):
+    """Remove a folder that nobody uses, as far as possible."""
+    import shutil  # noqa: PLC0415 - not at every start
+
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def allow_open_files():
+    """Raise this process's soft limit of open files to OPEN_FILES, as far as the hard one lets it."""
+    import resource  # noqa: PLC0415 - as the others
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def prepare(root="", paths=PATHS, temporary=""):
     """Make what the links of the build lead to, where it is not there yet; see the list above.
 
-    ``root`` is put before every path. Raises EntrypointError when the place cannot be written.
+    ``root`` is put before every path; ``temporary`` is a folder on disk for temporary files, if there is one.
+    Raises EntrypointError when a place cannot be written.
     """
     try:
         with open(root + paths, encoding="utf-8") as file:
             lines = file.read().splitlines()
     except FileNotFoundError:
         return
+    if temporary and lines and not os.path.lexists(root + TEMPORARY):
+        suppress_existing(os.symlink, temporary, root + TEMPORARY)
     for line in lines:
         kind, path = line.split("\t")
         target = root + (DATA if kind.startswith("data-") else TEMPORARY) + path
@@ -227,8 +308,9 @@ def main(command):
         print("entrypoint: no command given\n  fix: name one, e.g. python manage.py check", file=sys.stderr)
         return 1
     try:
-        environment = with_overlay(resolve(os.environ))
-        prepare()
+        environment = with_temporary_folder(with_overlay(resolve(os.environ)))
+        prepare(temporary=environment.get("TMPDIR", ""))
+        allow_open_files()
     except EntrypointError as error:
         print(error, file=sys.stderr)
         return 1

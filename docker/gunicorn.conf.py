@@ -1,14 +1,16 @@
 """How gunicorn serves the project. Every value can be overridden with GUNICORN_CMD_ARGS."""
 
+import contextlib
 import faulthandler
 import importlib.util
+import ipaddress
 import math
 import os
+import shutil
 import sys
+import tempfile
 import threading
-import time
 import traceback
-from concurrent.futures import wait
 from pathlib import Path
 
 from gunicorn.workers import SUPPORTED_WORKERS
@@ -19,6 +21,7 @@ try:
     from first_worker import FirstWorker
     from server_kind import server_kind
     from visible_errors import show_errors
+    from worker_threads import Requests
 finally:
     sys.path.pop(0)
 
@@ -34,6 +37,9 @@ WORKER_BYTES = 96 * MIB
 THREAD_BYTES = 16 * MIB
 # The master process and the probe.
 OTHER_BYTES = 48 * MIB
+# Touched while a worker has no thread left for the health check; probe.py looks at it.
+BUSY = Path("/dev/shm/slipway-busy")  # noqa: S108
+LOOK_SECONDS = 5.0
 
 
 def cgroup_cpus(root=CGROUP):
@@ -133,55 +139,88 @@ def worker_for(target, kind):
     )
 
 
-def hung(pool, finished, limit):
-    """Wait until the threads of ``pool`` hang (return True) or it is shut down (return False).
+def with_client_address(application, allowed):
+    """Return the WSGI callable ``application`` with REMOTE_ADDR as nginx says it, in X-Forwarded-For.
 
-    They hang when for ``limit`` seconds none of them was free and none has finished a request;
-    ``finished()`` tells when the last was (time.monotonic). Threads that are merely busy finish some, however
-    long others wait.
+    ``allowed`` are the addresses and networks that are believed (gunicorn's ``forwarded_allow_ips``), or "*".
+    Of several addresses the last counts: the nearest proxy itself has seen it. As uvicorn's worker has it.
     """
-    while True:
-        try:
-            turn = pool.submit(int)
-        except RuntimeError:
-            return False
-        wait([turn], timeout=limit)
-        # Once more: it may be this whole process that was stopped meanwhile.
-        wait([turn], timeout=limit / 10)
-        if not turn.done() and time.monotonic() - finished() >= limit:
-            return True
-        turn.cancel()
-        time.sleep(limit / 10)
+    networks = None if "*" in allowed else [ipaddress.ip_network(str(entry)) for entry in allowed if entry]
+
+    def believed(peer):
+        return networks is None or any(ipaddress.ip_address(peer) in network for network in networks)
+
+    def addressed(environ, start_response):
+        said = environ.get("HTTP_X_FORWARDED_FOR", "").rpartition(",")[2].strip()
+        # Not an address ("unknown"): then the peer's it is.
+        with contextlib.suppress(ValueError):
+            if said and ipaddress.ip_address(said) and believed(environ.get("REMOTE_ADDR", "")):
+                # The port would be that of another connection; 0 is uvicorn's word for it.
+                environ.update(REMOTE_ADDR=said, REMOTE_PORT="0")
+        return application(environ, start_response)
+
+    return addressed
+
+
+def say_busy():
+    """Tell the health check that every thread of a worker has a request."""
+    with contextlib.suppress(OSError):
+        BUSY.touch()
 
 
 def replace_when_hung(worker):
-    """End this worker process when its threads hang; gunicorn then starts another."""
+    """End this worker process when its threads hang; gunicorn then starts another.
+
+    While all of them have a request, the health check gets no answer.
+    It is told that somebody looks after them.
+    """
     limit = 2 * worker.cfg.timeout
-    if not hung(worker.tpool, lambda: last_finished, limit):
-        return
+    # Without a timeout, gunicorn waits for ever.
+    requests.wait_until_hung(worker.cfg.threads, limit / LOOK_SECONDS or math.inf, LOOK_SECONDS, say_busy)
     worker.log.critical(
-        "SLIP-128: no thread of this worker (pid:%s) was free or has finished a request for %s s;"
-        " it is replaced. What each was doing:",
-        os.getpid(),
+        "SLIP-128: for %s s every thread of this worker (pid:%s) was in the project's code and none came"
+        " out; it is replaced. What each was doing:",
         limit,
+        os.getpid(),
     )
     faulthandler.dump_traceback()
     # Not sys.exit: the interpreter would wait for the threads.
     os._exit(1)
 
 
-last_finished = 0.0
+requests = None
 
 
 def post_request(worker, req, environ, resp):
     """Called by gunicorn after each request, in the thread that served it."""
-    global last_finished  # noqa: PLW0603 - one number per process
-    last_finished = time.monotonic()
+    if requests:
+        requests.done()
 
 
 def pre_fork(server, worker):
     """Called by gunicorn in the master before each new worker process."""
     first_worker.before_fork(worker)
+
+
+def temporary_folder(pid):
+    """Return the folder of the worker process ``pid`` for temporary files; None where they lie in memory."""
+    folder = os.environ.get("TMPDIR", "")
+    return Path(folder, f"worker-{pid}") if folder.startswith("/srv/temporary/") else None
+
+
+def post_fork(server, worker):
+    """Called by gunicorn in each new worker process, before the project is loaded."""
+    if folder := temporary_folder(os.getpid()):
+        # Without room on the disk the worker serves all the same.
+        with contextlib.suppress(OSError):
+            folder.mkdir(exist_ok=True)
+            os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+
+
+def child_exit(server, worker):
+    """Called by gunicorn in the master when a worker has ended: one that was killed leaves uploads behind."""
+    if folder := temporary_folder(worker.pid):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def post_worker_init(worker):
@@ -191,8 +230,14 @@ def post_worker_init(worker):
     # Gunicorn has no setting for it, and an older uvicorn none at all.
     if hasattr(getattr(worker, "config", None), "h11_max_incomplete_event_size"):
         worker.config.h11_max_incomplete_event_size = HEADER_BYTES
+    # Of its workers, gunicorn's own for WSGI alone have it: a person may have named another (--worker-class).
+    if kind != "wsgi" or not hasattr(worker, "handle_request"):
+        return
+    worker.wsgi = with_client_address(worker.wsgi, worker.cfg.forwarded_allow_ips)
     # Only threads can hang unnoticed: an event loop that does, gives no heartbeat.
-    if worker.cfg.timeout and getattr(worker, "tpool", None):
+    if getattr(worker, "tpool", None):
+        global requests  # noqa: PLW0603 - one per process, and gunicorn's hooks are functions
+        worker.wsgi = requests = Requests(worker.wsgi)
         threading.Thread(target=replace_when_hung, args=(worker,), daemon=True).start()
 
 
@@ -212,7 +257,8 @@ def worker_exit(server, worker):
 
 
 wsgi_app = server_target()
-worker_class = worker_for(wsgi_app, server_kind(wsgi_app, import_folders()))
+kind = server_kind(wsgi_app, import_folders())
+worker_class = worker_for(wsgi_app, kind)
 bind = "0.0.0.0:8000"
 
 workers = whole_number("WEB_WORKERS", default_workers())
@@ -241,8 +287,8 @@ max_requests_jitter = 1_000
 # Each worker imports the project itself: a pool or a connection opened before a fork would be shared.
 preload_app = False
 
-# Only nginx shares a network with this server, and it overwrites the forwarded headers it sends.
-# Its address changes, so it cannot be named here.
+# Only nginx shares a network with this server, and the project's own containers, which run its code. nginx
+# overwrites the forwarded headers it sends; its address changes, so it cannot be named here.
 forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "*")
 
 # How long an address, a header and all headers may be is nginx's to say (LARGE_CLIENT_HEADER_BUFFERS): it

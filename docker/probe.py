@@ -4,7 +4,8 @@
 
 With --end-if-silent a server that is hung is ended, for the restart policy to start it anew: one that for a
 minute has answered neither PATH nor HEALTH_LIVE_PATH. Any answer will do, errors too: an unhealthy
-server, whose database is down for example, is none to restart. See end-if-silent beside this file.
+server, whose database is down for example, is none to restart. Nor is one that has no thread left, as long as
+its workers look after theirs (gunicorn.conf.py). See end-if-silent beside this file.
 
 Read from the environment:
     HEALTH_PATH             what to ask for (default /healthz/live); an argument wins
@@ -28,6 +29,9 @@ ADDRESS = ("127.0.0.1", 8000)
 LIVE_PATH = "/healthz/live"
 CODES = "200-399"
 END_IF_SILENT = "/opt/slipway/end-if-silent"
+# Touched every few seconds by each worker whose threads all have a request.
+BUSY = "/dev/shm/slipway-busy"  # noqa: S108
+BUSY_SECONDS = 30
 
 
 class Unhealthy(Exception):  # noqa: N818 - a state, not an accident
@@ -138,7 +142,15 @@ def answers(path, environment, address, timeout):
     return True
 
 
-def main(arguments, environment, address=ADDRESS, end_if_silent=END_IF_SILENT):
+def is_busy(path):
+    """Tell whether a worker has said, by touching ``path``, that all of its threads have a request."""
+    try:
+        return abs(time.time() - os.stat(path).st_mtime) < BUSY_SECONDS  # noqa: PTH116 - no pathlib in a probe
+    except FileNotFoundError:
+        return False
+
+
+def main(arguments, environment, address=ADDRESS, end_if_silent=END_IF_SILENT, busy=BUSY):
     """Probe once, print one line, return the exit code."""
     ends = "--end-if-silent" in arguments
     paths = [argument for argument in arguments if not argument.startswith("--")]
@@ -151,6 +163,8 @@ def main(arguments, environment, address=ADDRESS, end_if_silent=END_IF_SILENT):
         code, said = 1, reason
         live = environment.get("HEALTH_LIVE_PATH") or LIVE_PATH
         silent = ends and isinstance(reason, Silent) and not answers(live, environment, address, timeout)
+        if silent and is_busy(busy):
+            silent, said = False, f"{reason}: every thread has a request (WEB_THREADS, WEB_REPLICAS)"
     print(f"{path}: {said}", flush=True)
     if ends:
         word = "silent" if silent else "answered"

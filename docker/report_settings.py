@@ -29,6 +29,7 @@ def settings_said():
         "STATIC_URL": settings.STATIC_URL and str(settings.STATIC_URL),
         "MEDIA_ROOT": absolute(settings.MEDIA_ROOT),
         "MEDIA_URL": settings.MEDIA_URL and str(settings.MEDIA_URL),
+        "FILE_UPLOAD_TEMP_DIR": absolute(getattr(settings, "FILE_UPLOAD_TEMP_DIR", None)),
         "COLLECTS": any("staticfiles" in app.lower() for app in settings.INSTALLED_APPS),
     }
 

@@ -1,10 +1,12 @@
-"""Whether the project's settings and the kit's variables say the same about static files and uploads."""
+"""Whether the project's settings and the kit's containers say the same about static files and uploads."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 __all__ = ["differences", "url_path"]
+
+_IN_MEMORY = ("/tmp/", "/dev/shm/", "/run/")  # noqa: S108
 
 
 def url_path(url: str | None) -> str:
@@ -20,7 +22,7 @@ def url_path(url: str | None) -> str:
 
 
 def differences(project: Mapping[str, str | None], kit: Mapping[str, str]) -> list[str]:
-    """Return a warning for each of STATIC_URL, MEDIA_URL and MEDIA_ROOT that differs.
+    """Return a warning for each of STATIC_URL, MEDIA_URL and MEDIA_ROOT that differs, and uploads in memory.
 
     ``project`` holds what the settings say, ``kit`` the variables. What is not used is not compared.
     """
@@ -35,6 +37,12 @@ def differences(project: Mapping[str, str | None], kit: Mapping[str, str]) -> li
     theirs = (project.get("MEDIA_ROOT") or "").rstrip("/")
     if theirs and theirs != kit["MEDIA_ROOT"].rstrip("/"):
         found.append(_warning("MEDIA_ROOT", theirs, f"uploads last in {kit['MEDIA_ROOT']} alone", theirs))
+    spool = project.get("FILE_UPLOAD_TEMP_DIR") or ""
+    if f"{spool}/".startswith(_IN_MEMORY):
+        found.append(
+            f"SLIP-185: the project's FILE_UPLOAD_TEMP_DIR is {spool}, which is memory in production: a large"
+            " upload fills it; fix: take the setting out, and uploads wait on a disk (TMPDIR)"
+        )
     return found
 
 

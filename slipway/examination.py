@@ -27,6 +27,8 @@ __all__ = ["Finding", "Findings", "examine"]
 
 # What a container that a person stops ends with: nothing, SIGINT, SIGKILL after the grace period, SIGTERM.
 _STOPPED = {0, 130, 137, 143}
+_EXEC_SECONDS = 10.0
+_FULL_PERCENT = 90
 _NO_ENGINE = "no engine to ask"
 _TOO_OLD = {"SLIP-029", "SLIP-030"}  # for `up`; it answers all the same
 
@@ -143,6 +145,9 @@ def _look_at_containers(result: Findings, session: Session) -> None:
     for state in running:
         if state.restarts and state.service not in failed:
             result.look(state.service, _warn_of_restarts, state)
+    for state in running:
+        if stack.prod and state.service in stack.project_services():
+            result.look(state.service, _warn_of_full_memory, session, state)
     if any(state.service == "nginx" and state.health == "healthy" for state in running):
         result.look("addresses", ports.warn_of_silence, session)
     if running:
@@ -173,6 +178,22 @@ def _warn_of_restarts(state: ContainerState) -> None:
         f"warning: SLIP-064: {state.name} runs, but restarted {counted(state.restarts, 'time')}; its last "
         f"line before that: {last[:300]}; fix: invoke logs --services {state.service} has more"
     )
+
+
+def _warn_of_full_memory(session: Session, state: ContainerState) -> None:
+    if (used := _used_percent(session, state)) >= _FULL_PERCENT:
+        note(
+            f"warning: SLIP-185: /tmp of {state.name}, which is memory, is full to {used} %: what the project"
+            " writes there fails; fix: let it write where TMPDIR says, as Python's tempfile does: to a disk"
+        )
+
+
+def _used_percent(session: Session, state: ContainerState) -> int:
+    """How full the /tmp of a container is; 0 where nobody can tell."""
+    argv = ["docker", "exec", state.id, "df", "--output=pcent", "/tmp"]  # noqa: S108
+    said = session.runner.capture(argv, timeout=_EXEC_SECONDS).stdout.split()
+    percent = said[-1].removesuffix("%") if said else ""
+    return int(percent) if percent.isdecimal() else 0
 
 
 def _warn_of_absence(session: Session, service: str) -> None:

@@ -28,8 +28,27 @@ def hang(request):
 def large(request, size):
     return HttpResponse(b"x" * size)
 
+from django.http import StreamingHttpResponse
+from django.views.decorators.csrf import csrf_exempt
+
+def events(request):
+    def each():
+        while True:
+            yield b"data: tick\\n\\n"
+            time.sleep(1)
+    return StreamingHttpResponse(each(), content_type="text/event-stream")
+
+@csrf_exempt
+def upload(request):
+    file = request.FILES["file"]
+    time.sleep(float(request.GET.get("seconds", "0")))
+    where = file.temporary_file_path() if hasattr(file, "temporary_file_path") else "memory"
+    return HttpResponse(f"{file.size} {where}")
+
 urlpatterns.insert(0, path("hang", hang))
 urlpatterns.insert(0, path("large/<int:size>", large))
+urlpatterns.insert(0, path("events", events))
+urlpatterns.insert(0, path("upload", upload))
 """
 # Longer than nginx waits for the application: visitors then see its 504.
 _PATIENCE = 40.0

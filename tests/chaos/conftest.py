@@ -19,6 +19,8 @@ from tests.support.load import add_slow_view  # noqa: E402
 from tests.support.world import World, world  # noqa: E402
 
 SETTINGS = {"WEB_REPLICAS": str(REPLICAS), "WEB_WORKERS": "2", "WEB_THREADS": "4"}
+# Memory stays as it is by default: what .env allows is to work with that.
+SETTINGS |= {"CLIENT_MAX_BODY_SIZE": "300m"}
 
 
 @pytest.fixture(scope="session")

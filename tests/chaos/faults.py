@@ -48,7 +48,7 @@ FAULTS = {
     ),
     "workers-hung": Fault(
         "every thread of one replica hangs",
-        ("502", "504"), 120, 150, "the worker ends itself when its threads have finished nothing for 60 s",
+        ("502", "504"), 120, 150, "the worker ends itself when no thread gets on for 60 s",
     ),
     "master-stopped": Fault(
         "gunicorn's master process is stopped, and its workers end",

@@ -12,7 +12,9 @@ pytest.register_assert_rewrite("inside", "rawhttp")
 from planted import APPLICATION, FILES, PLACEHOLDER  # noqa: E402
 
 from tests.support.site import Site  # noqa: E402
-from tests.support.world import World, loopbacks, world  # noqa: E402
+from tests.support.world import World, base_images, docker, loopbacks, world  # noqa: E402
+
+LIMITED = ("db", "redis", "web", "worker", "nginx")
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +25,7 @@ def prod(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReques
     settings = {"HTTP_ADDRESS": " ".join(loopbacks()), "BACKUP_SCHEDULE": "0 3 1 1 *"}
     # What may be beside web; the example has no Celery, and needs none for a container to be looked at.
     settings |= {"REDIS": "on", "REDIS_IMAGE": "slipway/valkey:8.1-trixie", "EXTRA_DATABASES": "reports"}
-    settings |= {"PROCESS_WORKER": "sleep infinity"}
+    settings |= {"PROCESS_WORKER": "sleep infinity", "COMPOSE_OVERLAYS": "limits.yaml"}
     with world(folder, "hardening", prod=True, **settings) as own:
         urls = own.root / "example" / "config" / "urls.py"
         urls.write_text(urls.read_text() + APPLICATION)
@@ -31,6 +33,12 @@ def prod(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReques
             path = own.root / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content)
+        # As newer engines have it: few, and as many as may be for who asks.
+        image = base_images()["PYTHON_IMAGE"]
+        hard = docker("run", "--rm", "--entrypoint", "sh", image, "-c", "ulimit -Hn").strip()
+        files = f"{{nofile: {{soft: 1024, hard: {hard}}}}}"
+        limits = "".join(f"  {name}: {{ulimits: {files}}}\n" for name in LIMITED)
+        (own.root / "limits.yaml").write_text(f"services:\n{limits}")
         own.invoke("init")
         with (own.root / "app.env").open("a") as variables:
             variables.write(PLACEHOLDER)

@@ -12,7 +12,8 @@ from inside import Container
 
 _PROJECT = {
     "user 10001:10001": "the image's own",
-    "tmpfs /tmp noexec 64m": "uploads on their way, and whatever Python's tempfile is asked for",
+    "tmpfs /tmp noexec 64m": "programs that expect one",
+    "writes /srv/temporary": "uploads on their way, and whatever Python's tempfile is asked for",
 }
 _SECRETS = {
     "secret postgres_password": "the project's settings read it",

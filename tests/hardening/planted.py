@@ -39,6 +39,7 @@ def seen(request, rest):
         "headers": dict(request.headers),
         "absolute": request.build_absolute_uri("/reset/"),
         "secure": request.is_secure(),
+        "address": request.META["REMOTE_ADDR"],
     })
 
 urlpatterns.insert(0, path("seen/<path:rest>", seen))

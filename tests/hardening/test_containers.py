@@ -116,6 +116,29 @@ def test_nothing_put_into_memory_can_be_run_and_memory_ends(prod: World) -> None
     assert all(c["State"]["Health"]["Status"] == "healthy" for c in running(prod).values())
 
 
+# Of nginx: twice worker_connections, and the static files that stay open. PostgreSQL keeps to
+# max_files_per_process (1000) by itself, Valkey asks for its maxclients (10000).
+_OPEN_FILES = {"web": 65_536, "worker": 65_536, "nginx": 9216, "redis": 10_032, "db": 1024}
+
+
+def test_files_may_be_opened_where_the_engine_gives_few(prod: World) -> None:
+    """Every process of the server counts. The engine is told to give 1024, as newer ones do.
+
+    Red without `allow_open_files` in docker/entrypoint.py, or `worker_rlimit_nofile` in nginx.conf.
+    """
+    look = "for p in /proc/[0-9]*; do echo $(cut -d' ' -f4 $p/stat) $p; cat $p/limits; done"
+    for name, wanted in _OPEN_FILES.items():
+        said = execute(running(prod)[name], "sh", "-c", look)
+        found = re.findall(r"^(\d+) /proc/(\d+)$.*?^Max open files +(\d+)", said, re.MULTILINE | re.DOTALL)
+        # Docker's init is process 1; it has started the server, and that its workers.
+        servers = {pid for parent, pid, _ in found if parent == "1"}
+        limits = [int(soft) for parent, _, soft in found if parent in servers]
+        # nginx's master needs few, and raises its workers' alone.
+        limits += [int(soft) for parent, _, soft in found if parent == "1" and name != "nginx"]
+        most = running(prod)[name]["HostConfig"]["Ulimits"][0]["Hard"]
+        assert limits and min(limits) >= min(wanted, most), (name, found)
+
+
 @pytest.mark.parametrize("service", ["web", "nginx"])
 def test_whoever_breaks_in_finds_nothing_to_change(prod: World, service: str) -> None:
     """Code, static files, configuration of others, secrets of others, the engine.

@@ -77,6 +77,18 @@ def test_an_address_in_a_mail_is_that_of_the_site(prod: World) -> None:
     assert headers["X-Forwarded-For"] != "127.0.0.1"
 
 
+def test_the_clients_address_is_its_own(prod: World) -> None:
+    """Red when the project is told nginx's address (gunicorn's own way), or the one that a stranger claims.
+
+    Behind a load balancer, and with an ASGI server: test_addresses.py.
+    """
+    network = prod.container("nginx")["NetworkSettings"]["Networks"][f"{prod.project}_edge"]
+    for forged in ("127.0.0.1", "203.0.113.9", "2001:db8::7", "203.0.113.9, 10.0.0.1", "unknown"):
+        seen = _seen(prod, "Host: localhost", f"X-Forwarded-For: {forged}", f"X-Real-IP: {forged}")
+        # This machine, as containers see it.
+        assert seen["address"] == network["Gateway"], forged
+
+
 def test_the_name_in_the_line_is_the_one_that_counts(prod: World) -> None:
     """Red with `Host $http_host`: nginx would check localhost, and the project be told evil.example."""
     seen = _seen(prod, "Host: evil.example", target="http://localhost{path}")

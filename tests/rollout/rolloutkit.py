@@ -92,7 +92,8 @@ def assert_clean(own: World, live: str, replicas: int = REPLICAS) -> None:
     assert {c["State"]["Health"]["Status"] for c in web(own)} == {"healthy"}
     front(own, "at-rest", live)
     volumes = {name.removeprefix(f"{own.project}_") for name in own.left_behind()["volumes"]}
-    assert volumes == {"db", "media", "static", "nginx-cache", "nginx-configuration", "nginx-state"}
+    stays = {"db", "media", "static", "temporary", "nginx-cache", "nginx-configuration", "nginx-state"}
+    assert volumes == stays
     releases = own.docker("exec", f"{own.project}-nginx-1", "ls", "/srv/nginx/releases").split()
     assert live in releases and len(releases) <= 2, releases
     assert not list((own.root / "backups").glob("*.part")), "half a dump was left"

@@ -160,6 +160,14 @@ def test_request_bodies_are_buffered_on_disk(prod: World) -> None:
     assert mounts["/var/cache/nginx"] == "volume"
 
 
+def test_what_a_killed_worker_of_nginx_left_is_removed(prod: World) -> None:
+    """Red without `find` in docker/nginx/probe: bodies it was taking would fill the disk, bit by bit."""
+    name, folder = f"{prod.project}-nginx-1", "/var/cache/nginx/client_temp"
+    docker("exec", name, "sh", "-c", f"touch {folder}/new && touch -d '2 hours ago' {folder}/left")
+    eventually(lambda: docker("exec", name, "ls", folder).split() == ["new"], "the health check to remove it")
+    docker("exec", name, "rm", f"{folder}/new")
+
+
 def test_the_volumes_of_nginx_belong_to_its_user(prod: World) -> None:
     """Red without `nocopy` in prod.yaml or the owner in the Dockerfile: the base image's is root."""
     folders = ("/srv/nginx", "/srv/state", "/var/cache/nginx")

@@ -70,6 +70,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     monkeypatch.setattr(dbmajor, "compare", lambda _session: None)
     monkeypatch.setattr("slipway.ports.check_all", lambda _session: None)
     monkeypatch.setattr("slipway.egress.check", lambda _session: None)
+    monkeypatch.setattr("slipway.examination._used_percent", lambda _session, _state: 3)
     monkeypatch.setattr("shutil.disk_usage", lambda _path: type("Usage", (), {"total": 1, "free": 10**12}))
 
     def has(*states: ContainerState, **logs: list[str]) -> None:
@@ -94,6 +95,15 @@ def test_a_healthy_stack_has_no_finding(
     assert capsys.readouterr().out == "no findings, no warnings\n"
     doctor.doctor(ready, Runner(), prod=False, as_json=True)
     assert json.loads(capsys.readouterr().out) == {"findings": [], "not_looked_at": {}}
+
+
+def test_memory_that_is_full_is_found(
+    ready: Path, stack: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Red when every upload fails and nobody says why; seen with a project that fills /tmp."""
+    percent = {"db": 100, "web": 97}
+    monkeypatch.setattr("slipway.examination._used_percent", lambda _session, state: percent[state.service])
+    assert found(ready, prod=True).count("warning SLIP-185") == 1
 
 
 def test_all_is_found_at_once(

@@ -156,3 +156,105 @@ def test_a_missing_secret_is_one_message_and_exit_1() -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("SLIP-058: TOKEN")
     assert "Traceback" not in done.stderr
+
+
+# --- Temporary files
+
+
+def _folders(volume: Path) -> set[str]:
+    return {path.name for path in volume.iterdir()}
+
+
+def test_each_process_has_a_folder_of_its_own_until_it_ends(tmp_path: Path) -> None:
+    """Red when a process is taken for ended that still runs, or what a killed one has left stays for ever.
+
+    Seen with `set_inheritable` away: the second start deleted the uploads of the first.
+    """
+    volume = tmp_path / "temporary"
+    volume.mkdir()
+    (volume / "stray").mkdir()
+    script = (
+        f"import os, sys; sys.path.insert(0, {str(DOCKER)!r}); import entrypoint\n"
+        f"environment = entrypoint.with_temporary_folder({{}}, {str(volume)!r})\n"
+        "open(environment['TMPDIR'] + '/upload', 'w').close()\n"
+        # As the entrypoint does, the process becomes another program.
+        "os.execvpe(sys.executable, [sys.executable, '-c', 'print(flush=True); input()'], environment)\n"
+    )
+
+    def start() -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout and process.stdout.readline() == "\n"
+        return process
+
+    first = start()
+    (one,) = _folders(volume)
+    second = start()
+    both = _folders(volume)
+    assert len(both) == 2 and one in both
+    assert (volume / one / "upload").exists()
+    first.kill()
+    first.communicate()
+    third = start()
+    left = _folders(volume)
+    assert one not in left and len(left) == 2 and both - {one} < left
+    for process in (second, third):
+        process.communicate("\n")
+
+
+def test_temporary_files_go_where_somebody_says_or_to_memory(entrypoint: ModuleType, tmp_path: Path) -> None:
+    """Red when a project's own TMPDIR is lost, or a container without the volume does not start."""
+    assert entrypoint.with_temporary_folder({"TMPDIR": "/app/x"}, str(tmp_path)) == {"TMPDIR": "/app/x"}
+    assert entrypoint.with_temporary_folder({"A": "b"}, str(tmp_path / "none")) == {"A": "b"}
+
+
+def test_a_full_disk_keeps_nobody_from_starting(
+    entrypoint: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Red when the error of mkdir ends the container: the site would be down until somebody comes."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.mkdir", refuse)
+    assert entrypoint.with_temporary_folder({"A": "b"}, str(tmp_path)) == {"A": "b"}
+
+
+def test_what_the_project_writes_beside_its_code_is_on_the_disk_too(
+    entrypoint: ModuleType, tmp_path: Path
+) -> None:
+    """Red when a folder for uploads that the settings make lies in memory."""
+    (tmp_path / "opt/slipway").mkdir(parents=True)
+    (tmp_path / "opt/slipway/paths").write_text("folder\t/app/incoming\n")
+    (tmp_path / "tmp").mkdir()
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    for _ in range(2):
+        entrypoint.prepare(str(tmp_path), temporary=str(disk))
+    assert (disk / "app/incoming").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ((1024, 524_288), (65_536, 524_288)),
+        ((1024, 4096), (4096, 4096)),
+        ((1024, -1), (65_536, -1)),
+        ((1_048_576, 1_048_576), None),
+        ((-1, -1), None),
+        ((4096, 4096), None),
+    ],
+)
+def test_open_files_are_allowed_as_far_as_the_engine_lets(
+    entrypoint: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    limits: tuple[int, int],
+    expected: tuple[int, int] | None,
+) -> None:
+    """Red when a soft limit of 1024 stays, one is lowered, or more is asked for than may be had."""
+    given: list[tuple[int, int]] = []
+    monkeypatch.setattr("resource.getrlimit", lambda _: limits)
+    monkeypatch.setattr("resource.setrlimit", lambda _, pair: given.append(pair))
+    entrypoint.allow_open_files()
+    assert given == ([expected] if expected else [])

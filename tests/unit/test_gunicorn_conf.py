@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -135,27 +132,6 @@ def test_the_times_fit_into_each_other(configured: Any) -> None:
     assert result["graceful_timeout"] < grace
 
 
-def test_threads_that_hang_are_told_from_busy_ones(configured: Any) -> None:
-    """Red when long waits alone count (the busy pool would be hung), or nothing does (it never ends)."""
-    hung, limit = configured()["hung"], 0.5
-    released = threading.Event()
-    with ThreadPoolExecutor(2) as pool:
-        for _ in range(2):
-            pool.submit(released.wait)
-        assert hung(pool, lambda: 0.0, limit) is True
-        released.set()
-    with ThreadPoolExecutor(1) as busy:
-        # Somebody who comes now waits for four times the limit; but requests are finished all the while.
-        finished = [time.monotonic()]
-        for _ in range(40):
-            busy.submit(lambda: (time.sleep(limit / 10), finished.append(time.monotonic())))
-        watched = threading.Thread(target=lambda: verdict.append(hung(busy, lambda: finished[-1], limit)))
-        verdict: list[bool] = []
-        watched.start()
-    watched.join(timeout=30)
-    assert verdict == [False], "a pool that is shut down is nobody's hung worker"
-
-
 def test_the_server_takes_all_that_nginx_can_be_told_to_let_through(configured: Any) -> None:
     """Red when a limit is lower than the largest LARGE_CLIENT_HEADER_BUFFERS: its raw page would come.
 
@@ -173,3 +149,38 @@ def test_the_server_takes_all_that_nginx_can_be_told_to_let_through(configured: 
     older = SimpleNamespace(cfg=SimpleNamespace(timeout=0), config=SimpleNamespace())
     server["post_worker_init"](older)
     assert vars(older.config) == {}
+
+
+def _seen(configured: Any, allowed: list[str], peer: str, forwarded: str | None) -> str:
+    """The REMOTE_ADDR of a project."""
+    seen: list[str] = []
+    wrapped = configured()["with_client_address"](
+        lambda environ, _: seen.append(environ["REMOTE_ADDR"]), allowed
+    )
+    header = {"HTTP_X_FORWARDED_FOR": forwarded} if forwarded is not None else {}
+    wrapped({"REMOTE_ADDR": peer, "REMOTE_PORT": "40000", **header}, None)
+    return seen[0]
+
+
+@pytest.mark.parametrize(
+    ("allowed", "peer", "forwarded", "seen"),
+    [
+        (["*"], "172.18.0.5", "203.0.113.9", "203.0.113.9"),
+        (["*"], "172.18.0.5", "2001:db8::7", "2001:db8::7"),
+        (["*"], "172.18.0.5", "6.6.6.6, 203.0.113.9", "203.0.113.9"),
+        (["*"], "127.0.0.1", None, "127.0.0.1"),
+        (["*"], "172.18.0.5", "", "172.18.0.5"),
+        (["*"], "172.18.0.5", "unknown", "172.18.0.5"),
+        (["*"], "", "203.0.113.9", "203.0.113.9"),
+        (["172.18.0.5", "10.0.0.0/8"], "172.18.0.5", "203.0.113.9", "203.0.113.9"),
+        (["10.0.0.0/8"], "10.1.2.3", "203.0.113.9", "203.0.113.9"),
+        (["127.0.0.1", "::1"], "172.18.0.5", "203.0.113.9", "172.18.0.5"),
+        (["127.0.0.1"], "", "203.0.113.9", ""),
+        ([], "172.18.0.5", "203.0.113.9", "172.18.0.5"),
+    ],
+)
+def test_the_clients_address_is_what_nginx_says(
+    configured: Any, allowed: list[str], peer: str, forwarded: str | None, seen: str
+) -> None:
+    """Red when it is nginx's own, as gunicorn has it, or anybody who is not trusted may say it."""
+    assert _seen(configured, allowed, peer, forwarded) == seen

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -173,6 +175,19 @@ def test_only_silence_counts_against_a_server(
     assert told[1]() == word
 
 
+@pytest.mark.parametrize(("age", "word"), [(5, "answered"), (600, "silent")])
+def test_a_server_with_no_thread_left_is_none_to_end(
+    serve: type[Answering], told: tuple[str, Callable[[], str]], tmp_path: Path, age: int, word: str
+) -> None:
+    """Red when silence alone counts: as many streams as threads would end the container after a minute."""
+    busy = tmp_path / "busy"
+    busy.touch()
+    os.utime(busy, (time.time() - age,) * 2)
+    server = serve(None)
+    code = probe.main(["--end-if-silent"], {"HEALTH_TIMEOUT": "0.2"}, server.address, told[0], str(busy))
+    assert (code, told[1]()) == (1, word)
+
+
 def test_a_server_that_does_not_listen_starts_or_stops(told: tuple[str, Callable[[], str]]) -> None:
     """Red when a refused connection counts as silence: a long stop would end in SIGKILL."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -215,5 +230,9 @@ def test_the_times_of_the_health_check_fit_into_each_other() -> None:
     script = (DOCKER / "end-if-silent").read_text()
     start_period = re.search(r"start_period: (\d+)s", base)
     assert start_period and f"\nstart_period={start_period[1]}\n" in script
+    conf = (DOCKER / "gunicorn.conf.py").read_text()
+    looks = re.search(r"^LOOK_SECONDS = ([\d.]+)$", conf, re.MULTILINE)
+    assert f'BUSY = Path("{probe.BUSY}")' in conf
+    assert looks and float(looks[1]) * 3 <= probe.BUSY_SECONDS
     timeout = re.search(r'"--end-if-silent"\].*?timeout: (\d+)s', prod, re.DOTALL)
     assert timeout and int(timeout[1]) > 2 * 4

@@ -86,6 +86,7 @@ def test_the_settings_are_asked_as_the_command_would(
         "STATIC_URL": "s/",
         "MEDIA_ROOT": "/srv/up",
         "MEDIA_URL": "",
+        "FILE_UPLOAD_TEMP_DIR": None,
         "COLLECTS": False,
     }
 

@@ -40,6 +40,24 @@ def test_each_difference_names_its_variable(project: dict[str, str | None], fixe
     assert all(line.startswith("SLIP-133: ") for line in found)
 
 
+@pytest.mark.parametrize(
+    ("folder", "warned"),
+    [
+        ("/tmp", True),
+        ("/tmp/uploads", True),
+        ("/dev/shm", True),
+        (None, False),
+        ("/tmpfiles", False),
+        ("/app/media/incoming", False),
+        ("/srv/data/app/spool", False),
+    ],
+)
+def test_uploads_that_wait_in_memory_are_told(folder: str | None, warned: bool) -> None:
+    """Red when a project that names /tmp itself hears of it from visitors whose uploads fail."""
+    found = differences({**AGREED, "FILE_UPLOAD_TEMP_DIR": folder}, KIT)
+    assert [line.startswith("SLIP-185: ") for line in found] == [True] * warned
+
+
 def test_only_what_a_build_can_use_of_npms_configuration() -> None:
     """Red when a path of this machine, or another setting, gets into builds, or a variable stays a name."""
     text = (
