@@ -16,11 +16,10 @@ T = TypeVar("T")
 
 __all__ = [
     "address", "addresses", "argv", "choice", "choices", "command", "container_path", "count", "cpus",
-    "duration", "each", "email", "everything", "host", "in_bytes", "inside", "insides", "integer", "is_address",
-    "is_plain_host", "login_paths", "matching", "memory", "module", "network", "networks", "optional",
-    "optional_count", "optional_port", "path", "port", "schedule", "seconds", "server_name", "size",
-    "status_codes", "text", "url_path", "words",
-    "written_paths",
+    "duration", "each", "email", "everything", "host", "in_bytes", "inside", "insides", "integer",
+    "is_address", "is_plain_host", "login_paths", "matching", "memory", "module", "network", "networks",
+    "optional", "optional_count", "optional_port", "path", "port", "schedule", "seconds", "server_name",
+    "size", "status_codes", "text", "url_path", "words", "written_paths",
 ]  # fmt: skip
 
 _MEGABYTE = 1024**2
