@@ -29,7 +29,10 @@ SHELL_FILES = ("bootstrap", ".ci/run")
 STACKS = ["dev", "prod", "unchanged", "failures"]
 # Of sessions whose tests take too long for every run. What each has: tests/support/turns.py.
 Form = Callable[[str], list[str]]
-FORMS = [nox.param(turns.short, id="short", tags=["gate"]), nox.param(turns.long, id="long")]
+# The gate has two lanes, which .ci/run runs side by side: this engine, and machines with engines of their own.
+STACKS_LANE, MACHINES_LANE = ["gate", "stacks"], ["gate", "machines"]
+FORMS = [nox.param(turns.short, id="short", tags=STACKS_LANE), nox.param(turns.long, id="long")]
+MACHINE_FORMS = [nox.param(turns.short, id="short", tags=MACHINES_LANE), nox.param(turns.long, id="long")]
 
 
 def install(session: nox.Session, *more: str) -> None:
@@ -75,7 +78,7 @@ def smoke(session: nox.Session, stack: str) -> None:
     pytest(session, f"tests/smoke/test_{stack}.py")
 
 
-@nox.session(default=False, tags=["gate"])
+@nox.session(default=False, tags=STACKS_LANE)
 def nginx(session: nox.Session) -> None:
     """nginx's configuration against a stub application."""
     install(session)
@@ -162,14 +165,14 @@ def turn(session: nox.Session) -> None:
     session.run("pytest", *every[name], *options)
 
 
-@nox.session(default=False, tags=["gate"])
+@nox.session(default=False, tags=STACKS_LANE)
 def migrations(session: nox.Session) -> None:
     """Migrations against a real PostgreSQL: started together, killed, kept waiting."""
     install(session)
     pytest(session, "tests/migrations")
 
 
-@nox.session(default=False, tags=["gate"])
+@nox.session(default=False, tags=STACKS_LANE)
 def conformance(session: nox.Session) -> None:
     """The base images (PYTHON_IMAGE, POSTGRES_IMAGE, ...) against the official contract."""
     install(session)
@@ -178,7 +181,7 @@ def conformance(session: nox.Session) -> None:
     pytest(session, "tests/conformance")
 
 
-@nox.session(default=False, tags=["gate"])
+@nox.session(default=False, tags=MACHINES_LANE)
 @nox.parametrize("debian", ["13", "12"], ids=["debian-13", "debian-12"])
 def fresh(session: nox.Session, debian: str) -> None:
     """The README's two commands on a machine that has never seen the project."""
@@ -187,7 +190,7 @@ def fresh(session: nox.Session, debian: str) -> None:
 
 
 @nox.session(default=False)
-@nox.parametrize("form", FORMS)
+@nox.parametrize("form", MACHINE_FORMS)
 def newest(session: nox.Session, form: Form) -> None:
     """The gate's sessions on Debian forky, with the newest packaged engine; in both image stores."""
     install(session)

@@ -78,6 +78,12 @@ def test_every_test_file_is_run_by_somebody(noxfile: ModuleType) -> None:
     assert by_nox | by_gate | by_turn == FILES
 
 
+def test_the_gate_is_its_two_lanes(noxfile: ModuleType) -> None:
+    """Red when a session has the tag of the gate alone, or of both lanes: `.ci/run` runs the lanes."""
+    lanes = [*_runs(noxfile, "stacks"), *_runs(noxfile, "machines")]
+    assert sorted(lanes) == sorted(_runs(noxfile, "gate"))
+
+
 def test_what_is_marked_long_has_a_turn(noxfile: ModuleType) -> None:
     """Red when a marked test is in a folder whose sessions know no mark: the gate runs it, or nobody does."""
     marked = {
