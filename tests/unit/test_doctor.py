@@ -394,7 +394,7 @@ def test_up_walks_the_same_checks(ready: Path, monkeypatch: pytest.MonkeyPatch) 
             looked.clear()
             examine(ready, Runner(), prod)
         assert sorted(by_up) == sorted(looked)
-        assert len(looked) == (12 if prod else 7)
+        assert len(looked) == (13 if prod else 7)
 
 
 def test_looking_is_cheap() -> None:
