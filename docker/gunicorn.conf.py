@@ -145,10 +145,14 @@ def with_client_address(application, allowed):
     ``allowed`` are the addresses and networks that are believed (gunicorn's ``forwarded_allow_ips``), or "*".
     Of several addresses the last counts: the nearest proxy itself has seen it. As uvicorn's worker has it.
     """
-    networks = None if "*" in allowed else [ipaddress.ip_network(str(entry)) for entry in allowed if entry]
+    networks = []
+    for entry in allowed:
+        # An older gunicorn took any text, and compared it.
+        with contextlib.suppress(ValueError):
+            networks.append(ipaddress.ip_network(str(entry), strict=False))
 
     def believed(peer):
-        return networks is None or any(ipaddress.ip_address(peer) in network for network in networks)
+        return "*" in allowed or any(ipaddress.ip_address(peer) in network for network in networks)
 
     def addressed(environ, start_response):
         said = environ.get("HTTP_X_FORWARDED_FOR", "").rpartition(",")[2].strip()

@@ -285,6 +285,16 @@ def test_production_is_hardened_throughout(settings: Settings) -> None:
         assert bool(service.get("ports")) == (name == "nginx"), name
 
 
+def test_temporary_files_of_the_project_wait_on_a_disk(settings: Settings) -> None:
+    """One-shots write large ones too. Red when a service that has a list of volumes of its own forgets it."""
+    chosen = replace(settings, **_BESIDE)
+    services = _config(chosen, prod=True)["services"]
+    for name in Stack(chosen, prod=True).project_services():
+        mounts = {volume["target"]: volume for volume in services[name].get("volumes", [])}
+        assert mounts["/srv/temporary"]["source"] == "temporary", name
+        assert not mounts["/srv/temporary"].get("read_only"), name
+
+
 def test_who_is_waited_for_goes_first(settings: Settings) -> None:
     """When the processors are busy. Red when a service that a setting adds has no weight, or web has the
     database's.
