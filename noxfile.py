@@ -29,7 +29,7 @@ SHELL_FILES = ("bootstrap", ".ci/run")
 STACKS = ["dev", "prod", "unchanged", "failures"]
 # Of sessions whose tests take too long for every run. What each has: tests/support/turns.py.
 Form = Callable[[str], list[str]]
-# The gate has two lanes, which .ci/run runs side by side: this engine, and machines with engines of their own.
+# The gate has two lanes, side by side in .ci/run: this engine, and machines with engines of their own.
 STACKS_LANE, MACHINES_LANE = ["gate", "stacks"], ["gate", "machines"]
 FORMS = [nox.param(turns.short, id="short", tags=STACKS_LANE), nox.param(turns.long, id="long")]
 MACHINE_FORMS = [nox.param(turns.short, id="short", tags=MACHINES_LANE), nox.param(turns.long, id="long")]
