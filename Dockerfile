@@ -21,12 +21,12 @@ ARG DJANGO_SETTINGS_MODULE=""
 # A step that has nothing to do costs a container all the same: what these are for is a stage that is left out.
 ARG RUNTIME_PACKAGES=""
 ARG BUILD_PACKAGES=""
-ARG DATA_PATHS=""
 
 
-# --- The kit's own files, as one stage: each mount of a named context would be another transfer of it
+# --- The kit's own files, as one stage: each mount of a named context would be another transfer of it. Whatever modes
+# a checkout has (umask 077), everybody may read and run them. Not 0644: the mode is that of folders too.
 FROM scratch AS kit
-COPY --from=docker . /
+COPY --from=docker --chmod=0755 . /
 
 
 # --- Base: what development and production both stand on
@@ -115,7 +115,7 @@ RUN --mount=type=bind,from=kit,source=install-tools,target=/kit/install-tools \
 FROM bare AS build-kit
 RUN --network=none --mount=type=bind,from=kit,target=/from \
     mkdir -p /out/kit \
-    && cp -rp /from/*.py /from/additions /from/install-* /from/package-index.sh /from/requirements /from/settings_overlay /out/kit/ \
+    && cp -rp /from/*.py /from/additions /from/copy-code /from/install-* /from/package-index.sh /from/requirements /from/settings_overlay /out/kit/ \
     && python3 -m compileall -q --invalidation-mode unchecked-hash -l /out/kit
 
 # And of the tools the one that is no large binary: BuildKit reads all of a mount, to know whether it has changed.
@@ -137,7 +137,8 @@ ARG SERVER_TARGET=""
 RUN --network=none \
     --mount=type=bind,from=build-kit,source=/out/kit,target=/kit \
     --mount=type=bind,target=/project \
-    python3 /kit/dependency_files.py /project "${DEPENDENCY_DIR}" /out/manifests /out/features
+    python3 /kit/dependency_files.py /project "${DEPENDENCY_DIR}" /out/manifests /out/features \
+    && chmod -R u=rwX,go=rX /out/manifests
 
 
 # --- Dependencies: the only stages with compilers, if BUILD_PACKAGES asks for them or a package has to be built
@@ -262,19 +263,19 @@ FROM scratch AS modules
 FROM modules${ASSETS_COMMAND:+-with-assets} AS node-modules
 
 
-# --- Code
+# --- Code, readable whatever modes it has on the host: an image's user is not the person's. Modes are those that git
+# would set, so a checkout under another umask gives the same layer.
 FROM scratch AS project
 COPY . /app
 FROM scratch AS project-with-assets
 COPY --from=assets /app /app
-
 FROM project${ASSETS_COMMAND:+-with-assets} AS source
-FROM bare AS source-with-data-paths
-COPY --from=source /app /app
+
+FROM bare AS code
 ARG DATA_PATHS
 RUN --network=none --mount=type=bind,from=build-kit,source=/out/kit,target=/kit \
-    python3 /kit/data_paths.py ${DATA_PATHS}
-FROM source${DATA_PATHS:+-with-data-paths} AS code
+    --mount=type=bind,from=source,source=/app,target=/from \
+    /kit/copy-code /from /out ${DATA_PATHS}
 
 
 # --- What a build adds to the code: bytecode, and static files collected with the project's own environment and
@@ -303,7 +304,7 @@ ARG SLIPWAY_OVERLAY=""
 RUN --network=none \
     --mount=type=bind,from=collect-kit,source=/out/kit,target=/kit \
     --mount=type=bind,from=dependencies,source=/opt/venv,target=/opt/venv \
-    --mount=type=bind,from=code,source=/app,target=/app,rw \
+    --mount=type=bind,from=code,source=/out/app,target=/app,rw \
     --mount=type=bind,from=node-modules,target=/kit-modules \
     --mount=type=tmpfs,target=/run/secrets \
     --mount=type=tmpfs,target=/tmp \
@@ -315,7 +316,7 @@ RUN --network=none \
 
 # --- Production
 FROM production AS web
-COPY --from=code /app /app
+COPY --from=code /out/app /app
 COPY --from=static /out/collected/ /
 ARG SERVER_TARGET
 ARG COLLECTSTATIC=build
@@ -342,13 +343,12 @@ FROM ${NGINX_IMAGE} AS nginx-configuration
 # Volumes take over the owner of the folder they are first mounted on.
 RUN install --directory --owner=101 --group=101 /srv/nginx /srv/state /srv/tls \
     && chown 101:101 /var/cache/nginx
-COPY --from=kit --chmod=0755 nginx/publish-configuration nginx/publish-certificate /usr/local/bin/
-COPY --from=kit --chmod=0755 nginx/listen.envsh nginx/mime-types.envsh nginx/networks.envsh nginx/served-paths.envsh \
+COPY --from=kit nginx/publish-configuration nginx/publish-certificate /usr/local/bin/
+COPY --from=kit nginx/listen.envsh nginx/mime-types.envsh nginx/networks.envsh nginx/served-paths.envsh \
     /opt/nginx/
-COPY --from=kit --chmod=0755 nginx/maintenance nginx/front nginx/probe end-if-silent /opt/nginx/bin/
-COPY --from=front . /opt/nginx/
-# The project's own page in place of the kit's. A pattern, because a name would have to exist. A folder that is made
-# here gets the mode too, from newer BuildKits.
+COPY --from=kit nginx/maintenance nginx/front nginx/probe end-if-silent /opt/nginx/bin/
+COPY --from=front --chmod=0755 . /opt/nginx/
+# The project's own page in place of the kit's. A pattern, because a name would have to exist.
 COPY --chmod=0755 maintenance.htm[l] /opt/nginx/html/_maintenance/
 USER 101:101
 ENTRYPOINT ["/usr/local/bin/publish-configuration"]
@@ -370,7 +370,7 @@ RUN --mount=type=bind,from=kit,target=/kit \
         --requirement /kit/requirements/certbot.txt
 RUN install --directory --owner=101 --group=101 /srv/certbot /srv/challenge /srv/tls
 COPY --from=kit acme/renewal.py /opt/slipway/
-COPY --from=kit --chmod=0755 nginx/publish-certificate /usr/local/bin/
+COPY --from=kit nginx/publish-certificate /usr/local/bin/
 ENV HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 101:101
 ENTRYPOINT ["/opt/acme/bin/python", "/opt/slipway/renewal.py"]

@@ -16,6 +16,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -176,6 +177,8 @@ def collect(out: Path, project: Project, first: FirstImport, kit: Mapping[str, s
     place = place_for(root, (*HIDDEN, Path(kit["MEDIA_ROOT"])))
     copied = out / place.relative_to("/")
     shutil.copytree(root, copied, symlinks=True, dirs_exist_ok=True)
+    # They are root's now, and Django gives them the modes of uploads (FILE_UPLOAD_PERMISSIONS).
+    subprocess.run(["chmod", "-R", "u=rwX,go=rX", copied], check=True)
     note(out, place)
     cache = BuildCache(PRECOMPRESSED)
     compressed = precompress(copied, cache)

@@ -1,10 +1,11 @@
 """DATA_PATHS: put links in the places of what must last, and keep what was there as its first content.
 
-    data_paths.py PATH...
+    data_paths.py ROOT PATH...
 
 Each PATH is counted from ``/app`` or absolute. It becomes a link into ``/srv/data``, a volume in production,
 under its own absolute path there; what the project has in that place goes to ``FIRST``, from where the
-entrypoint copies it into a volume that has nothing yet. Runs while the image is built, as root.
+entrypoint copies it into a volume that has nothing yet. ROOT is the folder that stands for the image's
+root. Runs while the image is built, as root.
 """
 
 from __future__ import annotations
@@ -58,12 +59,12 @@ def _refuse(path: str, named: Path, place: Path) -> None:
         )
 
 
-def main(paths: list[str]) -> int:
+def main(root: Path, paths: list[str]) -> int:
     """Lay a link for each path inside the project; return the exit code."""
     try:
         for path in paths:
             if absolute(path).is_relative_to(APP):
-                lay(path)
+                lay(path, root)
     except DataPathError as error:
         print(error, file=sys.stderr)
         return 1
@@ -71,4 +72,4 @@ def main(paths: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2:]))

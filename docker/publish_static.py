@@ -52,10 +52,14 @@ def publish(source: Path, volume: Path) -> Counter[str]:
 
 
 def _replace(path: Path, target: Path) -> None:
-    """Copy atomically, with the modification time. nginx refuses dotfiles, so no half copy is served."""
+    """Copy atomically, with the modification time. nginx refuses dotfiles, so no half copy is served.
+
+    Whatever mode the project gives its files (FILE_UPLOAD_PERMISSIONS), nginx reads them as another user.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(f".{target.name}.{os.getpid()}{UNFINISHED}")
     shutil.copy2(path, unfinished)
+    unfinished.chmod(0o644)
     unfinished.replace(target)
 
 

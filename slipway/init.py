@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from slipway import envfile, extraprocesses, mirrors, ports, postgres, projectfile, secretfiles
@@ -18,6 +21,9 @@ __all__ = ["backup_user", "check", "create_missing", "record", "record_build"]
 
 _OWNERS = ("backup",)  # of secrets in a subfolder
 _NOT_ROOT = 10001  # as the Dockerfile has it
+_MOUNTED_SCRIPTS = ("docker/db", "docker/redis")
+"""Of the kit's folders, those that compose files take ``configs`` from."""
+_READ, _RUN = 0o444, 0o555
 
 
 def create_missing(root: Path) -> Settings:
@@ -47,8 +53,14 @@ def check(settings: Settings, prod: bool) -> None:
     """Check what the containers of a stack will read.
 
     Raises ``SlipwayError`` SLIP-001 to SLIP-004 for the project's env files, SLIP-009 and SLIP-010
-    for secrets, SLIP-113 for those of the store that backups are copied to.
+    for secrets, SLIP-113 for those of the store that backups are copied to, SLIP-190 for what only this
+    person may read.
     """
+    for path, wanted in _mounted(settings):
+        # Containers for development and for backups run as this person.
+        others = path.name in secretfiles.GENERATED or (prod and path.parent.name != "backup")
+        if others or wanted == _RUN:
+            _require_mode(path, wanted)
     entries: dict[str, envfile.Entry] = {}
     for name in (settings.app_env, settings.app_prod_env if prod else settings.app_dev_env):
         entries |= envfile.read(settings.path(name))
@@ -75,6 +87,7 @@ def record(settings: Settings) -> None:
     Raises ``SlipwayError`` SLIP-113 when the store's CA file cannot be read.
     """
     mirrors.write_build_secrets(settings.root / ".slipway" / "build")
+    _open_to_containers(settings)
     for stack in (Stack(settings, prod=False), Stack(settings, prod=True)):
         folder = settings.path(settings.secrets_dir)
         text = secretfiles.overlay(
@@ -139,6 +152,41 @@ def record_build(settings: Settings) -> None:
     ignored = (settings.root / "Dockerfile.dockerignore").read_text(encoding="utf-8")
     write_if_changed(dockerfile.with_name("Dockerfile.dockerignore"), place.dockerignore(ignored, settings))
     write_if_changed(dockerfile, (settings.root / "Dockerfile").read_text(encoding="utf-8"))
+
+
+def _mounted(settings: Settings) -> Iterator[tuple[Path, int]]:
+    """Yield each file that containers mount as it is, and what everybody must be allowed to do with it."""
+    for folder in _MOUNTED_SCRIPTS:
+        yield from ((path, _RUN) for path in sorted((settings.root / folder).glob("*.sh")))
+    secrets = settings.path(settings.secrets_dir)
+    for owned in (secrets, secrets / "backup"):
+        yield from ((path, _READ) for path in secretfiles.files(owned))
+
+
+def _open_to_containers(settings: Settings) -> None:
+    """Give the files that containers mount the modes that these need, for a mount has the host's.
+
+    What was written under a strict umask (077) is for this person alone; the containers' users are others.
+    A secret only where its folder keeps other people out, as ``secretfiles.create_missing`` makes it.
+    """
+    secrets = settings.path(settings.secrets_dir)
+    for path, wanted in _mounted(settings):
+        mode = path.stat().st_mode
+        private = wanted != _READ or not secrets.stat().st_mode & 0o077
+        if mode & wanted != wanted and private:
+            with suppress(OSError):  # Somebody else's: `check` tells.
+                path.chmod(stat.S_IMODE(mode) | wanted)
+
+
+def _require_mode(path: Path, wanted: int) -> None:
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & wanted != wanted:
+        folder = f"chmod 700 {path.parent} && " if wanted == _READ else ""
+        raise SlipwayError(
+            "SLIP-190",
+            f"{path} has mode {mode:o}: it is mounted into containers, whose users may not read it",
+            f"as its owner: {folder}chmod {wanted:o} {path}",
+        )
 
 
 def _record_store_ca(settings: Settings) -> None:

@@ -17,7 +17,7 @@ from slipway import envfile
 from slipway.errors import SlipwayError
 from slipway.output import note
 
-__all__ = ["GENERATED", "check", "create_missing", "fill_in", "overlay"]
+__all__ = ["GENERATED", "check", "create_missing", "files", "fill_in", "overlay"]
 
 GENERATED = ("postgres_password", "secret_key")
 
@@ -102,10 +102,10 @@ def check(folder: Path, entries: Mapping[str, envfile.Entry], owners: Sequence[s
     for a file that cannot be read, SLIP-009 for an empty or placeholder value, SLIP-010 for a reference to a
     secret that does not exist, SLIP-058 for another placeholder, SLIP-176 for a byte order mark.
     """
-    for path in _files(folder):
+    for path in files(folder):
         _check_strength(_content(path).strip(), str(path))
     for owner in ("", *owners):
-        for path in _files(folder / owner):
+        for path in files(folder / owner):
             _check_mark(path)
         _warn_of_skipped(folder / owner)
     for entry in entries.values():
@@ -151,10 +151,11 @@ def _rules() -> dict[str, Any]:
 
 
 def _names(folder: Path) -> list[str]:
-    return [path.name for path in _files(folder) if _FILE_NAME.fullmatch(path.name)]
+    return [path.name for path in files(folder) if _FILE_NAME.fullmatch(path.name)]
 
 
-def _files(folder: Path) -> list[Path]:
+def files(folder: Path) -> list[Path]:
+    """The secrets in ``folder``, without those in its subfolders."""
     return sorted(path for path in folder.glob("[!.]*") if path.is_file())
 
 

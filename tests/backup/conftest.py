@@ -12,14 +12,15 @@ pytest.register_assert_rewrite("backupkit")
 from backupkit import Kept, backup, post, state  # noqa: E402
 
 from tests.support.load import add_slow_view  # noqa: E402
-from tests.support.world import World, world  # noqa: E402
+from tests.support.world import World, apply_umask, world  # noqa: E402
 
 
 @pytest.fixture(scope="session")
 def prod(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[World]:
-    """The production stack."""
+    """The production stack, from files under the strictest umask."""
     with world(tmp_path_factory.mktemp("backup"), "backup", prod=True) as own:
         add_slow_view(own)
+        apply_umask(own.root, 0o077)
         own.invoke("up")
         yield own
         if request.session.testsfailed:

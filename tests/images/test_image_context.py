@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import subprocess
 import tarfile
 from pathlib import Path
 
 import pytest
-from imagekit import KIT, World, copy_of_project, docker, plant
+from imagekit import KIT, World, config, copy_of_project, docker, plant
+
+from tests.support.world import apply_umask
 
 # None of these may reach an image, in whatever folder the project lies.
 FORBIDDEN = {
@@ -99,13 +102,13 @@ def files_in(world: World, image: str) -> set[str]:
 def test_a_project_outside_the_kit(world: World, tmp_path: Path) -> None:
     """Red when Dockerfile.dockerignore goes: without it BuildKit looks for rules in the project alone."""
     plant(tmp_path, {**FORBIDDEN, **NEEDED})
-    assert files_in(world, world.image("code", tmp_path)) == set(NEEDED)
+    assert files_in(world, world.image("project", tmp_path)) == set(NEEDED)
 
 
 def test_the_projects_own_rules_cannot_let_a_secret_in(world: World, tmp_path: Path) -> None:
     """Red when Dockerfile.dockerignore goes, as above: then an empty .dockerignore of the project decides."""
     plant(tmp_path, {".env": "KIT=1", ".dockerignore": "", "manage.py": ""})
-    assert files_in(world, world.image("code", tmp_path)) == {"manage.py"}
+    assert files_in(world, world.image("project", tmp_path)) == {"manage.py"}
 
 
 def test_the_kit_in_the_projects_own_root(world: World, tmp_path: Path) -> None:
@@ -114,7 +117,7 @@ def test_the_kit_in_the_projects_own_root(world: World, tmp_path: Path) -> None:
     unwanted = shutil.ignore_patterns(".git", ".venv", ".nox", ".mypy_cache", ".ruff_cache", "__pycache__")
     shutil.copytree(KIT, root, symlinks=True, ignore=unwanted)
     plant(root, {**{name: text for name, text in FORBIDDEN.items() if name != "Dockerfile"}, **NEEDED})
-    there = files_in(world, world.image("code", root, kit=root))
+    there = files_in(world, world.image("project", root, kit=root))
     assert set(NEEDED) <= there
     assert not there & set(FORBIDDEN)
     assert [name for name in there if name.startswith(MACHINERY)] == []
@@ -122,7 +125,7 @@ def test_the_kit_in_the_projects_own_root(world: World, tmp_path: Path) -> None:
 
 def test_the_example_is_copied_whole(world: World) -> None:
     """Red when a pattern takes a part of the example along with the tests."""
-    there = files_in(world, world.image("code", KIT / "example"))
+    there = files_in(world, world.image("project", KIT / "example"))
     code = {
         str(path.relative_to(KIT / "example"))
         for path in (KIT / "example").rglob("*.py")
@@ -139,3 +142,57 @@ def test_the_project_in_a_folder_of_its_repository(world: World, tmp_path: Path,
     image = world.image("web", tmp_path / "repository", MANAGE_DIR=manage_dir, DEPENDENCY_DIR=manage_dir)
     checked = world.run(image, "python", "manage.py", "check")
     assert "no issues" in checked
+
+
+def strict_project(place: Path, umask: int) -> Path:
+    """A project with a package of its own and a seed for DATA_PATHS, as a checkout under ``umask`` has it."""
+    project = copy_of_project("plain", place)
+    plant(
+        project,
+        {
+            "requirements.txt": "django\n./own\n",
+            "own/pyproject.toml": '[project]\nname = "own"\nversion = "1"\n',
+            "own/own/__init__.py": "",
+            "uploads/first.txt": "first",
+            "tool": "#!/bin/sh\necho executable\n",
+        },
+    )
+    (project / "tool").chmod(0o777)
+    # The same times in each, which bytecode has in it.
+    for path in (project, *project.rglob("*")):
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+    apply_umask(project, umask)
+    return project
+
+
+def test_modes_of_the_host_make_no_difference(world: World, tmp_path: Path) -> None:
+    """Red when a file's or a folder's mode reaches the image: its user reads nothing, and a layer differs."""
+    layers, failures = set(), []
+    for umask in (0o077, 0o022, 0o027):
+        project = strict_project(tmp_path / f"{umask:o}", umask)
+        image = world.image("web", project, DATA_PATHS="uploads")
+        script = (
+            "cat .slipway/first/app/uploads/first.txt; ./tool; python -c 'import own'; python manage.py check"
+        )
+        said = world.run(image, "sh", "-c", script)
+        failures += [] if said.startswith("firstexecutable") and "no issues" in said else [(umask, said)]
+        layers.add(tuple(config(image)["Layers"]))
+    assert failures == []
+    assert len(layers) == 1
+
+
+def test_modes_of_the_kit_make_no_difference(world: World, tmp_path: Path, app_env: Path) -> None:
+    """Red when the kit's own files keep the host's modes: neither web nor nginx could read them."""
+    kit = tmp_path / "kit"
+    for name in ("docker", "nginx", "example"):
+        shutil.copytree(KIT / name, kit / name, ignore=shutil.ignore_patterns("__pycache__", "media"))
+    for name in ("Dockerfile", "Dockerfile.dockerignore"):
+        shutil.copy2(KIT / name, kit / name)
+    apply_umask(kit, 0o177)
+    for folder in (kit, *(path for path in kit.rglob("*") if path.is_dir())):
+        folder.chmod(0o700)
+    web = world.image("web", kit / "example", kit=kit, secrets={"app_env": app_env})
+    assert world.run(web, "python", "-IS", "/opt/slipway/entrypoint.py", "echo", "started") == "started"
+    front = world.image("nginx-configuration", kit / "example", kit=kit)
+    unreadable = "find /opt/nginx /usr/local/bin ! -readable; test -x /usr/local/bin/publish-configuration"
+    assert world.run(front, "sh", "-c", unreadable) == ""

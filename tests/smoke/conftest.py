@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.world import World, world
+from tests.support.world import World, apply_umask, world
 
 # Not root and not the usual 1000: that files belong to the person shows only when the ids are unusual.
 PERSON = 12345
@@ -19,11 +19,12 @@ DB_MAX_CONNECTIONS = 95
 
 @pytest.fixture(scope="module")
 def dev(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[World]:
-    """The development stack, running."""
+    """The development stack, running, from files under a strict umask."""
     folder = tmp_path_factory.mktemp("dev")
     ids = {"HOST_UID": str(PERSON), "HOST_GID": str(PERSON)}
     with world(folder, request.module.__name__, prod=False, **ids) as own:
         _hand_over(own.root / "example")
+        apply_umask(own.root, 0o027)
         own.invoke("up")
         yield own
         _keep_failures(own, request)
@@ -31,11 +32,12 @@ def dev(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 
 @pytest.fixture(scope="module")
 def prod(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[World]:
-    """The production stack, running."""
+    """The production stack, running, from files under the strictest umask: for this person alone."""
     folder = tmp_path_factory.mktemp("prod")
     # One processor: two workers, on whatever machine.
     chosen = {"RELEASE": RELEASE, "DB_MAX_CONNECTIONS": str(DB_MAX_CONNECTIONS), "WEB_CPUS": "1.0"}
     with world(folder, request.module.__name__, prod=True, **chosen) as own:
+        apply_umask(own.root, 0o077)
         own.invoke("up")
         yield own
         _keep_failures(own, request)

@@ -212,6 +212,13 @@ def copy_checkout(target: Path) -> None:
         shutil.copy2(source, destination, follow_symlinks=False)
 
 
+def apply_umask(folder: Path, umask: int) -> None:
+    """Take from ``folder`` and all that is in it the modes that a checkout under ``umask`` would not have."""
+    for path in (folder, *folder.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(path.stat().st_mode & 0o777 & ~umask)
+
+
 def base_images() -> dict[str, str]:
     """The base images this machine uses, so that a copy does not go looking for them again."""
     sys.path.insert(0, str(ROOT))

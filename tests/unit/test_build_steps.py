@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -199,3 +200,42 @@ def test_settings_that_ask_for_the_command_are_noticed(started: Any, line: str, 
     commands = started(line)
     commands.next()
     assert commands.told_apart is told_apart
+
+
+def test_code_is_copied_with_the_modes_that_git_would_set(tmp_path: Path) -> None:
+    """Red when modes are the host's (umask 077), every file becomes executable, or setuid stays."""
+    project, out = tmp_path / "project", tmp_path / "out"
+    modes = {
+        "manage.py": 0o700, "settings.py": 0o600, "group.txt": 0o640, "none.txt": 0o000, "open.txt": 0o666,
+        "setuid": 0o4711, "shop": 0o311, "shop/views.py": 0o400, "shared": 0o3770, "shared/a.css": 0o604,
+    }  # fmt: skip
+    for name, mode in modes.items():
+        path = project / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if name in {"shop", "shared"}:
+            path.mkdir()
+        else:
+            path.write_text(name)
+            path.chmod(mode)
+    (project / "link").symlink_to("nowhere")
+    (project / "shared").chmod(0o3770)
+    (project / "shop").chmod(0o311 if os.getuid() == 0 else 0o500)
+    project.chmod(0o700)
+    os.utime(project / "manage.py", (1, 1))
+    subprocess.run([DOCKER / "copy-code", project, out, "shared", "db.sqlite3"], check=True)
+    found = {
+        str(path.relative_to(out / "app")): path.stat().st_mode & 0o7777
+        for path in (out / "app").rglob("*")
+        if not path.is_symlink() and ".slipway" not in path.parts
+    }
+    assert found == {
+        "manage.py": 0o755, "settings.py": 0o644, "group.txt": 0o644, "none.txt": 0o644, "open.txt": 0o644,
+        "setuid": 0o755, "shop": 0o755, "shop/views.py": 0o644,
+    }  # fmt: skip
+    assert (out / "app").stat().st_mode & 0o7777 == 0o755
+    assert (out / "app/link").readlink() == Path("nowhere")
+    assert (out / "app/manage.py").stat().st_mtime == 1
+    # What DATA_PATHS names is the first content of a volume.
+    seed = out / "app/.slipway/first/app/shared"
+    assert (seed.stat().st_mode & 0o7777, (seed / "a.css").stat().st_mode & 0o7777) == (0o755, 0o644)
+    assert (out / "app/db.sqlite3").readlink() == Path("/srv/data/app/db.sqlite3")

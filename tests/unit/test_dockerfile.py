@@ -6,8 +6,8 @@ import re
 
 from tests.support.world import ROOT
 
-# Where npm and the project's own paths are what they are in production.
-IN_PLACE = {("assets", "/app"), ("code", "/app")}
+# Where npm's paths are what they are in production.
+IN_PLACE = {("assets", "/app")}
 
 
 def test_what_stages_hand_over_is_not_in_the_root() -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from slipway import envfile, secretfiles
+from slipway import envfile, init, secretfiles
 from slipway.errors import SlipwayError
+from slipway.settings import load
 
 
 def _entries(tmp_path: Path, text: str) -> dict[str, envfile.Entry]:
@@ -30,6 +31,49 @@ def test_secrets_are_random_protected_and_never_overwritten(tmp_path: Path) -> N
     assert all(path.stat().st_mode & 0o777 == 0o444 for path in made)
     assert secretfiles.create_missing(folder) == []
     assert {path.read_text() for path in made} == values
+
+
+def _checkout_under(umask: int, root: Path) -> Path:
+    """Give ``root`` scripts and secrets as a person under ``umask`` makes them; return the secrets folder."""
+    for name, mode in {
+        "docker/db/first-start.sh": 0o777, "docker/redis/start.sh": 0o777, "secrets/backup/passphrase": 0o666,
+        "secrets/mail_password": 0o666, "secrets/postgres_password": 0o666, "secrets/tls/privkey.pem": 0o600,
+    }.items():  # fmt: skip
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("a real value")
+        path.chmod(mode & ~umask)
+    for name in ("app.env", "app.dev.env", "app.prod.env"):
+        (root / name).touch()
+    return root / "secrets"
+
+
+@pytest.mark.parametrize("umask", [0o077, 0o027, 0o022])
+def test_what_containers_mount_is_made_readable(checkout: Path, umask: int) -> None:
+    """Red when a container's user cannot read one, or a key that no container mounts is opened."""
+    secrets = _checkout_under(umask, checkout)
+    secrets.chmod(0o700)
+    settings = load(checkout, environ={})
+    init.record(settings)
+    init.check(settings, prod=True)
+    assert all(path.stat().st_mode & 0o555 == 0o555 for path in (checkout / "docker").rglob("*.sh"))
+    mounted = (secrets / "mail_password", secrets / "postgres_password", secrets / "backup" / "passphrase")
+    assert all(path.stat().st_mode & 0o444 == 0o444 for path in mounted)
+    assert (secrets / "tls" / "privkey.pem").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_secret_is_not_opened_in_a_folder_that_others_may_enter(checkout: Path) -> None:
+    """Red when everybody on the machine may then read it, or production starts with what web cannot read."""
+    secrets = _checkout_under(0o077, checkout)
+    secrets.chmod(0o755)
+    (secrets / "postgres_password").chmod(0o444)
+    settings = load(checkout, environ={})
+    init.record(settings)
+    assert (secrets / "mail_password").stat().st_mode & 0o777 == 0o600
+    # Development runs as this person.
+    init.check(settings, prod=False)
+    with pytest.raises(SlipwayError, match=r"SLIP-190: .*secrets/mail_password has mode 600"):
+        init.check(settings, prod=True)
 
 
 def test_generated_values_survive_every_reader(tmp_path: Path) -> None:
