@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from pathlib import Path
 
 COMMON = (
     "build-essential", "git", "pkg-config", "libpq-dev", "default-libmysqlclient-dev", "libffi-dev",
@@ -45,7 +46,7 @@ def lacking(output: str, present: Collection[str], headers: Collection[str] = ()
     """Return the packages to install before trying again, and the reason; nothing when none would help.
 
     ``output`` is what the failed installation printed, ``present`` what was returned before, and ``headers``
-    the package with this Python's own headers where the image lacks them.
+    what ``for_python`` returns.
     """
     wanted: list[str] = []
     reason = ""
@@ -58,6 +59,17 @@ def lacking(output: str, present: Collection[str], headers: Collection[str] = ()
         reason = f"{', '.join(names)} has no wheel for this Python and has to be built"
     new = [package for package in dict.fromkeys(wanted) if package not in present]
     return new, reason if new else ""
+
+
+def for_python(version: str, include: str, library: str) -> list[str]:
+    """Return the packages with this Python's own headers and shared library, where the image lacks them.
+
+    ``version`` as in 3.13; ``include`` and ``library`` are where sysconfig says they are. Debian's own Python
+    names a shared library that it does not bring; what embeds Python (uWSGI) links to it.
+    """
+    headers = Path(include, "Python.h").is_file()
+    shared = not re.search(r"\.so(\.|$)", library) or Path(library).exists()
+    return ([] if headers else ["python3-dev"]) + ([] if shared else [f"libpython{version}-dev"])
 
 
 def failed(output: str) -> list[str]:

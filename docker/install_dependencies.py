@@ -323,8 +323,7 @@ class Installation:
                 return
             if quiet:
                 sys.stderr.write(output)
-            headers = [] if _has_headers() else ["python3-dev"]
-            lacking, reason = build_packages.lacking(output, self._system_packages, headers)
+            lacking, reason = build_packages.lacking(output, self._system_packages, _development_packages())
             if not lacking:
                 raise InstallError(_reason(output))
             self._system_packages += lacking
@@ -420,12 +419,13 @@ def _ask_all_indexes() -> None:
     os.environ["UV_INDEX_STRATEGY"] = "unsafe-best-match"
 
 
-def _has_headers() -> bool:
-    include = subprocess.run(
-        [VENV / "bin/python", "-c", "import sysconfig; print(sysconfig.get_path('include'))"],
-        capture_output=True, text=True, check=True,
-    ).stdout.strip()  # fmt: skip
-    return Path(include, "Python.h").is_file()
+def _development_packages() -> list[str]:
+    """Which Debian packages have what this Python lacks to build with: its headers, the library it names."""
+    asked = "import sysconfig as s; print(s.get_path('include'), s.get_config_var('py_version_short'))"
+    asked += "; print(*(s.get_config_var(n) for n in ('LIBDIR', 'LDLIBRARY')), sep='/')"
+    answer = subprocess.run([VENV / "bin/python", "-c", asked], capture_output=True, text=True, check=True)
+    include, version, library = answer.stdout.split()
+    return build_packages.for_python(version, include, library)
 
 
 def _last_line(output: str) -> str:

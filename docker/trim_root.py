@@ -258,8 +258,8 @@ def trim_interpreter(root: Path, stdlib: Path, site_packages: Collection[Path]) 
     pip stays where anything else is installed beside it: what that needs is not known.
     """
     remove(path for pattern in STDLIB for path in stdlib.glob(pattern))
-    if not list(root.glob("usr/lib/*/libtk8*.so*")):
-        remove([stdlib / "tkinter"])
+    if not list(root.glob("usr/lib/*/lib*tk[89]*.so*")):
+        remove([stdlib / "tkinter", *stdlib.glob("lib-dynload/_tkinter*")])
     for folder in site_packages:
         if folder.is_dir() and all(INSTALLERS.fullmatch(path.name) for path in folder.iterdir()):
             remove(folder.iterdir())

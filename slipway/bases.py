@@ -37,6 +37,8 @@ PREFIX = "slipway/"
 LABEL = "slipway.recipe"
 """On every stand-in: a digest of the recipe it was built from, so that a changed one is rebuilt."""
 _LOCKS: dict[str, threading.Lock] = {}
+_HOOKS = {"bookworm": "maybe-merged-usr"}
+"""mmdebstrap's own, by suite: it makes the links into /usr. Else a package does, which brings all of Perl."""
 
 
 @dataclass(frozen=True)
@@ -358,7 +360,7 @@ def _versions(stand_in: StandIn, packages: str, runner: Runner) -> dict[str, str
 def _debian(suite: str, runner: Runner, *, force: bool) -> str:
     """Return the name of the Debian image of ``suite``, making it when it is absent or outdated."""
     reference = f"{PREFIX}debian:{suite}-slim"
-    recipe = _digest(RECIPES / "debian")
+    recipe = "-".join(filter(None, (_digest(RECIPES / "debian"), _HOOKS.get(suite))))
     found = _inspect(reference, runner)
     if found is not None and found.recipe == recipe and not force:
         return reference
@@ -410,10 +412,12 @@ def rootfs_argv(suite: str, archive: Path, mirror: str, security: str) -> list[s
         if security:
             sources.append(f"deb {security} {suite}-security main")
     testing = ['--aptopt=Acquire::Check-Valid-Until "false"'] if suite == "forky" else []
+    hooks = [f"--hook-dir=/usr/share/mmdebstrap/hooks/{_HOOKS[suite]}"] if suite in _HOOKS else []
     return [
         "mmdebstrap", "--quiet", "--variant=minbase", "--include=ca-certificates",
         f"--dpkgopt={recipe / 'dpkg.cfg'}",
         *testing,
+        *hooks,
         # Run by a shell, with the root file system as $1.
         f'--customize-hook=sh {shlex.quote(str(recipe / "configure.sh"))} "$1"',
         suite, str(archive), *sources,

@@ -36,6 +36,37 @@ def test_command_is_absent(python_image: str, command: str) -> None:
     assert shell(python_image, f"command -v {command} || true") == ""
 
 
+def test_media_types_are_pythons_own(python_image: str) -> None:
+    """No table of the system's. Red when: RUN echo "font/woff2 woff2" > /etc/mime.types."""
+    script = "import mimetypes, os; print([f for f in mimetypes.knownfiles if os.path.exists(f)])"
+    assert run(python_image, "python3", "-c", script) == "[]"
+
+
+def test_only_the_small_perl_is_there(python_image: str) -> None:
+    """Debian's tools need perl-base, nothing the rest. Red when: apt-get install perl."""
+    assert (
+        shell(python_image, "dpkg-query --show --showformat='${Package}\\n' | grep '^perl' || true")
+        == "perl-base"
+    )
+
+
+def test_what_programs_link_to_is_there_or_in_debian(python_image: str) -> None:
+    """A program that embeds Python (uWSGI) links to what sysconfig names.
+
+    Where the image lacks it, the package that docker/build_packages.py names must bring it. Red when it has
+    another name; RUN ln -sf /nowhere /usr/local/lib/libpython3.13.so.
+    """
+    names = (
+        "import sysconfig; print(*(sysconfig.get_config_var(n) for n in ('LIBDIR', 'LDLIBRARY')), sep='/')"
+    )
+    script = (
+        f'library=$(python3 -c "{names}"); test -e "$library" || {{ apt-get update >&2;'
+        f" apt-get install --yes --no-install-recommends libpython{series(python_image)}-dev >&2; }};"
+        ' test -e "$library" && echo there'
+    )
+    assert shell(python_image, script) == "there"
+
+
 def test_tag_names_the_interpreter(python_image: str) -> None:
     """Red when: the image is tagged python:3.14-slim-trixie."""
     assert python_image.rsplit(":", 1)[-1].startswith(series(python_image))

@@ -117,6 +117,8 @@ def test_the_kit_in_the_projects_own_root(world: World, tmp_path: Path) -> None:
     unwanted = shutil.ignore_patterns(".git", ".venv", ".nox", ".mypy_cache", ".ruff_cache", "__pycache__")
     shutil.copytree(KIT, root, symlinks=True, ignore=unwanted)
     plant(root, {**{name: text for name, text in FORBIDDEN.items() if name != "Dockerfile"}, **NEEDED})
+    # A checkout in which the example has run.
+    plant(root, {"example/media/cat.jpg": "x", "example/staticfiles/site.css": "x"})
     there = files_in(world, world.image("project", root, kit=root))
     assert set(NEEDED) <= there
     assert not there & set(FORBIDDEN)

@@ -50,3 +50,19 @@ def test_wheels_alone_add_no_package(world: World, web: str) -> None:
     """Red when install-packages runs apt for an empty list, or libraries that wheels bring are looked for."""
     before, after = (set(world.run(image, "sh", "-c", LOOK).splitlines()) for image in (PYTHON_IMAGE, web))
     assert after - before == set()
+
+
+@pytest.mark.long
+def test_a_program_that_embeds_python_is_linked_and_finds_its_library(world: World, tmp_path: Path) -> None:
+    """Debian's interpreter names a shared library that it does not bring.
+
+    Red when build_packages.for_python does not see that: uWSGI cannot be linked (cannot find -lpython3.13).
+    """
+    place = copy_of_project("plain", tmp_path / "plain")
+    plant(place, {"requirements.txt": "django\nuwsgi\n"})
+    image = world.image("web", place, COLLECTSTATIC="skip")
+    said = world.run(
+        image, "uwsgi", "--need-app", "--module=config.wsgi", "--socket=/tmp/s", "--cheap", "--version"
+    )
+    assert said.startswith("2.")
+    assert "not found" not in world.run(image, "sh", "-c", "ldd /opt/venv/bin/uwsgi | grep libpython")

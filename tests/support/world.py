@@ -64,7 +64,7 @@ class World:
         chosen = {
             "PROJECT_NAME": self.name,
             "HTTP_PORT" if prod else "WEB_PORT": str(self.port),
-            **{k: v for k, v in base_images().items() if v.startswith("slipway/") or "/" in v},
+            **chosen_images(),
             **settings,
         }
         self.write_env(**chosen)
@@ -225,6 +225,15 @@ def base_images() -> dict[str, str]:
     from slipway.settings import load
 
     return load(ROOT, required=False).images()
+
+
+def chosen_images() -> dict[str, str]:
+    """Of those the ones that a person has chosen, in the environment or in .env, or that stand in."""
+    images = base_images()
+    from slipway.settings import variables
+
+    known = variables()
+    return {name: image for name, image in images.items() if image != known[name].default}
 
 
 def clean_environment() -> dict[str, str]:

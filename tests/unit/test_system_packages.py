@@ -90,3 +90,17 @@ def test_what_a_project_calls_itself(
     """Red when importlib.metadata would not know a project that has a name."""
     (tmp_path / file).write_text(content)
     assert project_package.name_and_version(tmp_path) == named
+
+
+def test_what_this_python_lacks_to_build_with_comes_along(tmp_path: Path) -> None:
+    """Red when the library that sysconfig names is not looked for: uWSGI could not be linked."""
+    headers, library = tmp_path / "include", tmp_path / "libpython3.13.so"
+    lacking = build_packages.for_python("3.13", str(headers), str(library))
+    assert lacking == ["python3-dev", "libpython3.13-dev"]
+    headers.mkdir()
+    (headers / "Python.h").touch()
+    assert build_packages.for_python("3.13", str(headers), str(library)) == ["libpython3.13-dev"]
+    library.touch()
+    assert build_packages.for_python("3.13", str(headers), str(library)) == []
+    # Built without a shared library, none is lacking.
+    assert build_packages.for_python("3.13", str(headers), str(tmp_path / "libpython3.13.a")) == []

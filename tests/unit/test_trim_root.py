@@ -148,3 +148,18 @@ def test_pip_goes_where_nothing_else_is_installed_beside_it(
         (site / name).mkdir(parents=True)
     trim.trim_interpreter(tmp_path, tmp_path / "stdlib", [site])
     assert (site / "pip").exists() == stays
+
+
+@pytest.mark.parametrize("library", [True, False])
+def test_tkinter_stays_with_its_library_alone(trim: ModuleType, tmp_path: Path, library: bool) -> None:
+    """Official images bring the module without Tk. Red when its extension is left, which links to nothing."""
+    stdlib = tmp_path / "usr/local/lib/python3.13"
+    extension = stdlib / "lib-dynload/_tkinter.cpython-313-x86_64-linux-gnu.so"
+    paths = [extension, stdlib / "tkinter/__init__.py", stdlib / "lib-dynload/_ssl.so"]
+    paths += [tmp_path / "usr/lib/x86_64-linux-gnu/libtk8.6.so"] if library else []
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    trim.trim_interpreter(tmp_path, stdlib, [])
+    assert (extension.exists(), (stdlib / "tkinter").exists()) == (library, library)
+    assert (stdlib / "lib-dynload/_ssl.so").exists()

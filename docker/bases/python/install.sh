@@ -49,6 +49,11 @@ install_pip() {
         --root-user-action=ignore "$wheel"
 }
 
+# Like the official image, which has no table of media types: Python's mimetypes knows its own ones alone there.
+remove_media_types() {
+    rm /etc/mime.types
+}
+
 # Like the official image, which leaves the interpreter's own tests out.
 remove_tests() {
     rm -r "/usr/lib/$python/test"
@@ -64,6 +69,7 @@ remove_bytecode() {
 export PYTHONDONTWRITEBYTECODE=1
 apt_get update
 install_interpreter
+remove_media_types
 remove_tests
 unpack_headers
 link_commands
