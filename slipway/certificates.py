@@ -22,11 +22,9 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 from slipway import mirrors, values
 from slipway.errors import SlipwayError
+from slipway.output import counted
 
-__all__ = ["SOON", "Certificate", "check", "describe", "fingerprint", "from_files", "names", "uncovered"]
-
-SOON = timedelta(days=21)
-"""A certificate that expires within this time is worth a warning."""
+__all__ = ["Certificate", "check", "describe", "ends_soon", "fingerprint", "from_files", "names", "uncovered"]
 
 _PEM_BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
@@ -110,12 +108,17 @@ def check(certificate: Certificate, server_names: Iterable[str]) -> list[str]:
             f"{', '.join(names(certificate.leaf)) or 'no name at all'}",
             "get a certificate for every name of SERVER_NAMES, or take the names out of it",
         )
-    left = certificate.leaf.not_valid_after_utc - _now()
-    if left >= SOON:
+    if not ends_soon(certificate.leaf):
         return []
-    return [
-        f"SLIP-120: {certificate.source} expires in {left.days} days, and nobody renews it; get a new one"
-    ]
+    left = certificate.leaf.not_valid_after_utc - _now()
+    when = counted(left.days, "day") if left.days > 1 else counted(left // timedelta(hours=1), "hour")
+    return [f"SLIP-120: {certificate.source} expires in {when}, and nobody renews it; get a new one"]
+
+
+def ends_soon(certificate: x509.Certificate) -> bool:
+    """Whether less than a third of its life is left: when ACME clients renew, however long that life is."""
+    life = certificate.not_valid_after_utc - certificate.not_valid_before_utc
+    return certificate.not_valid_after_utc - _now() < life / 3
 
 
 def names(certificate: x509.Certificate) -> list[str]:

@@ -25,15 +25,14 @@ _CA_KEY, _CHAIN, _KEY = "ca.key", "fullchain.pem", "privkey.pem"
 _CA_LIFE = timedelta(days=3650)
 # Browsers on Apple's systems refuse more than 825 days, also from a CA of one's own.
 _LIFE = timedelta(days=397)
-_RENEW = timedelta(days=30)
 
 
 def ensure(folder: Path, server_names: Sequence[str], project: str) -> tuple[Certificate, bool]:
     """The certificate for ``server_names``, localhost and the loopback addresses; and whether it is new.
 
-    CA and certificate are made when there are none, the certificate again when it lacks a name or ends
-    within thirty days, the CA when it ends. Raises ``SlipwayError`` SLIP-122 when the CA in ``folder`` cannot
-    be used.
+    CA and certificate are made when there are none, the certificate again when it lacks a name or ends soon
+    (``certificates.ends_soon``), the CA when it would end before a certificate of today. Raises
+    ``SlipwayError`` SLIP-122 when the CA in ``folder`` cannot be used.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
@@ -51,7 +50,7 @@ def check(folder: Path) -> None:
 
 def _authority(folder: Path, project: str) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     present = _present(folder)
-    if present is None or present[0].not_valid_after_utc < _soon():
+    if present is None or present[0].not_valid_after_utc < datetime.now(UTC) + _LIFE:
         return _make_authority(folder, project)
     return present
 
@@ -89,7 +88,7 @@ def _current(folder: Path, ca: x509.Certificate) -> Certificate | None:
         found.leaf.verify_directly_issued_by(ca)
     except Exception:
         return None
-    return found if found.leaf.not_valid_after_utc > _soon() else None
+    return None if certificates.ends_soon(found.leaf) else found
 
 
 def _issue(
@@ -163,10 +162,6 @@ def _write(path: Path, content: bytes) -> None:
     with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123
         file.write(content)
     draft.replace(path)
-
-
-def _soon() -> datetime:
-    return datetime.now(UTC) + _RENEW
 
 
 def _damaged(folder: Path, why: str) -> SlipwayError:

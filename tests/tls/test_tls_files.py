@@ -186,7 +186,8 @@ def test_what_nginx_refuses_harms_nobody(files: World, company: Authority) -> No
 
 def test_a_certificate_that_ends_soon_is_a_warning(files: World, company: Authority) -> None:
     """Red when nobody is told, or the start is refused."""
-    company.issue(*NAMES, ends=timedelta(days=5, hours=1)).write(files_folder(files))
+    ends = timedelta(days=5, hours=1)
+    company.issue(*NAMES, begins=ends - timedelta(days=90), ends=ends).write(files_folder(files))
     warned = files.invoke("certs", "--reload")
     assert "expires in 5 days" in warned.stderr
     assert "warning: SLIP-120: " in files.invoke("doctor").stdout

@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,27 @@ def test_ocsp_is_seen(company: authority.Authority, tmp_path: Path) -> None:
         assert found.has_ocsp is bool(address)
 
 
+@pytest.mark.parametrize(
+    ("life", "left", "warned"),
+    [
+        (397, 140, ""), (397, 130, "130 days"), (90, 31, ""), (90, 29, "29 days"), (64, 22, ""),
+        (64, 21, "21 days"), (6, 2.5, ""), (6, 1.9, "45 hours"), (6, 0.02, "no hours"),
+    ],
+)  # fmt: skip
+def test_the_last_third_of_its_life_is_a_warning(
+    company: authority.Authority, tmp_path: Path, life: float, left: float, warned: str
+) -> None:
+    """Whoever issues it. Red when it is a number of days: one of six days would always be near its end."""
+    day = timedelta(days=1)
+    # A little more, which passes until it is looked at.
+    ends = left * day + timedelta(minutes=1)
+    company.issue("example.test", begins=ends - life * day, ends=ends).write(tmp_path)
+    found = certificates.from_files(tmp_path / "fullchain.pem", tmp_path / "privkey.pem")
+    said = certificates.check(found, ["example.test"])
+    assert bool(said) == certificates.ends_soon(found.leaf) == bool(warned)
+    assert all(f"expires in {warned}," in line for line in said)
+
+
 def test_the_local_ca_stays_and_its_certificate_follows_the_names(tmp_path: Path) -> None:
     """Red when the CA that people trust is made anew, or the certificate is at every start."""
     folder = tmp_path / "tls" / "local"
@@ -103,12 +125,14 @@ def test_the_local_certificate_is_renewed_before_it_ends(
     """Red when it is renewed after its end, or the CA never."""
     first, _ = localca.ensure(tmp_path, ("example.test",), "shop")
     ca = (tmp_path / localca.CA_FILE).read_bytes()
-    # As long a notice as the certificate lasts: as if its end were near.
-    monkeypatch.setattr(localca, "_RENEW", localca._LIFE)
+    now = datetime.now(UTC)
+    monkeypatch.setattr(certificates, "_now", lambda: now + localca._LIFE * 0.6)
+    assert localca.ensure(tmp_path, ("example.test",), "shop") == (first, False)
+    monkeypatch.setattr(certificates, "_now", lambda: now + localca._LIFE * 0.7)
     second, made = localca.ensure(tmp_path, ("example.test",), "shop")
     assert made and second.leaf != first.leaf
     assert (tmp_path / localca.CA_FILE).read_bytes() == ca
-    monkeypatch.setattr(localca, "_RENEW", localca._CA_LIFE)
+    monkeypatch.setattr(localca, "_LIFE", localca._CA_LIFE + timedelta(days=1))
     localca.ensure(tmp_path, ("example.test",), "shop")
     assert (tmp_path / localca.CA_FILE).read_bytes() != ca
 
