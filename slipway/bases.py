@@ -23,9 +23,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from slipway import aptlists, mirrors, postgres
+from slipway import aptlists, engine, mirrors, postgres
 from slipway.errors import SlipwayError
-from slipway.pull import Outcome, pull
+from slipway.pull import WAIT_OR_LOG_IN, Outcome, pull
 from slipway.run import Runner
 
 __all__ = ["KINDS", "Kind", "Row", "StandIn", "build", "describe", "ensure", "stand_in_for"]
@@ -215,7 +215,7 @@ def ensure(images: Mapping[str, str], runner: Runner, pinned: Collection[str] = 
     for variable, reference in images.items():
         if reference.startswith(PREFIX):
             stand_ins.append(stand_in_for(variable, reference))
-        elif not _inspect(reference, runner):
+        elif _recipe_of(reference, runner) is None:
             reason = silent.get(_registry(reference)) or _pull(variable, reference, runner)
             if reason:
                 silent[_registry(reference)] = reason
@@ -249,6 +249,12 @@ def _pull(variable: str, reference: str, runner: Runner) -> str:
         runner.run(["docker", "pull", reference])
         return ""
     result = pull(reference)
+    if result.limited:
+        raise SlipwayError(
+            "SLIP-163",
+            f"{variable}={reference} cannot be pulled: {result.reason}",
+            WAIT_OR_LOG_IN + _or_stand_in(variable, reference),
+        )
     if result.outcome is Outcome.REFUSED:
         raise SlipwayError(
             "SLIP-040",
@@ -258,35 +264,38 @@ def _pull(variable: str, reference: str, runner: Runner) -> str:
     return result.reason
 
 
+def _or_stand_in(variable: str, reference: str) -> str:
+    try:
+        return f"; or set {variable}={stand_in_for(variable, reference).reference}, which is built here"
+    except SlipwayError:
+        return ""
+
+
 def _ensure_stand_in(stand_in: StandIn, runner: Runner) -> None:
-    found = _inspect(stand_in.reference, runner)
-    if found is None or found.recipe != _recipe(stand_in.kind):
+    if _recipe_of(stand_in.reference, runner) != _recipe(stand_in.kind):
         build(stand_in, runner)
 
 
-def describe(images: Mapping[str, str], runner: Runner) -> list[Row]:
+def describe(images: Mapping[str, str]) -> list[Row]:
     """Return what there is of ``images`` (variable to reference) on this machine's engine."""
-    rows = []
-    for variable, reference in images.items():
-        found = _inspect(reference, runner)
-        origin = "stand-in" if reference.startswith(PREFIX) else "registry"
-        rows.append(Row(variable, reference, found is not None, found.size if found else 0, origin))
-    return rows
+    sizes = engine.image_sizes(images.values())
+    return [
+        Row(
+            variable,
+            reference,
+            present=reference in sizes,
+            size=sizes.get(reference, 0),
+            origin="stand-in" if reference.startswith(PREFIX) else "registry",
+        )
+        for variable, reference in images.items()
+    ]
 
 
-@dataclass(frozen=True)
-class _Found:
-    size: int
-    recipe: str
-
-
-def _inspect(reference: str, runner: Runner) -> _Found | None:
-    template = f'{{{{.Size}}}} {{{{with .Config.Labels}}}}{{{{index . "{LABEL}"}}}}{{{{end}}}}'
+def _recipe_of(reference: str, runner: Runner) -> str | None:
+    """The recipe of a local image, empty for one that is no stand-in; None when there is no such image."""
+    template = f'{{{{with .Config.Labels}}}}{{{{index . "{LABEL}"}}}}{{{{end}}}}'
     answer = runner.capture(["docker", "image", "inspect", "--format", template, reference])
-    if answer.returncode != 0:
-        return None
-    size, _, recipe = answer.stdout.strip().partition(" ")
-    return _Found(int(size), recipe)
+    return answer.stdout.strip() if answer.returncode == 0 else None
 
 
 def build(stand_in: StandIn, runner: Runner, *, force: bool = False) -> None:
@@ -360,9 +369,14 @@ def _versions(stand_in: StandIn, packages: str, runner: Runner) -> dict[str, str
 def _debian(suite: str, runner: Runner, *, force: bool) -> str:
     """Return the name of the Debian image of ``suite``, making it when it is absent or outdated."""
     reference = f"{PREFIX}debian:{suite}-slim"
+<<<<<<< HEAD
     recipe = "-".join(filter(None, (_digest(RECIPES / "debian"), _HOOKS.get(suite))))
     found = _inspect(reference, runner)
     if found is not None and found.recipe == recipe and not force:
+=======
+    recipe = _digest(RECIPES / "debian")
+    if _recipe_of(reference, runner) == recipe and not force:
+>>>>>>> dd27b82 (End a wait for what keeps ending, and say what today's engines say and cannot do)
         return reference
     with _lock_of("mmdebstrap"):
         _require_mmdebstrap(runner)

@@ -11,13 +11,18 @@ from slipway.errors import SlipwayError
 from slipway.output import note
 from slipway.session import Session
 
-__all__ = ["cause", "check_password", "failure", "pass_on_warnings", "warnings"]
+__all__ = ["cause", "check_password", "failure", "pass_on_warnings", "reason", "warnings"]
 
 # gunicorn says why a worker did not boot, and then what it thinks of that, in forty lines.
 _SHOWN_LINES = 60
 _SEARCHED_LINES = 400
 _REFUSED = re.compile(r'password authentication failed(?: for user "(?P<user>[^"]*)")?')
 _PASSWORD_SECONDS = 10.0
+_TRACEBACK = "Traceback (most recent call last):"
+_RAISED = re.compile(r"(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:: .*)?")
+_SERVERS_OWN = ("gunicorn.errors.HaltServer", "SystemExit")
+_OURS = re.compile(r"\bSLIP-\d{3}: ")
+_FATAL = re.compile(r"\b(FATAL|PANIC): +|\[(emerg|alert)\]")
 _LIMITS = {"db": "DB_MEMORY", "nginx": "NGINX_MEMORY", "redis": "REDIS_MEMORY", "backup": "BACKUP_MEMORY"}
 
 
@@ -132,9 +137,13 @@ def cause(session: Session, first: engine.ContainerState, log: Sequence[str] | N
     log = engine.logs(first, _SEARCHED_LINES) if log is None else log
     if refused := _refusal(log):
         return _refused_login(session, refused)
-    last_lines = [line.strip() for line in log if line.strip()]
-    why = first.error or first.health_output or (last_lines[-1] if last_lines else "no log lines")
-    if first.beside_web and first.failed and first.exit_code == 0:
+    ends = bool(first.deaths) or first.state == "restarting" or (first.beside_web and bool(first.restarts))
+    # The probe of one that keeps ending says only that nobody answers. A server for development stays.
+    seen = "" if ends else "; ".join(filter(None, (first.health_output, _raised(log))))
+    why = first.error or seen or reason(log)
+    # While one runs, the engine shows no exit code.
+    clean = first.exit_code == 0 and first.state != "running" and not first.out_of_memory
+    if first.beside_web and first.failed and clean:
         return SlipwayError(
             "SLIP-064",
             f"the service {first.service} does not stay: its command ends without an error, again and again",
@@ -144,15 +153,15 @@ def cause(session: Session, first: engine.ContainerState, log: Sequence[str] | N
     if first.failed:
         todo = "fix it"
         if first.out_of_memory:
-            why = "it needed more memory than it may have"
             limit = "PROCESS_MEMORY" if first.beside_web else _LIMITS.get(first.service, "WEB_MEMORY")
+            why = "it needed more memory than it may have" + (f" ({limit})" if session.stack.prod else "")
             todo = (
                 f"raise {limit} in {session.settings.env_file}" if session.stack.prod else "free some memory"
             )
         prod = _prod(session)
         return SlipwayError(
             "SLIP-064",
-            f"the service {first.service} failed: {first.summary}: {why[:300]}",
+            f"the service {first.service} {_how(first)}: {why[:300]}",
             f"{todo} and run invoke up{prod} again; its log: invoke logs --services {first.service}{prod}",
         )
     return SlipwayError(
@@ -160,6 +169,38 @@ def cause(session: Session, first: engine.ContainerState, log: Sequence[str] | N
         f"the service {first.service} was not ready within {session.settings.wait_timeout} s: {why[:300]}",
         "look at its log above; if it only needs longer, raise WAIT_TIMEOUT in .env",
     )
+
+
+def _how(state: engine.ContainerState) -> str:
+    times = f", {state.deaths} times by now" if state.deaths > 1 else ""
+    code = f" (exit code {state.exit_code})" if state.exit_code else ""
+    return f"keeps ending{times}{code}" if times else f"failed: {state.summary}"
+
+
+def reason(log: Sequence[str]) -> str:
+    """The line of a log that says why a container ended: a traceback's end, else the last error or line.
+
+    Workers and replicas speak at once, and a server has its own last words after those of the project.
+    """
+    lines = [line.strip() for line in log if line.strip()]
+    fatal = [line for line in lines if _FATAL.search(line)]
+    return _raised(log) or _explained(lines) or (fatal or lines or ["no log lines"])[-1]
+
+
+def _raised(log: Sequence[str]) -> str:
+    """What the last traceback of the project ends with, or what the kit says of it; empty without one."""
+    lines = [line.rstrip() for line in log if line.strip()]
+    for at in reversed([i for i, line in enumerate(lines) if line.endswith(_TRACEBACK)]):
+        raised = next((line for line in lines[at + 1 :] if _RAISED.fullmatch(line)), "")
+        if raised and not raised.startswith(_SERVERS_OWN):
+            return _explained(lines[at:]) or raised
+    return ""
+
+
+def _explained(lines: Sequence[str]) -> str:
+    """The last message of the kit's own programs, which is no warning; empty where there is none."""
+    known = [line for line in lines if "warning: SLIP-" not in line]
+    return next((line[m.start() :] for line in reversed(known) if (m := _OURS.search(line))), "")
 
 
 def _prod(session: Session) -> str:

@@ -10,16 +10,18 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from slipway import engineapi
 from slipway.engineapi import NotFoundError
 from slipway.errors import SlipwayError
+from slipway.pull import Outcome, Pull, classify
 
 __all__ = [
     "ContainerState",
+    "Deaths",
     "Leftovers",
     "containers",
     "image_sizes",
@@ -39,6 +41,10 @@ _VOLUME_LABEL = "com.docker.compose.volume"
 _POLL_SECONDS = 0.2
 _HEADER = 8  # bytes in front of each piece of a log
 _START_SECONDS = 60  # more than passes between the making of a container and its start
+_DEATHS = 3  # a container that has ended so often while it is waited for will not become ready
+_MEMORY_SECONDS = 10.0  # for one that is short of memory and goes on: its server starts what was killed again
+_LAST_SECONDS = 60  # of a container that has ended: whose log says why
+_UNCOUNTED = 5  # tries to have the engine count what it has
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,11 @@ class ContainerState:
     tty: bool = False
     """Whether it has a terminal; its log is one stream then."""
     out_of_memory: bool = False
-    """Whether the kernel ended it because it had reached its memory limit."""
+    """Whether the kernel ended it, or a process in it, because it had reached its memory limit."""
+    finished: str = ""
+    """When it last ended, as ``started`` is written."""
+    deaths: int = 0
+    """How often it has ended while it was waited for; at least 3 where that is why waiting has ended."""
 
     @property
     def ready(self) -> bool:
@@ -86,7 +96,10 @@ class ContainerState:
         """Ended with an error, killed, restarting or unhealthy: waiting longer will not help."""
         broken = self.state in {"exited", "dead"} and self.exit_code != 0
         return (
-            broken or bool(self.error) or self.state in {"dead", "restarting"} or self.health == "unhealthy"
+            broken
+            or bool(self.error or self.deaths)
+            or self.state in {"dead", "restarting"}
+            or self.health == "unhealthy"
         )
 
     @property
@@ -165,11 +178,24 @@ def logs(state: ContainerState, tail: int) -> list[str]:
     Of one that has been restarted and runs again, those before that: they say why it ended.
     """
     again = state.restarts and state.state == "running"
-    # With the fraction, or what was said in that second is lost.
-    until = {"until": f"{datetime.fromisoformat(state.started).timestamp():.6f}"} if again else {}
-    path = f"/containers/{state.id}/logs"
-    output = engineapi.raw(path, stdout=True, stderr=True, tail=str(tail), **until)
+    if not again:
+        return _logs(state, tail=str(tail))
+    # Without `tail`: the engine counts those lines from the end of the log, before it looks at `until`. Times
+    # with their fraction, or what was said in that second is lost.
+    until = f"{_timestamp(state.started):.6f}"
+    lately = f"{_timestamp(state.finished) - _LAST_SECONDS:.6f}"
+    lines = _logs(state, until=until, since=lately) or _logs(state, until=until)
+    return lines[-tail:]
+
+
+def _logs(state: ContainerState, **bounds: str) -> list[str]:
+    output = engineapi.raw(f"/containers/{state.id}/logs", stdout=True, stderr=True, **bounds)
     return (output if state.tty else _without_headers(output)).decode("utf-8", "replace").splitlines()
+
+
+def _timestamp(text: str) -> float:
+    """Seconds since the epoch; the engine's "never" (the year 1) is long before."""
+    return datetime.fromisoformat(text).timestamp()
 
 
 def _without_headers(stream: bytes) -> bytes:
@@ -184,6 +210,48 @@ def _without_headers(stream: bytes) -> bytes:
     return said
 
 
+class Deaths:
+    """How often a project's containers end while they are waited for.
+
+    A restart policy hides that: one that keeps ending runs, or is about to, whenever it is looked at.
+    Make it before what begins the containers: what has ended before does not count.
+    """
+
+    def __init__(self, project: str) -> None:
+        self._project = project
+        self._before = {state.id: state.restarts for state in containers(project)}
+        self._short: dict[str, float] = {}
+
+    def counted(self, state: ContainerState) -> ContainerState:
+        """``state`` with its ``deaths``, if those are too many or it is short of memory; else as it is.
+
+        One or two are not: its database may have been slow. While it runs, the engine does not tell its
+        exit code, so it is looked at when it has just ended.
+        """
+        if state.ready:
+            self._short.pop(state.id, None)
+            return state
+        before = self._before.get(state.id, 0)
+        # The engine counts from nothing when somebody starts a container.
+        deaths = state.restarts - before if state.restarts >= before else state.restarts
+        waiting = state.state == "restarting"
+        if deaths >= (_DEATHS if waiting else 2 * _DEATHS):
+            return replace(state, deaths=deaths)
+        if state.out_of_memory and not waiting:
+            since = self._short.setdefault(state.id, time.monotonic())
+            if time.monotonic() - since > _MEMORY_SECONDS:
+                return replace(state, deaths=max(deaths, 1))
+        return state
+
+    def too_many(self, services: Collection[str]) -> bool:
+        """Whether a container of ``services`` keeps ending, now."""
+        return any(self.counted(s).deaths for s in containers(self._project) if s.service in services)
+
+    def hopeless(self, state: ContainerState) -> bool:
+        """Whether waiting longer for ``state``, as ``counted``, will not help."""
+        return bool(state.deaths) or (state.failed and (state.state != "restarting" or bool(state.error)))
+
+
 def wait(
     project: str,
     services: Iterable[str],
@@ -191,18 +259,21 @@ def wait(
     on_change: Callable[[Mapping[str, str]], None],
     *,
     finished: bool = False,
+    deaths: Deaths | None = None,
 ) -> list[ContainerState]:
     """Wait until every container of ``services`` is ready, at most ``timeout`` seconds.
 
     ``on_change`` is called with the summary per container name, whenever one changes. Returns the last
-    states seen: the caller finds the ones not ``ready`` among them. Ends at once when one has failed.
+    states seen: the caller finds the ones not ``ready`` among them. Ends at once when one has failed or keeps
+    ending; ``deaths`` counts that from before the wait.
     With ``finished`` a container that runs is not enough: for one-shots, which have no health check.
     """
+    deaths = deaths or Deaths(project)
     wanted = set(services)
     deadline = time.monotonic() + timeout
     shown: dict[str, str] = {}
     while True:
-        states = [state for state in containers(project) if state.service in wanted]
+        states = [deaths.counted(state) for state in containers(project) if state.service in wanted]
         summaries = {state.name: state.summary for state in states}
         if summaries != shown:
             shown = summaries
@@ -210,7 +281,7 @@ def wait(
         complete = wanted <= {state.service for state in states}
         if complete and all(state.ready and (state.state == "exited" or not finished) for state in states):
             return states
-        if any(state.failed for state in states) or time.monotonic() > deadline:
+        if any(deaths.hopeless(state) for state in states) or time.monotonic() > deadline:
             return states
         time.sleep(_POLL_SECONDS)
 
@@ -232,9 +303,13 @@ def published(project: str, service: str) -> list[str]:
 
 
 def image_sizes(references: Iterable[str]) -> dict[str, int]:
-    """Bytes of each local image among ``references``; absent ones are left out."""
+    """Bytes of each local image among ``references``, as ``docker images`` shows; absent ones are left out.
+
+    The list's, not the image's own: with the containerd image store the two differ.
+    """
+    listed = {image["Id"]: int(image["Size"]) for image in engineapi.get("/images/json")}
     found = {reference: _image(reference) for reference in references}
-    return {reference: image["Size"] for reference, image in found.items() if image}
+    return {name: listed.get(image["Id"], image["Size"]) for name, image in found.items() if image}
 
 
 def _image(reference: str) -> dict[str, Any]:
@@ -260,18 +335,21 @@ def can_have(reference: str, seconds: int = 20) -> bool:
             return True
     except SlipwayError:
         return True
+    return registry_answer(reference, seconds).outcome is not Outcome.UNREACHABLE
+
+
+def registry_answer(reference: str, seconds: int) -> Pull:
+    """What the registry of an image would answer to a pull, within ``seconds``; nothing is pulled."""
     from docker.errors import DockerException  # noqa: PLC0415  (see engineapi)
     from requests import RequestException  # noqa: PLC0415
-
-    from slipway.pull import Outcome, classify  # noqa: PLC0415
 
     try:
         engineapi.sdk(seconds).images.get_registry_data(reference)
     except DockerException as answer:
-        return classify(1, str(answer)).outcome is Outcome.REFUSED
-    except RequestException:
-        return False
-    return True
+        return classify(1, str(answer))
+    except RequestException as silent:
+        return Pull(Outcome.UNREACHABLE, str(silent))
+    return Pull(Outcome.PULLED)
 
 
 def image_label(reference: str, label: str) -> str:
@@ -327,12 +405,13 @@ def tags(repository: str) -> list[str]:
 
 def leftovers(project: str, *, volumes: bool) -> Leftovers:
     """What is no longer used among one project's labelled objects; volumes only when asked."""
-    usage = engineapi.get("/system/df")
-    idle = [c for c in usage["Containers"] or [] if _labelled(c, project) and c["State"] != "running"]
+    usage = _usage()
+    idle = [c for c in usage["Container"] if _labelled(c, project) and c["State"] != "running"]
+    used = {c["ImageID"] for c in usage["Container"]}
     images = [
         i
-        for i in usage["Images"] or []
-        if _labelled(i, project) and not any(_tags(i)) and not i["Containers"]
+        for i in usage["Image"]
+        if _labelled(i, project) and not any(_tags(i)) and i["Containers"] <= 0 and i["Id"] not in used
     ]
     attached = {
         name for c in _listed(project, status=["running"]) for name in c["NetworkSettings"]["Networks"]
@@ -341,14 +420,12 @@ def leftovers(project: str, *, volumes: bool) -> Leftovers:
     networks = [str(n["Name"]) for n in labelled if n["Name"] not in attached]
     in_use = {
         mount["Name"]
-        for c in usage["Containers"] or []
+        for c in usage["Container"]
         if c not in idle
         for mount in c["Mounts"]
         if mount["Type"] == "volume"
     }
-    unused = [
-        v for v in usage["Volumes"] or [] if volumes and _labelled(v, project) and v["Name"] not in in_use
-    ]
+    unused = [v for v in usage["Volume"] if volumes and _labelled(v, project) and v["Name"] not in in_use]
     size = sum(c.get("SizeRw") or 0 for c in idle)
     size += sum(max(i["Size"] - max(i["SharedSize"], 0), 0) for i in images)
     size += sum(max(v["UsageData"]["Size"], 0) for v in unused)
@@ -358,6 +435,30 @@ def leftovers(project: str, *, volumes: bool) -> Leftovers:
         networks=tuple(networks),
         volumes=tuple(v["Name"] for v in unused),
         size=size,
+    )
+
+
+def _usage() -> dict[str, list[dict[str, Any]]]:
+    """What the engine has, with sizes: the lists ``Container``, ``Image`` and ``Volume``.
+
+    Since API 1.52 they are the ``Items`` of ``ContainerUsage`` and so on, when asked to be verbose, and since
+    1.53 nowhere else. It answers 404 when an image goes while it counts, as those of a build do.
+    Raises ``SlipwayError`` SLIP-161 when it does so again and again.
+    """
+    for _ in range(_UNCOUNTED):
+        try:
+            answer = engineapi.get("/system/df", verbose=True)
+        except NotFoundError:
+            time.sleep(_POLL_SECONDS)
+            continue
+        return {
+            kind: (answer.get(f"{kind}Usage") or {}).get("Items") or answer.get(f"{kind}s") or []
+            for kind in ("Container", "Image", "Volume")
+        }
+    raise SlipwayError(
+        "SLIP-161",
+        "the engine cannot count what it has: images come and go meanwhile",
+        "try again when no build runs; nothing was removed",
     )
 
 
@@ -411,6 +512,7 @@ def _state(attrs: Mapping[str, Any]) -> ContainerState:
         restarts=attrs.get("RestartCount", 0),
         created=attrs.get("Created", ""),
         started=state.get("StartedAt", ""),
+        finished=state.get("FinishedAt", ""),
         image_id=attrs["Image"],
         config_hash=labels.get(_CONFIG_HASH_LABEL, ""),
         beside_web=_PROCESS_LABEL in labels,

@@ -23,8 +23,15 @@ __all__ = ["Answer", "NotFoundError", "get", "local_socket", "raw", "sdk"]
 _SECONDS = 60  # as the SDK's own default
 
 
-class NotFoundError(LookupError):
-    """The engine has nothing of that name."""
+class NotFoundError(SlipwayError):
+    """The engine has nothing of that name; where nobody expects that it is SLIP-161: it went meanwhile."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            "SLIP-161",
+            f"the engine does not have {path} any more: it went meanwhile",
+            "run the same command again, when nothing else builds or removes things",
+        )
 
 
 class Answer(NamedTuple):

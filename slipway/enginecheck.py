@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from slipway.errors import SlipwayError
+from slipway.output import note
 from slipway.run import Runner
+from slipway.settings import Settings
 
 __all__ = [
     "FLOOR",
@@ -38,6 +41,12 @@ PLUGINS = {
 """How each plugin is asked for its version."""
 WAY_OUT = "./bootstrap invoke up --local serves the project without an engine"
 
+BROKEN: dict[tuple[int, ...], str] = {
+    (29, 1, 0): "containers cannot resolve names outside their networks (fixed in 29.1.1)"
+}
+"""Engines that are new enough and do not work, with what does not."""
+
+_ROOTLESS = "docs/rootless.md says what to set"
 _DEFAULT_SOCKETS = {"unix:///var/run/docker.sock", "unix:///run/docker.sock"}
 _ANSWER_SECONDS = 30.0
 
@@ -77,28 +86,61 @@ def probe(runner: Runner) -> Probe:
 
 
 def check_versions(runner: Runner) -> None:
-    """Refuse an engine, Compose or buildx that is missing or below the floor; changes nothing.
+    """Refuse an engine, Compose or buildx that is missing or below the floor, warn of one known to be broken.
 
     Raises ``SlipwayError`` SLIP-025 to SLIP-030, all with exit code 3.
     """
-    if _are_new_enough(runner):
-        return
-    found = probe(runner)
-    if found.state != "answers":
-        raise refusal(runner, found)
-    check_floor(runner, found)
+    versions = _versions(runner)
+    if not all(parse_version(v) >= floor for v, floor in zip(versions, FLOOR.values(), strict=True)):
+        found = probe(runner)
+        if found.state != "answers":
+            raise refusal(runner, found)
+        check_floor(runner, found)
+        versions = (found.version, *versions[1:])
+    if broken := BROKEN.get(parse_version(versions[0])):
+        note(f"warning: SLIP-162: Docker Engine {versions[0]} is broken: {broken}; fix: upgrade the engine")
 
 
-def _are_new_enough(runner: Runner) -> bool:
-    """Whether all three are, by the one question that names all; not for sure where the answer is no."""
+def check_limits(settings: Settings, info: Mapping[str, Any]) -> None:
+    """Warn of what the engine that says ``info`` of itself cannot do for production; changes nothing.
+
+    Mostly one without root's rights: where systemd does not hand it the controllers it enforces no limits,
+    and ports below the kernel's bound are not its to publish (docs.docker.com/engine/security/rootless).
+    """
+    rootless = "name=rootless" in (info.get("SecurityOptions") or [])
+    kinds = {"MemoryLimit": "memory", "CpuCfsQuota": "processors", "PidsLimit": "processes"}
+    if missing := [what for key, what in kinds.items() if not info.get(key, True)]:
+        note(
+            f"warning: SLIP-164: the engine enforces no limit of {', '.join(missing)}; fix: "
+            + (_ROOTLESS if rootless else "enable these cgroup controllers in the kernel")
+        )
+    first = _first_port() if rootless else 0
+    ports = {"HTTP_PORT": settings.http_port}
+    ports |= {"HTTPS_PORT": settings.https_port} if settings.tls != "off" else {}
+    if low := [f"{name}={port}" for name, port in ports.items() if port < first]:
+        note(
+            f"warning: SLIP-164: an engine without root's rights may not publish ports below {first}: "
+            f"{', '.join(low)}; fix: {_ROOTLESS}"
+        )
+
+
+def _first_port() -> int:
+    """The first port that anybody may listen on; the kernel's default where it does not say."""
+    try:
+        return int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
+    except (OSError, ValueError):
+        return 1024
+
+
+def _versions(runner: Runner) -> tuple[str, str, str]:
+    """Those of engine, Compose and buildx, by the one question that names all; empty where it does not."""
     done = runner.capture(["docker", "info", "--format", "{{json .}}"], timeout=_ANSWER_SECONDS)
     try:
         info = json.loads(done.stdout)
         plugins = {plugin["Name"]: plugin["Version"] for plugin in info["ClientInfo"]["Plugins"]}
-        found = (info["ServerVersion"], plugins["compose"], plugins["buildx"])
+        return info["ServerVersion"], plugins["compose"], plugins["buildx"]
     except (ValueError, KeyError, TypeError):
-        return False
-    return all(parse_version(version) >= floor for version, floor in zip(found, FLOOR.values(), strict=True))
+        return "", "", ""
 
 
 def check_floor(runner: Runner, engine: Probe) -> None:

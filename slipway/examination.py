@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from slipway import deploylock, diagnosis, engine, enginecheck, ports, preflight, upgradeundo
+from slipway import bases, deploylock, diagnosis, engine, enginecheck, ports, preflight, upgradeundo
 from slipway.compose import Stack
 from slipway.engine import ContainerState
 from slipway.errors import SlipwayError
 from slipway.output import counted, note
+from slipway.pull import WAIT_OR_LOG_IN, Outcome
 from slipway.run import Runner
 from slipway.session import Session
 from slipway.settings import Settings, load
@@ -29,6 +30,7 @@ __all__ = ["Finding", "Findings", "examine"]
 _STOPPED = {0, 130, 137, 143}
 _EXEC_SECONDS = 10.0
 _FULL_PERCENT = 90
+_REGISTRY_SECONDS = 5
 _NO_ENGINE = "no engine to ask"
 _TOO_OLD = {"SLIP-029", "SLIP-030"}  # for `up`; it answers all the same
 
@@ -109,6 +111,7 @@ def examine(root: Path, runner: Runner, prod: bool) -> Findings:
             answers = right or result.found[-1].code in _TOO_OLD
     result.look("other commands", _check_others, session)
     if answers:
+        result.look("registries", _check_registries, session)
         _look_at_containers(result, session)
     else:
         result.skipped["containers"] = _NO_ENGINE
@@ -132,6 +135,21 @@ def _check_others(session: Session) -> None:
         deploylock.check(session.settings.root)
     if upgrading:
         note("warning: SLIP-107: an upgrade of PostgreSQL was interrupted; fix: invoke up takes it back")
+
+
+def _check_registries(session: Session) -> None:
+    """Warn where the next start would pull, and a registry refuses for the number of pulls."""
+    for variable, reference in session.settings.images().items():
+        if reference.startswith(bases.PREFIX) or engine.image_id(reference):
+            continue
+        answer = engine.registry_answer(reference, _REGISTRY_SECONDS)
+        if answer.limited:
+            note(
+                f"warning: SLIP-163: {variable}={reference} is not here, and its registry refuses: "
+                f"{answer.reason}; fix: {WAIT_OR_LOG_IN}"
+            )
+        if answer.outcome is not Outcome.PULLED:
+            return
 
 
 def _look_at_containers(result: Findings, session: Session) -> None:

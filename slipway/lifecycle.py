@@ -161,10 +161,13 @@ def _start(session: Session, count: int | None) -> list[ContainerState]:
             # Alone: Compose 2.26 recreates what depends on a container that it recreates, nginx too.
             run_one_shot(session, current, "nginx-configuration")
     _end_schedule(session)
-    started = runner.run(stack.up(scale=count), check=False).returncode == 0
     if runner.dry:
+        runner.run(stack.up(scale=count))
         return []
-    states = engine.wait(stack.project, stack.serving(), settings.wait_timeout if started else 0, _progress())
+    deaths = engine.Deaths(stack.project)
+    started = _compose_up(session, count, deaths)
+    timeout = settings.wait_timeout if started else 0
+    states = engine.wait(stack.project, stack.serving(), timeout, _progress(), deaths=deaths)
     broken = [state for state in states if not state.ready]
     if broken or not started:
         raise diagnosis.failure(session, broken)
@@ -173,6 +176,29 @@ def _start(session: Session, count: int | None) -> list[ContainerState]:
         front.settle(session, release)
         tls.settle(session)
     return [*states, *_backup_states(stack)]
+
+
+def _compose_up(session: Session, count: int | None, deaths: engine.Deaths) -> bool:
+    """Have Compose start everything in its order; whether it did.
+
+    It waits for what others depend on: without end for a container that ends again and again, unless it meets
+    one just then, and gives up at once. So the one is interrupted, and the other repeated once all is well.
+    """
+    stack = session.stack
+    serving = stack.serving()
+
+    def starts() -> bool:
+        done = session.runner.run(stack.up(scale=count), check=False, unless=lambda: deaths.too_many(serving))
+        return done.returncode == 0
+
+    if starts():
+        return True
+    states = [state for state in engine.containers(stack.project) if state.service in serving]
+    again = {state.service for state in states if state.restarts and not state.ready}
+    if not again or any(deaths.hopeless(deaths.counted(state)) for state in states):
+        return False
+    states = engine.wait(stack.project, again, session.settings.wait_timeout, _progress(), deaths=deaths)
+    return all(state.ready for state in states) and starts()
 
 
 def _backup_states(stack: Stack) -> list[ContainerState]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import platform
 import shutil
+import socket
+import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,25 +21,27 @@ from slipway.run import Runner
 
 __all__ = ["check_disk", "report"]
 
+_CONTAINERD_STORE = "io.containerd.snapshotter.v1"
+_SYSTEM_CONTAINERD = Path("/run/containerd/containerd.sock")
+_CONTAINERD_CONFIG = Path("/etc/containerd/config.toml")
+_CONTAINERD_ROOT = "/var/lib/containerd"
+
 
 def check_disk(needed: int) -> None:
     """Refuse to begin when the engine's disk has fewer than ``needed`` bytes free.
 
-    An engine elsewhere, remote or in a virtual machine, cannot be judged and passes.
-    Raises ``SlipwayError`` SLIP-031, and what ``engine.facts`` raises.
+    Of each where it keeps images, containers and volumes. An engine elsewhere, remote or in a virtual
+    machine, cannot be judged and passes. Raises ``SlipwayError`` SLIP-031, and what ``engine.facts`` raises.
     """
-    if not engineapi.local_socket():
-        return
-    root = str(engine.facts()["DockerRootDir"])
-    disk = _disk(root)
-    if disk is None or disk.free >= needed:
-        return
-    raise refuse(
-        "SLIP-031",
-        f"the disk of {root} is nearly full: {human_size(disk.free)} free, {human_size(needed)} needed",
-        "free some space: invoke prune shows what this project could give back, "
-        "invoke prune --system what the whole engine could",
-    )
+    for place, disk in _disks(engine.facts() if engineapi.local_socket() else {}).items():
+        if disk.free < needed:
+            raise refuse(
+                "SLIP-031",
+                f"the disk of {place} is nearly full: {human_size(disk.free)} free, "
+                f"{human_size(needed)} needed",
+                "free some space: invoke prune shows what this project could give back, "
+                "invoke prune --system what the whole engine could",
+            )
 
 
 def report(runner: Runner) -> dict[str, Any]:
@@ -65,15 +71,16 @@ def report(runner: Runner) -> dict[str, Any]:
 
 def _engine_facts(runner: Runner, endpoint: str) -> dict[str, Any]:
     info = json.loads(runner.capture(["docker", "info", "--format", "{{json .}}"]).stdout or "{}")
-    root = str(info.get("DockerRootDir", ""))
-    disk = _disk(root) if endpoint.startswith("unix://") else None
+    disks = _disks(info if endpoint.startswith("unix://") else {})
+    disk = min(disks.values(), key=lambda disk: disk.free, default=None)
     return {
         "engine_os": info.get("OperatingSystem"),
         "storage_driver": info.get("Driver"),
         "cgroup_version": info.get("CgroupVersion"),
         "cpus": info.get("NCPU"),
         "memory_bytes": info.get("MemTotal"),
-        "docker_root": root or None,
+        "docker_root": info.get("DockerRootDir") or None,
+        "image_root": _image_root(info) or None,
         "disk_bytes": disk.total if disk else None,
         "disk_free_bytes": disk.free if disk else None,
     }
@@ -85,12 +92,35 @@ class _Disk:
     free: int
 
 
-def _disk(root: str) -> _Disk | None:
+def _disks(info: Mapping[str, Any]) -> dict[str, _Disk]:
+    """The disks of the engine that says ``info`` of itself, by its folder on them; those of this machine."""
+    here = info.get("Name") in {None, socket.gethostname()}
+    found: dict[str, _Disk] = {}
+    for root in dict.fromkeys((str(info.get("DockerRootDir", "")), _image_root(info))):
+        with contextlib.suppress(OSError):
+            if here and root:
+                usage = shutil.disk_usage(root)
+                found[root] = _Disk(usage.total, usage.free)
+    return found
+
+
+def _image_root(info: Mapping[str, Any]) -> str:
+    """Where the engine keeps images: with the containerd image store that is containerd's folder.
+
+    One that the engine itself has started has its folder in the engine's. The API names containerd's address
+    since 1.46; before, the engine takes the system's where there is one.
+    """
+    root = str(info.get("DockerRootDir", ""))
+    if ["driver-type", _CONTAINERD_STORE] not in (info.get("DriverStatus") or []):
+        return root
+    address = (info.get("Containerd") or {}).get("Address") or _SYSTEM_CONTAINERD
+    if Path(address) != _SYSTEM_CONTAINERD or not _SYSTEM_CONTAINERD.exists():
+        return root
     try:
-        usage = shutil.disk_usage(root)
-    except OSError:
-        return None
-    return _Disk(usage.total, usage.free)
+        configured = tomllib.loads(_CONTAINERD_CONFIG.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        configured = {}
+    return str(configured.get("root") or _CONTAINERD_ROOT)
 
 
 def _nameservers() -> list[str]:

@@ -20,7 +20,7 @@ def bases(session: Session, *, force: bool, as_json: bool) -> None:
         return
     data = [
         {**dataclasses.asdict(row), "size": row.size if as_json else human_size(row.size)}
-        for row in base_images.describe(used, session.runner)
+        for row in base_images.describe(used)
     ]
     rows(data, ("variable", "reference", "origin", "present", "size"), as_json=as_json)
 

@@ -13,6 +13,7 @@ from slipway import (
     dbmajor,
     debugmode,
     egress,
+    engine,
     enginecheck,
     init,
     lineends,
@@ -59,6 +60,12 @@ BUILDING = (
 DISK = Check("disk space", lambda *_: machinereport.check_disk(_NEEDED_DISK), asks_engine=True)
 
 STARTING = (
+    Check(
+        "limits of the engine",
+        lambda session, _: enginecheck.check_limits(session.settings, engine.facts()),
+        asks_engine=True,
+        production=True,
+    ),
     Check(
         "database connections",
         lambda session, replicas: connections.check(session.settings, replicas),

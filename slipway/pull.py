@@ -11,8 +11,10 @@ import sys
 from dataclasses import dataclass
 from enum import Enum
 
-__all__ = ["ANSWER_SECONDS", "Outcome", "Pull", "classify", "pull"]
+__all__ = ["ANSWER_SECONDS", "WAIT_OR_LOG_IN", "Outcome", "Pull", "classify", "pull"]
 
+WAIT_OR_LOG_IN = "docker login raises the limit; or try again some hours later"
+"""What to do about a registry's limit of pulls, which is per account, or per address without one."""
 ANSWER_SECONDS = 20.0
 """How long a registry may be silent. A download that has begun may take as long as it takes."""
 
@@ -42,12 +44,21 @@ class Outcome(Enum):
     REFUSED = "refused"
 
 
+# Docker Hub's answer to whoever has pulled too much; others say 429 as well.
+_LIMITED = re.compile(r"toomanyrequests|pull rate limit|\b429 Too Many Requests", re.IGNORECASE)
+
+
 @dataclass(frozen=True)
 class Pull:
     """An outcome and, unless it worked, the line that says why."""
 
     outcome: Outcome
     reason: str = ""
+
+    @property
+    def limited(self) -> bool:
+        """Whether the registry refuses because too much has been pulled from here."""
+        return self.outcome is Outcome.REFUSED and bool(_LIMITED.search(self.reason))
 
 
 def classify(code: int, output: str) -> Pull:

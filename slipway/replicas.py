@@ -46,11 +46,12 @@ def wait_ready(session: Session, started: Sequence[ContainerState]) -> None:
     """Wait until each of ``started`` is healthy. Raises what ``diagnosis.failure`` makes of the rest."""
     ids = {state.id for state in started}
     deadline = time.monotonic() + session.settings.wait_timeout
+    deaths = engine.Deaths(session.stack.project)
     while True:
-        states = [c for c in _all(session.stack) if c.id in ids]
+        states = [deaths.counted(c) for c in _all(session.stack) if c.id in ids]
         if len(states) == len(ids) and all(state.ready for state in states):
             return
-        failed = [state for state in states if state.failed or state.restarts]
+        failed = [state for state in states if deaths.hopeless(state)]
         if failed or time.monotonic() > deadline:
             raise diagnosis.failure(session, failed or [state for state in states if not state.ready])
         time.sleep(_POLL_SECONDS)

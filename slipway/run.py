@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from slipway.errors import SlipwayError
 
 __all__ = ["INTERRUPTED", "Runner", "Terminated", "terminated_as_interrupted", "uninterrupted"]
 
+_ASKED_SECONDS = 1.0
 INTERRUPTED = 130  # 128 + SIGINT, what a shell reports
 
 # buildx writes the time of the build into a provenance attestation. In the containerd image store that is a
@@ -83,12 +85,14 @@ class Runner:
         stdin: Path | None = None,
         stdout: Path | None = None,
         answer: bool = False,
+        unless: Callable[[], bool] | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run ``argv`` on this terminal: its input, output and signals are the caller's.
 
         With ``stdin`` it reads that file. With ``stdout`` its output is written to that file, which
         only its owner can read, and which appears when it is complete and on the disk. With ``answer``
-        its output is returned; what it says on stderr still appears as it comes.
+        its output is returned; what it says on stderr still appears as it comes. ``unless`` is asked every
+        second while it runs: once it says yes, the command is interrupted.
         Returns the completed process (exit code 0 in a dry run). Raises ``SlipwayError`` SLIP-060 when
         ``check`` and the exit code is not 0, SLIP-061 when the program is missing, ``Exit(130)`` when
         the person interrupts it.
@@ -113,6 +117,8 @@ class Runner:
             try:
                 if interrupts:
                     raise KeyboardInterrupt
+                if unless:
+                    _interrupt_when(process, unless)
                 output = process.communicate()[0] or ""
                 code = process.returncode
             except KeyboardInterrupt as interrupt:
@@ -192,6 +198,23 @@ class Runner:
 
     def _environment(self) -> dict[str, str]:
         return {**_BUILDS, **os.environ, **self.env}
+
+
+def _interrupt_when(process: subprocess.Popen[str], asked: Callable[[], bool]) -> None:
+    """Ask every second until ``process`` has ended; interrupt it on yes, and where asking fails."""
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_ASKED_SECONDS)
+            return
+        try:
+            if not asked():
+                continue
+        except Exception:
+            process.send_signal(signal.SIGINT)
+            process.wait()
+            raise
+        process.send_signal(signal.SIGINT)
+        return
 
 
 @contextmanager

@@ -49,7 +49,9 @@ def registry(place: Workshop) -> str:
             docker("tag", reference, pushed)
             place.at_end(lambda tag=pushed: docker("image", "rm", tag, check=False))
             docker("push", "--quiet", pushed)
-    address = docker("inspect", "--format={{.NetworkSettings.IPAddress}}", name).strip()
+    address = docker(
+        "inspect", "--format={{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", name
+    ).strip()
     return f"http://{address}:5000"
 
 

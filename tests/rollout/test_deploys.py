@@ -32,7 +32,8 @@ def test_good_broken_and_back(prod: World) -> None:
             broken = prod.invoke("deploy", "--release", "third", check=False)
         assert broken.returncode != 0
         assert "SLIP-080: third: the step 'wait' failed" in broken.stderr
-        assert "crashes at start" in broken.stderr, "the last log lines are not shown"
+        assert "failed: the service web keeps ending" in broken.stderr
+        assert "RuntimeError: crashes at start\n  fix: " in broken.stderr, "its reason is not told"
         assert "second serves" in broken.stderr
         assert_clean(prod, "second")
 

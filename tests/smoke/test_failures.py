@@ -201,7 +201,8 @@ def test_no_engine_wrong_context_and_unreachable_host_are_told_apart(dev: World)
     """Red when they share a message."""
     said = {
         _refused(dev, "up", env={"DOCKER_HOST": "unix:///nowhere.sock"}, code="SLIP-028"),
-        _refused(dev, "up", env={"DOCKER_CONTEXT": "no-such-context"}, code="SLIP-027"),
+        # Empty, because one that this machine exports would have the last word.
+        _refused(dev, "up", env={"DOCKER_HOST": "", "DOCKER_CONTEXT": "no-such-context"}, code="SLIP-027"),
     }
     assert len(said) == 2
     _refused(dev, "ps", env={"DOCKER_HOST": "unix:///nowhere.sock"}, code="SLIP-062")
@@ -229,6 +230,42 @@ def test_why_a_container_was_restarted_is_shown_however_soon_it_was(dev: World) 
 def _restarted(project: str) -> engine.ContainerState | None:
     states = engine.containers(project)
     return next((state for state in states if state.restarts and state.state == "running"), None)
+
+
+def test_why_a_container_was_restarted_is_shown_when_it_has_said_much_since(dev: World) -> None:
+    """Red when lines are counted from the end of its log, which the run after the restart has filled."""
+    name = f"{dev.name}-talkative"
+    command = ("sh", "-c", "test -e /again && seq 1000 && sleep 60; touch /again; echo why it ended; exit 1")
+    docker(
+        "run", "--detach", "--restart", "always", "--name", name,
+        "--label", f"com.docker.compose.project={name}", base_images()["PYTHON_IMAGE"], *command,
+    )  # fmt: skip
+    try:
+        eventually(lambda: "1000" in docker("logs", "--tail", "1", name), "it to talk again", timeout=20)
+        again = _restarted(name)
+        assert again is not None and engine.logs(again, 10) == ["why it ended"]
+    finally:
+        docker("rm", "--force", name)
+
+
+def test_a_process_that_keeps_ending_ends_the_wait(dev: World) -> None:
+    """And says why. Red when the restart policy hides it until WAIT_TIMEOUT, or one end is taken for it."""
+    env = dev.root / ".env"
+    before = env.read_text()
+    once = dev.root / "example" / "ended-once"
+    try:
+        dev.write_env(PROCESS_BROKEN="python -c 'import no_such_module'", WAIT_TIMEOUT="500s")
+        message = _refused(dev, "up", "--no-build", code="SLIP-064")
+        assert "broken keeps ending, 3 times by now (exit code 1): ModuleNotFoundError: No module" in message
+        env.write_text(before)
+        dev.write_env(PROCESS_ONCE="sh -c 'test -e ended-once && exec sleep 600; touch ended-once; exit 1'")
+        dev.invoke("up", "--no-build")
+        assert once.exists()
+        assert dev.container("once")["RestartCount"] == 1
+    finally:
+        env.write_text(before)
+        once.unlink(missing_ok=True)
+    dev.invoke("up", "--no-build")
 
 
 @pytest.mark.parametrize("after", ["the volume exists", "initdb has begun", "the database answers"])

@@ -148,7 +148,7 @@ class Machine:
         code, out = 0, ""
         if argv[:3] == ["docker", "image", "inspect"]:
             code = 0 if argv[-1] in self.images else 1
-            out = f"1000 {self.images.get(argv[-1], '')}\n"
+            out = f"{self.images.get(argv[-1], '')}\n"
         elif argv[:2] == ["docker", "run"]:
             out = {
                 "gosu": "1.17-3+b4", "nginx": "1.30.6-1", "valkey-server": "8.1.1+dfsg1-3+deb13u3",
@@ -189,6 +189,21 @@ def test_absent_images_are_pulled(built, pulls):
     """Red when: a stand-in is preferred to the registry."""
     assert bases.ensure(OFFICIAL, Machine()) == {}
     assert (built, pulls) == ([], list(OFFICIAL.values()))
+
+
+def test_a_limit_of_pulls_is_told_with_both_ways_out(built, pulls):
+    """Red when: it looks like a wrong tag, or an image without a stand-in is promised one."""
+    pulls.answer = Pull(Outcome.REFUSED, "toomanyrequests: You have reached your pull rate limit.")
+    with pytest.raises(SlipwayError, match=r"SLIP-163.*toomanyrequests") as caught:
+        bases.ensure(OFFICIAL, Machine())
+    assert "docker login" in caught.value.fix
+    assert "slipway/python:" in caught.value.fix
+    with pytest.raises(SlipwayError, match="SLIP-163") as caught:
+        bases.ensure({"PYTHON_IMAGE": "registry.example.org/our/python:3"}, Machine())
+    assert "slipway/" not in caught.value.fix
+    pulls.answer = Pull(Outcome.REFUSED, "manifest for python:3.1 not found")
+    with pytest.raises(SlipwayError, match="SLIP-040"):
+        bases.ensure(OFFICIAL, Machine())
 
 
 def test_stand_ins_are_returned_when_the_registry_is_silent(built, pulls):
@@ -243,10 +258,11 @@ def test_stand_in_asked_for_is_built_without_asking_a_registry(built, pulls):
     assert built == [STAND_INS["NGINX_IMAGE"]]
 
 
-def test_describe_tells_presence_size_and_origin():
+def test_describe_tells_presence_size_and_origin(monkeypatch):
     """Red when: an absent image has a size, or the origin is guessed from presence."""
     images = {"PYTHON_IMAGE": "python:3.13-slim", "NGINX_IMAGE": STAND_INS["NGINX_IMAGE"]}
-    rows = bases.describe(images, Machine({STAND_INS["NGINX_IMAGE"]: "x"}))
+    monkeypatch.setattr(bases.engine, "image_sizes", lambda _: {STAND_INS["NGINX_IMAGE"]: 1000})
+    rows = bases.describe(images)
     assert rows == [
         bases.Row("PYTHON_IMAGE", "python:3.13-slim", False, 0, "registry"),
         bases.Row("NGINX_IMAGE", STAND_INS["NGINX_IMAGE"], True, 1000, "stand-in"),
@@ -282,12 +298,9 @@ def test_build_makes_the_root_file_system_once(quiet_build):
 
 def test_stand_ins_of_one_release_share_its_root_file_system(quiet_build, monkeypatch):
     """They are built side by side. Red when: nothing holds back the second that needs the same Debian."""
-    monkeypatch.setattr(bases, "_inspect", lambda reference, machine: machine.found(reference))
+    monkeypatch.setattr(bases, "_recipe_of", lambda reference, machine: machine.images.get(reference))
 
     class Slow(Machine):
-        def found(self, reference):
-            return bases._Found(1, recipe) if reference in self.images else None
-
         def capture(self, argv, *, check=False, timeout=None):
             if argv[0] == "mmdebstrap":
                 time.sleep(0.2)  # so that the second comes while the first is at it

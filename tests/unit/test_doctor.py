@@ -31,6 +31,7 @@ from slipway.compose import Stack
 from slipway.engine import ContainerState
 from slipway.errors import SlipwayError
 from slipway.examination import examine
+from slipway.pull import Outcome, Pull
 from slipway.run import Runner
 from slipway.session import Session
 from slipway.settings import Settings, load
@@ -67,6 +68,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """An engine of paper; the function says which containers and logs it has."""
     monkeypatch.setattr(enginecheck, "check_versions", lambda _runner: None)
     monkeypatch.setattr(engine, "facts", lambda: {"DockerRootDir": "/", "NCPU": 2})
+    monkeypatch.setattr(engine, "image_id", lambda reference: "sha256:1")
     monkeypatch.setattr(dbmajor, "compare", lambda _session: None)
     monkeypatch.setattr("slipway.ports.check_all", lambda _session: None)
     monkeypatch.setattr("slipway.egress.check", lambda _session: None)
@@ -104,6 +106,52 @@ def test_memory_that_is_full_is_found(
     percent = {"db": 100, "web": 97}
     monkeypatch.setattr("slipway.examination._used_percent", lambda _session, state: percent[state.service])
     assert found(ready, prod=True).count("warning SLIP-185") == 1
+
+
+def test_a_limit_of_pulls_is_told_before_it_stops_anybody(
+    ready: Path, stack: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Red when nobody asks, or it is asked for what is here or built here, or a silent one again."""
+    (ready / ".env").write_text("PYTHON_IMAGE=slipway/python:3.13-slim-trixie\n")
+    asked: list[str] = []
+
+    def answer(outcome: Outcome, reason: str = "") -> list[str]:
+        asked.clear()
+        monkeypatch.setattr(
+            engine, "registry_answer", lambda name, _seconds: asked.append(name) or Pull(outcome, reason)
+        )
+        return found(ready)
+
+    limited = "toomanyrequests: You have reached your unauthenticated pull rate limit."
+    assert answer(Outcome.REFUSED, limited) == [] == asked
+    monkeypatch.setattr(engine, "image_id", lambda _reference: "")
+    assert answer(Outcome.REFUSED, limited) == ["warning SLIP-163"]
+    assert len(asked) == 1 and not asked[0].startswith("slipway/")
+    assert answer(Outcome.UNREACHABLE, "dial tcp") == [] and len(asked) == 1
+    assert answer(Outcome.REFUSED, "manifest unknown") == []
+    assert answer(Outcome.PULLED) == [] and len(asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("info", "env", "codes"),
+    [
+        ({"MemoryLimit": True, "SecurityOptions": ["name=seccomp"]}, "HTTP_PORT=80", 0),
+        ({"MemoryLimit": False, "PidsLimit": False}, "", 1),
+        ({"SecurityOptions": ["name=rootless"]}, "", 0),
+        ({"SecurityOptions": ["name=rootless"]}, "HTTP_PORT=80", 1),
+        ({"SecurityOptions": ["name=rootless"], "CpuCfsQuota": False}, "HTTP_PORT=80", 2),
+    ],
+)
+def test_what_an_engine_cannot_do_is_told(
+    ready: Path, stack: Callable[..., None], monkeypatch: pytest.MonkeyPatch, info: dict[str, Any], env: str,
+    codes: int,
+) -> None:  # fmt: skip
+    """Red when limits that nobody enforces are taken for limits, or port 80 for a rootless engine's."""
+    monkeypatch.setattr(engine, "facts", lambda: {"DockerRootDir": "/", "NCPU": 2, **info})
+    monkeypatch.setattr(enginecheck, "_first_port", lambda: 1024)
+    monkeypatch.setattr("slipway.connections.check", lambda *_: None)
+    (ready / ".env").write_text(f"{env}\n")
+    assert found(ready, prod=True).count("warning SLIP-164") == codes
 
 
 def test_all_is_found_at_once(
@@ -394,7 +442,7 @@ def test_up_walks_the_same_checks(ready: Path, monkeypatch: pytest.MonkeyPatch) 
             looked.clear()
             examine(ready, Runner(), prod)
         assert sorted(by_up) == sorted(looked)
-        assert len(looked) == (13 if prod else 7)
+        assert len(looked) == (14 if prod else 7)
 
 
 def test_looking_is_cheap() -> None:

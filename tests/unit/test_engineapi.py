@@ -42,6 +42,8 @@ class _FakeEngine(BaseHTTPRequestHandler):
             "/_ping": "OK",
             "/version": {"ApiVersion": "1.45"},
             "/images/acme/shop:1.2/json": {"Id": "sha256:1", "Size": 7},
+            "/images/untagged/json": {"Id": "sha256:2", "Size": 3},
+            "/images/json": [{"Id": "sha256:1", "Size": 5}],
         }
         if path in answers:
             return 200, json.dumps(answers[path]).encode()
@@ -100,9 +102,90 @@ def asked(
 def test_an_image_is_known_or_not(asked: list[str]) -> None:
     """Red when 404 is no NotFoundError, or the slash and colon of a reference are escaped."""
     assert engine.image_id("acme/shop:1.2") == "sha256:1"
-    assert engine.image_sizes(["acme/shop:1.2", "absent"]) == {"acme/shop:1.2": 7}
+    # As `docker images` shows, where the image itself has another one.
+    sizes = engine.image_sizes(["acme/shop:1.2", "untagged", "absent"])
+    assert sizes == {"acme/shop:1.2": 5, "untagged": 3}
     with pytest.raises(NotFoundError):
         engineapi.get("/containers/absent/json")
+
+
+_PROJECT = {engine.PROJECT_LABEL: "shop-dev"}
+_IDLE = {
+    "Names": ["/shop-dev-migrate-1"], "State": "exited", "Labels": _PROJECT, "ImageID": "sha256:3",
+    "SizeRw": 1,    "Mounts": [{"Type": "volume", "Name": "old"}],
+}  # fmt: skip
+_RUNS = {**_IDLE, "Names": ["/web"], "State": "running", "Mounts": [{"Type": "volume", "Name": "media"}]}
+_IMAGES = [
+    {
+        "Id": f"sha256:{n}", "Labels": labels, "RepoTags": tags, "Containers": used, "Size": 10,
+        "SharedSize": 4,
+    }
+    for n, labels, tags, used in (
+        (1, _PROJECT, [], 0), (2, _PROJECT, ["shop-dev-web:latest"], 0), (3, _PROJECT, [], -1),
+        (4, {}, [], 0),        (5, _PROJECT, ["<none>:<none>"], -1), (6, _PROJECT, None, 2),
+    )
+]  # fmt: skip
+_VOLUMES = [{"Name": n, "Labels": _PROJECT, "UsageData": {"Size": 100}} for n in ("old", "media")]
+_USAGE = {"Image": _IMAGES, "Container": [_IDLE, _RUNS], "Volume": _VOLUMES}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {f"{kind}s": items for kind, items in _USAGE.items()},
+        {f"{kind}Usage": {"Items": items, "TotalSize": 1} for kind, items in _USAGE.items()},
+        # What API 1.52 says: both, and the lists of earlier ones are empty.
+        {**{f"{kind}Usage": {"Items": items} for kind, items in _USAGE.items()}, "Images": None},
+    ],
+    ids=["before 1.52", "since 1.53", "both"],
+)
+def test_leftovers_are_found_in_every_form(
+    answer: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Red when only one form is read; an image that a container has, or a tag, counts as left over."""
+    asked = _answering(monkeypatch, [answer])
+    found = engine.leftovers("shop-dev", volumes=True)
+    assert found.containers == ("shop-dev-migrate-1",)
+    assert (found.images, found.volumes, found.size) == (("1", "5"), ("old",), 1 + 2 * 6 + 100)
+    assert asked == [{"verbose": True}]
+    _answering(monkeypatch, [{f"{kind}Usage": None for kind in _USAGE}])
+    assert engine.leftovers("shop-dev", volumes=True) == engine.Leftovers((), (), (), (), 0)
+
+
+def test_counting_is_tried_again_while_images_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the containerd store, during a build. Red when one 404 is a traceback, or the end."""
+    monkeypatch.setattr(engine.time, "sleep", lambda _: None)
+    gone = engineapi.NotFoundError("/system/df")
+    _answering(monkeypatch, [gone, gone, {}])
+    assert engine.leftovers("shop-dev", volumes=False).size == 0
+    asked = _answering(monkeypatch, [gone] * 50)
+    with pytest.raises(SlipwayError, match=r"SLIP-161.*images come and go") as refused:
+        engine.leftovers("shop-dev", volumes=False)
+    assert "nothing was removed" in refused.value.fix and len(asked) == 5
+
+
+def _answering(monkeypatch: pytest.MonkeyPatch, answers: list[Any]) -> list[dict[str, object]]:
+    """Have ``/system/df`` answered by these, one after the other; returns what it is asked with."""
+    asked: list[dict[str, object]] = []
+    left = iter(answers)
+
+    def get(path: str, **query: object) -> Any:
+        if path != "/system/df":
+            return []
+        asked.append(query)
+        answer = next(left)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(engineapi, "get", get)
+    return asked
+
+
+def test_what_went_meanwhile_is_one_line() -> None:
+    """Red when a 404 that nobody has caught is a traceback."""
+    assert isinstance(NotFoundError("/containers/x/json"), SlipwayError)
+    assert "SLIP-161" in str(NotFoundError("/containers/x/json"))
 
 
 def test_questions_bear_the_version_and_filters_as_json(asked: list[str]) -> None:

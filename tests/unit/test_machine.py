@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -322,10 +323,30 @@ def test_what_is_too_old_is_refused_with_both_versions(runner: Docker, found: st
     assert needed in error.problem
 
 
-@pytest.mark.parametrize("runner", [Docker(), Docker(engine="29.1.0", compose="5.5.0", buildx="v0.30.0")])
+@pytest.mark.parametrize("runner", [Docker(), Docker(engine="29.9.3", compose="5.5.0", buildx="v0.30.0")])
 def test_the_floor_and_the_newest_pass(runner: Docker) -> None:
     """Red when the floor is raised, or 5.5 compares as older than 2.26."""
     machine.check_versions(runner)
+
+
+@pytest.mark.parametrize(
+    ("version", "warned"),
+    [("29.1.0", True), ("29.1.1", False), ("26.1.5+dfsg1", False)],
+)
+@pytest.mark.parametrize("at_once", [True, False])
+def test_an_engine_that_is_known_to_be_broken_is_a_warning(
+    version: str, warned: bool, at_once: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Red when nobody is told, a version near it is blamed, or it is refused: it may serve a site already."""
+    info = {
+        "ServerVersion": version,
+        "ClientInfo": {
+            "Plugins": [{"Name": "compose", "Version": "5.0"}, {"Name": "buildx", "Version": "0.30"}]
+        },
+    }
+    answers = {"docker info": json.dumps(info)} if at_once else {}
+    machine.check_versions(Docker(engine=version, answers=answers))
+    assert ("warning: SLIP-162: Docker Engine 29.1.0 is broken" in capsys.readouterr().err) == warned
 
 
 def test_a_missing_plugin_is_installed_beside_the_distributions_engine() -> None:
@@ -428,6 +449,44 @@ def test_the_disk_of_an_engine_elsewhere_is_not_judged(
     monkeypatch.setenv("DOCKER_HOST", "ssh://nas")
     monkeypatch.setattr(engine, "facts", lambda: {"DockerRootDir": str(tmp_path)})
     machine.check_disk(10**18)
+
+
+def test_the_disk_is_that_of_the_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Red when the engine's folder stands for that of containerd, which keeps the images of newer engines; or
+    that of an engine in a virtual machine or a container is looked for on this one.
+    """
+    engine_root, images, address = tmp_path / "docker", tmp_path / "images", tmp_path / "containerd.sock"
+    for folder in (engine_root, images):
+        folder.mkdir()
+    configuration = tmp_path / "config.toml"
+    monkeypatch.setattr(machinereport, "_SYSTEM_CONTAINERD", address)
+    monkeypatch.setattr(machinereport, "_CONTAINERD_CONFIG", configuration)
+    monkeypatch.setattr(machinereport, "_CONTAINERD_ROOT", str(images))
+    graph_driver = {"DockerRootDir": str(engine_root), "DriverStatus": [["Backing Filesystem", "extfs"]]}
+    store = {**graph_driver, "DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]]}
+    named = {**store, "Containerd": {"Address": str(address)}}
+    own = {**store, "Containerd": {"Address": "/var/run/docker/containerd/containerd.sock"}}
+    elsewhere = {**named, "Name": "a-virtual-machine"}
+    # An engine that does not say which containerd takes the system's where there is one.
+    assert machinereport._image_root(store) == str(engine_root)
+    address.touch()
+    for info, expected in (
+        (graph_driver, [engine_root]), (store, [engine_root, images]), (named, [engine_root, images]),
+        (own, [engine_root]), (elsewhere, []),
+        ({**named, "Name": socket.gethostname()}, [engine_root, images]),
+    ):  # fmt: skip
+        assert list(machinereport._disks(info)) == [str(folder) for folder in expected]
+    configuration.write_text(f'version = 2\nroot = "{tmp_path}"\n')
+    assert machinereport._image_root(named) == str(tmp_path)
+    # The one that is nearly full is named, whichever it is.
+    configuration.unlink()
+    free = {str(engine_root): 10**12, str(images): 10}
+    usage = lambda root: type("Usage", (), {"total": 10**13, "free": free[root]})  # noqa: E731
+    monkeypatch.setattr(machinereport.shutil, "disk_usage", usage)
+    monkeypatch.setenv("DOCKER_HOST", "unix:///var/run/docker.sock")
+    monkeypatch.setattr(engine, "facts", lambda: named)
+    with pytest.raises(SlipwayError, match=f"SLIP-031: the disk of {images} is nearly full"):
+        machine.check_disk(1000)
 
 
 def test_the_report_holds_facts_and_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
