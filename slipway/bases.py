@@ -369,14 +369,8 @@ def _versions(stand_in: StandIn, packages: str, runner: Runner) -> dict[str, str
 def _debian(suite: str, runner: Runner, *, force: bool) -> str:
     """Return the name of the Debian image of ``suite``, making it when it is absent or outdated."""
     reference = f"{PREFIX}debian:{suite}-slim"
-<<<<<<< HEAD
     recipe = "-".join(filter(None, (_digest(RECIPES / "debian"), _HOOKS.get(suite))))
-    found = _inspect(reference, runner)
-    if found is not None and found.recipe == recipe and not force:
-=======
-    recipe = _digest(RECIPES / "debian")
     if _recipe_of(reference, runner) == recipe and not force:
->>>>>>> dd27b82 (End a wait for what keeps ending, and say what today's engines say and cannot do)
         return reference
     with _lock_of("mmdebstrap"):
         _require_mmdebstrap(runner)
