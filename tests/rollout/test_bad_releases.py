@@ -95,6 +95,20 @@ def test_a_value_that_cannot_be_right_is_refused_before_anything_is_touched(
     assert_clean(prod, before)
 
 
+def test_up_tries_nginxs_configuration_before_it_touches_what_serves(prod: World) -> None:
+    """Red when Compose replaces web and nginx first, and the one-shot that runs ``nginx -t`` comes after."""
+    before, containers = release(prod), {c["Id"] for c in web(prod)}
+    with visitors(prod) as load:
+        with edited(prod, "nginx/templates/site.d/broken.conf.template", "", "no_such_directive on;\n"):
+            broken = prod.invoke("up", check=False)
+        assert broken.returncode != 0
+        assert "no_such_directive" in broken.stderr + broken.stdout
+        assert {c["Id"] for c in web(prod)} == containers
+        prod.invoke("up")
+    assert_saw(load, before)
+    assert_clean(prod, before)
+
+
 def test_an_nginx_that_cannot_take_the_configuration_over(prod: World) -> None:
     """Red when `nginx -t` is believed: it knows nothing of the shared memory a reload takes over."""
     before = release(prod)
