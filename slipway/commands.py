@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shlex
 import sys
 from collections.abc import Sequence
 
-from slipway import dbmajor, engine
+from slipway import dbmajor, engine, values
 from slipway.errors import SlipwayError
+from slipway.lifeline import CALL, Lifeline
 from slipway.migrations import MIGRATE
 from slipway.session import Session
 
@@ -50,13 +52,34 @@ def execute(
     session.check_services([service])
     if not command:
         raise SlipwayError("SLIP-072", "no command given", "for example: invoke exec web -- python --version")
-    stack, runner = session.stack, session.runner
-    running = True if runner.dry else engine.running(stack.project, service)
-    if not running:
+    container = _running(session, service)
+    if container is None:
         # A one-off starts what its service waits for, the database too.
         dbmajor.check(session)
+    _attend(session, service, container, command, env=env)
+
+
+def _running(session: Session, service: str) -> str | None:
+    """The id of the container to run a command in, empty in a dry run; None where it takes one of its own."""
+    return "" if session.runner.dry else engine.first_running(session.stack.project, service) or None
+
+
+def _attend(
+    session: Session, service: str, container: str | None, command: Sequence[str], *, env: Sequence[str] = ()
+) -> None:
+    """Run ``command``, ``container`` being as ``_running`` said; this task's signals and its end reach it."""
+    stack = session.stack
+    name = f"{stack.project}-{service}-run-{secrets.token_hex(6)}" if container is None else ""
     tty = sys.stdin.isatty() and sys.stdout.isatty()
-    runner.replace(stack.execute(service, command, running=running, tty=tty, env=env))
+    argv = stack.execute(
+        service, command, running=container is not None, tty=tty, env=(*env, CALL), name=name
+    )
+
+    def place() -> str:
+        return container if container is not None else name if engine.is_running(name) else ""
+
+    seconds = values.seconds(session.settings.stop_grace_period)
+    session.runner.replace(argv, lifeline=Lifeline(place, seconds, terminal=tty))
 
 
 def shell(session: Session, service: str, *, django: bool) -> None:
@@ -78,15 +101,13 @@ def migrate(session: Session, arguments: Sequence[str], *, plan: bool = False, c
 
     With ``plan`` only list them, with ``check`` only end with exit code 1 when there are any.
     """
-    stack, runner = session.stack, session.runner
     flags = [*(["--plan"] if plan else []), *(["--check"] if check else [])]
     # A one-off of `web` would first start what web waits for, and that is the migrations.
-    running = runner.dry or engine.running(stack.project, "web")
-    if not running:
+    container = _running(session, "web")
+    if container is None:
         dbmajor.check(session)
-    service = "web" if running else "migrate"
-    tty = sys.stdin.isatty() and sys.stdout.isatty()
-    runner.replace(stack.execute(service, [*MIGRATE, *flags, *arguments], running=running, tty=tty))
+    service = "migrate" if container is None else "web"
+    _attend(session, service, container, [*MIGRATE, *flags, *arguments])
 
 
 def makemigrations(session: Session, arguments: Sequence[str]) -> None:
@@ -98,7 +119,7 @@ def makemigrations(session: Session, arguments: Sequence[str]) -> None:
 def collectstatic(session: Session) -> None:
     """Collect static files; in production publish the image's into the volume nginx serves."""
     if session.stack.prod:
-        session.runner.replace(session.stack.command("run", "--rm", "-T", "static"))
+        _attend(session, "static", None, [])
     else:
         manage(session, ["collectstatic", "--noinput"])
 

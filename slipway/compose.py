@@ -235,20 +235,22 @@ class Stack:
         running: bool,
         tty: bool,
         env: Sequence[str] = (),
+        name: str = "",
     ) -> list[str]:
-        """Run ``command`` in ``service``: in its container if it runs, else in a one-off one.
+        """Run ``command`` in ``service``: in its container if it runs, else in a one-off called ``name``.
 
         ``env`` names variables whose values Compose takes from its own environment. Without ``tty``
         Compose is told so (``-T``), which is what makes it work in a pipe and in CI.
         """
         flags = [] if tty else ["-T"]
-        for name in env:
-            flags += ["--env", name]
+        for variable in env:
+            flags += ["--env", variable]
         inner = list(command)
         if running:
             prefix = list(ENTRYPOINT) if service in self.project_services() else []
             return self.command("exec", *flags, service, *prefix, *inner)
         # A one-off container passes the image's entrypoint by itself, and starts what it depends on.
+        flags += ["--name", name] if name else []
         return self.command("run", "--rm", *flags, service, *inner)
 
     def one_off(self, service: str, command: Sequence[str], *, name: str = "") -> list[str]:

@@ -36,6 +36,7 @@ SERVICE_LABEL = "com.docker.compose.service"
 RELEASE_LABEL = "slipway.release"  # as the Dockerfile's target `web` has it, and no other
 _PROCESS_LABEL = "slipway.process"  # as compose/process-*.yaml have it
 _CONFIG_HASH_LABEL = "com.docker.compose.config-hash"
+_NUMBER_LABEL = "com.docker.compose.container-number"
 _ONE_OFF_LABEL = "com.docker.compose.oneoff"
 _VOLUME_LABEL = "com.docker.compose.volume"
 _POLL_SECONDS = 0.2
@@ -168,8 +169,21 @@ def finished_one_offs(project: str, services: Collection[str] = ()) -> list[str]
 
 def running(project: str, service: str) -> bool:
     """Whether ``service`` has a running container."""
+    return bool(first_running(project, service))
+
+
+def first_running(project: str, service: str) -> str:
+    """The id of the container that Compose runs commands for ``service`` in; empty when none runs."""
     found = _listed(project, f"{SERVICE_LABEL}={service}", status=["running"])
-    return any(c["Labels"].get(_ONE_OFF_LABEL) != "True" for c in found)
+    found = [c for c in found if c["Labels"].get(_ONE_OFF_LABEL) != "True"]
+    numbers = {int(c["Labels"].get(_NUMBER_LABEL, 0)): str(c["Id"]) for c in found}
+    return numbers[min(numbers)] if numbers else ""
+
+
+def is_running(name: str) -> bool:
+    """Whether there is a running container of that name."""
+    state = container(name)
+    return state is not None and state.state == "running"
 
 
 def logs(state: ContainerState, tail: int) -> list[str]:

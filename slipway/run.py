@@ -10,14 +10,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from invoke.exceptions import Exit
 
 from slipway.errors import SlipwayError
+from slipway.lifeline import Lifeline
 
 __all__ = ["INTERRUPTED", "Runner", "Terminated", "terminated_as_interrupted", "uninterrupted"]
 
@@ -86,13 +87,15 @@ class Runner:
         stdout: Path | None = None,
         answer: bool = False,
         unless: Callable[[], bool] | None = None,
+        lifeline: Lifeline | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run ``argv`` on this terminal: its input, output and signals are the caller's.
 
         With ``stdin`` it reads that file. With ``stdout`` its output is written to that file, which
         only its owner can read, and which appears when it is complete and on the disk. With ``answer``
         its output is returned; what it says on stderr still appears as it comes. ``unless`` is asked every
-        second while it runs: once it says yes, the command is interrupted.
+        second while it runs: once it says yes, the command is interrupted. With ``lifeline`` it is the client
+        of a command in a container: this process's signals and its end reach the command.
         Returns the completed process (exit code 0 in a dry run). Raises ``SlipwayError`` SLIP-060 when
         ``check`` and the exit code is not 0, SLIP-061 when the program is missing, ``Exit(130)`` when
         the person interrupts it.
@@ -100,17 +103,23 @@ class Runner:
         self._show(argv, stdin, stdout)
         if self.dry:
             return subprocess.CompletedProcess(list(argv), 0, "", "")
-        with _reading(stdin) as source, _writing(stdout) as target:
-            with _interrupts_held_back() as interrupts:
+        beside: AbstractContextManager[Any] = lifeline or nullcontext()
+        held: AbstractContextManager[list[int]] = nullcontext([]) if lifeline else _interrupts_held_back()
+        with _reading(stdin) as source, _writing(stdout) as target, beside:
+            with held as interrupts:
                 try:
                     process = subprocess.Popen(
                         list(argv),
                         cwd=cwd,
-                        env=self._environment(),
+                        env={**self._environment(), **(lifeline.variables if lifeline else {})},
                         text=True,
                         stdin=source,
                         stdout=subprocess.PIPE if answer else target,
                         pass_fds=self.pass_fds,
+                        preexec_fn=lifeline.prepare if lifeline else None,  # noqa: PLW1509 - one system call
+                        # So that a signal to this one's group does not cut it off from the command. Who reads
+                        # from a terminal has to be in the group that is in front.
+                        process_group=0 if lifeline and not sys.stdin.isatty() else None,
                     )
                 except FileNotFoundError as missing:
                     raise _program_missing(argv[0]) from missing
@@ -119,8 +128,8 @@ class Runner:
                     raise KeyboardInterrupt
                 if unless:
                     _interrupt_when(process, unless)
-                output = process.communicate()[0] or ""
-                code = process.returncode
+                output = lifeline.communicate(process) if lifeline else process.communicate()[0] or ""
+                code = lifeline.code(process) if lifeline else process.returncode
             except KeyboardInterrupt as interrupt:
                 if isinstance(interrupt, Terminated):
                     process.terminate()
@@ -142,11 +151,12 @@ class Runner:
             )
         return subprocess.CompletedProcess(list(argv), code, output, "")
 
-    def replace(self, argv: Sequence[str]) -> None:
+    def replace(self, argv: Sequence[str], *, lifeline: Lifeline | None = None) -> None:
         """Run ``argv`` and hand on its exit code unchanged, for tasks that only wrap a command."""
-        code = self.run(argv, check=False).returncode
+        code = self.run(argv, check=False, lifeline=lifeline).returncode
         if code:
-            raise Exit(code=code)
+            # Negative: the signal that ended it.
+            raise Exit(code=code if code > 0 else 128 - code)
 
     def capture(
         self,
