@@ -34,14 +34,14 @@ FROM ${PYTHON_IMAGE} AS bare
 
 # The official image ships a standard library without bytecode. On a read-only root nothing can
 # write it later, so every start would compile again.
-# /srv/static, /srv/data and /srv/temporary belong to the user of the image so that a fresh named volume mounted there
-# does too. So does /srv/beat, into which development writes as another user.
+# /srv/static, /srv/data, /srv/temporary and /srv/cron belong to the user of the image so that a fresh named volume
+# mounted there does too. So does /srv/beat, into which development writes as another user.
 # No network, here and below: to set one up takes longer than most of these steps.
 RUN --network=none --mount=type=bind,from=kit,source=compile-stdlib,target=/kit/compile-stdlib \
     /kit/compile-stdlib \
     && groupadd --gid 10001 app \
     && useradd --uid 10001 --gid 10001 --home-dir /tmp --no-create-home --shell /bin/bash app \
-    && install --directory --owner=10001 --group=10001 /srv/static /srv/data /srv/temporary \
+    && install --directory --owner=10001 --group=10001 /srv/static /srv/data /srv/temporary /srv/cron \
     && install --directory --owner=10001 --group=10001 --mode=1777 /srv/beat
 
 FROM bare AS bare-with-packages
@@ -210,9 +210,9 @@ LABEL org.opencontainers.image.version=${RELEASE} \
 
 # --- The kit's own files in production, with their bytecode
 FROM bare AS slipway
-COPY --from=kit entrypoint.py probe.py end-if-silent migrate.py migrate_back.py migrate_lock.py migrate_warnings.py \
-    gunicorn.conf.py first_worker.py server_kind.py visible_errors.py worker_threads.py publish_static.py project_static.py \
-    report_settings.py served_paths.py missing_variables.py suggestions.py explain_failure.py /opt/slipway/
+COPY --from=kit entrypoint.py probe.py end-if-silent cron.py scheduled.py migrate.py migrate_back.py migrate_lock.py \
+    migrate_warnings.py gunicorn.conf.py first_worker.py server_kind.py visible_errors.py worker_threads.py \
+    publish_static.py project_static.py report_settings.py served_paths.py missing_variables.py suggestions.py explain_failure.py /opt/slipway/
 COPY --from=kit settings_overlay /opt/slipway/settings_overlay
 RUN --network=none python3 -m compileall -q /opt/slipway
 

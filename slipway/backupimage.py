@@ -40,7 +40,7 @@ def record_recipe(settings: Settings) -> str:
     """Record the digest of all the image is made from, which a build puts into its label; returns it."""
     digest = hashlib.sha256(engine.image_id(settings.postgres_image).encode())
     docker = settings.root / "docker"
-    for path in sorted([*(docker / "backup").glob("*"), docker / "install-packages"]):
+    for path in sorted([*(docker / "backup").glob("*"), docker / "cron.py", docker / "install-packages"]):
         if path.is_file():
             digest.update(f"{path.name}\0".encode() + path.read_bytes())
     # compose/backup.yaml: only where there is a store has the image its client.

@@ -94,6 +94,7 @@ class Stack:
         chosen += self._tls_files() if self.prod else []
         chosen += [self.addresses_file] if self.prod and len(settings.http_addresses) > 1 else []
         chosen += [self.processes_file] if self.processes else []
+        chosen += [self.cron_file] if self.prod and settings.scheduled_commands else []
         chosen += ["compose/beat.yaml"] if "beat" in self.processes and settings.celery_app else []
         chosen += [self.project_file] if self.keeps_data or settings.settings_overlay else []
         chosen += [self.hidden_file] if not self.prod and place.hides(settings) else []
@@ -134,8 +135,18 @@ class Stack:
 
     @property
     def processes(self) -> list[str]:
-        """Of those, the ones beside ``web``: Celery's, and each ``PROCESS_NAME`` of ``.env``."""
-        return list(self.settings.processes)
+        """Of those, the ones beside ``web``: Celery's, and the lines of ``.env``."""
+        return list(self.commands)
+
+    @property
+    def commands(self) -> Mapping[str, Sequence[str]]:
+        """The commands of those."""
+        return {**self.settings.processes, **(self.settings.scheduled_commands if self.prod else {})}
+
+    @property
+    def cron_file(self) -> str:
+        """The compose file with the volume of scheduled commands, which ``init.record`` writes."""
+        return ".slipway/cron-prod.yaml"
 
     def command(self, *arguments: str, progress: str | None = None) -> list[str]:
         """``docker compose`` with this stack's flags, then ``arguments``; ``progress`` as in ``build``."""

@@ -75,7 +75,7 @@ def beside(settings: Settings) -> int:
     Of one process there are never two: a deploy stops the old before it starts the new.
     """
     tasks = celery_concurrency(settings) if settings.celery_app else 0
-    return len(settings.processes) + tasks
+    return len(settings.processes) + len(settings.scheduled_commands) + tasks
 
 
 def needed(settings: Settings, replicas: int) -> int:
@@ -114,7 +114,11 @@ def check(settings: Settings, replicas: int) -> None:
         f"  x {workers(settings)} workers in each ({_source_of_workers(settings)})\n"
         f"  x {per_worker(settings)} connections of each worker ({_source_of_connections(settings)})\n"
         f"  x {_RELEASES} releases side by side during a deploy = {_RELEASES * replicas * of_one}\n"
-        + (f"  + {others} of {', '.join(settings.processes)}\n" if others else "")
+        + (
+            f"  + {others} of {', '.join([*settings.processes, *settings.scheduled_commands])}\n"
+            if others
+            else ""
+        )
         + f"  + {reserve} in reserve ({', '.join(f'{n} for {use}' for use, n in RESERVE.items())})\n"
         f"  = {total}, more than DB_MAX_CONNECTIONS={limit}",
         f"{fewer}; or set DB_MAX_CONNECTIONS={total} in {settings.env_file}, {cost}; "

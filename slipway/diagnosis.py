@@ -147,8 +147,8 @@ def cause(session: Session, first: engine.ContainerState, log: Sequence[str] | N
         return SlipwayError(
             "SLIP-064",
             f"the service {first.service} does not stay: its command ends without an error, again and again",
-            "a process beside web has to go on; one that works now and then is for Celery's beat, the host's "
-            "cron (invoke manage), or a loop: sh -c 'while ...; do ...; sleep 60; done'",
+            "a process beside web has to go on; a command that is due now and then is a CRON_NAME line "
+            "(docs/services.md), in development a loop: sh -c 'while ...; do ...; sleep 60; done'",
         )
     if first.failed:
         todo = "fix it"

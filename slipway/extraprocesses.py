@@ -1,4 +1,4 @@
-"""The processes beside web, from the project's own image: Celery's worker and beat, and PROCESS_NAME lines.
+"""What is beside web, from the project's image: Celery's worker and beat, PROCESS_NAME and CRON_NAME lines.
 
 ``compose/process-*.yaml`` say what they have in common; the services are generated, as their number and
 names are in ``.env``.
@@ -9,15 +9,21 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from slipway import values
 from slipway.envfile import Entry
 from slipway.errors import SlipwayError
 
-__all__ = ["PREFIX", "TAKEN", "celery", "overlay", "read"]
+__all__ = [
+    "CRON_PREFIX", "PREFIX", "TAKEN", "celery", "cron_volumes", "overlay", "read", "read_scheduled",
+]  # fmt: skip
 
 PREFIX = "PROCESS_"
+CRON_PREFIX = "CRON_"
+
+_SCHEDULED = ("python", "/opt/slipway/scheduled.py")
 
 TAKEN = frozenset({
     "acme", "backup", "databases", "db", "migrate", "nginx", "nginx-configuration", "redis", "restore-media",
@@ -39,11 +45,7 @@ def read(entries: Mapping[str, Entry], known: Mapping[str, object]) -> dict[str,
     for entry in entries.values():
         if not entry.name.startswith(PREFIX) or entry.name in known or not entry.value.strip():
             continue
-        service = entry.name.removeprefix(PREFIX).lower().replace("_", "-")
-        if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", service):
-            raise _refused(entry, f"gives no service name ({service!r})", "PROCESS_MAILER=..., for example")
-        if service in TAKEN or service in found:
-            raise _refused(entry, f"would be a second service {service!r}", "give it another name")
+        service = _service(entry, PREFIX, found, "PROCESS_MAILER=...")
         if _LIMIT.fullmatch(entry.value.strip()):
             raise _refused(
                 entry,
@@ -52,6 +54,40 @@ def read(entries: Mapping[str, Entry], known: Mapping[str, object]) -> dict[str,
             )
         found[service] = words(entry.value, f"{entry.name} ({entry.where})")
     return found
+
+
+def read_scheduled(
+    entries: Mapping[str, Entry], others: Mapping[str, object], seconds: int
+) -> dict[str, tuple[str, ...]]:
+    """The commands of the ``CRON_NAME`` lines among ``entries``, by service name, under docker/scheduled.py.
+
+    ``others`` are the services of other lines; ``seconds`` those that a run has to end in. An empty line is
+    not set. Raises ``SlipwayError`` SLIP-140 for a name or a command that cannot be used, SLIP-195 for a
+    schedule.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for entry in entries.values():
+        if not entry.name.startswith(CRON_PREFIX) or not entry.value.strip():
+            continue
+        service = _service(entry, CRON_PREFIX, {**others, **found}, "CRON_CLEANUP=...")
+        *fields, command = [*entry.value.split(maxsplit=5), ""][:6]
+        try:
+            values.schedule(" ".join(fields))
+        except ValueError as wrong:
+            raise _unscheduled(entry, f"does not begin with a schedule: it is {wrong}") from None
+        if not command:
+            raise _unscheduled(entry, "has a schedule and no command")
+        argv = words(command, f"{entry.name} ({entry.where})")
+        found[service] = (*_SCHEDULED, service, str(seconds), " ".join(fields), *argv)
+    return found
+
+
+def cron_volumes(services: Iterable[str]) -> str:
+    """A compose file with the volume that scheduled commands keep in what has run."""
+    described = {name: {"volumes": ["cron:/srv/cron"]} for name in services}
+    # JSON is YAML.
+    file = {"services": described, "volumes": {"cron": {}}}
+    return f"# Written by Slipway from .env.\n{json.dumps(file, indent=2)}\n"
 
 
 def celery(app: str, options: str, *, beat: bool, beat_options: str) -> dict[str, tuple[str, ...]]:
@@ -80,7 +116,7 @@ def words(command: str, where: str) -> tuple[str, ...]:
         ) from None
 
 
-def overlay(template: Path, commands: Mapping[str, tuple[str, ...]], depends_on: Mapping[str, str]) -> str:
+def overlay(template: Path, commands: Mapping[str, Sequence[str]], depends_on: Mapping[str, str]) -> str:
     """A compose file with a service for each of ``commands``, made from what is in ``template``.
 
     ``depends_on`` are the services they wait for, each with the condition.
@@ -90,10 +126,28 @@ def overlay(template: Path, commands: Mapping[str, tuple[str, ...]], depends_on:
     lines += ["services:"]
     for name, command in commands.items():
         # JSON is YAML; a dollar is the process's own, not Compose's.
-        argv = json.dumps(command).replace("$", "$$")
+        argv = json.dumps(list(command)).replace("$", "$$")
         lines += [f"  {name}:", "    <<: *process", f"    command: {argv}"]
         lines += [f"    depends_on: {json.dumps(waiting)}"]
     return "\n".join(lines) + "\n"
+
+
+def _service(entry: Entry, prefix: str, others: Mapping[str, object], example: str) -> str:
+    """The name of the service of a line. Raises ``SlipwayError`` SLIP-140."""
+    service = entry.name.removeprefix(prefix).lower().replace("_", "-")
+    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", service):
+        raise _refused(entry, f"gives no service name ({service!r})", f"{example}, for example")
+    if service in TAKEN or service in others:
+        raise _refused(entry, f"would be a second service {service!r}", "give it another name")
+    return service
+
+
+def _unscheduled(entry: Entry, why: str) -> SlipwayError:
+    return SlipwayError(
+        "SLIP-195",
+        f"{entry.where}: {entry.name} {why}: {entry.value.strip()!r}",
+        f"five fields in UTC, then the command: {entry.name}=15 3 * * * python manage.py clearsessions",
+    )
 
 
 def _refused(entry: Entry, why: str, fix: str) -> SlipwayError:

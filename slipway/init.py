@@ -131,8 +131,11 @@ def _record_processes(stack: Stack) -> None:
     waited_for = {"migrate": "service_completed_successfully"}
     waited_for |= {"db": "service_healthy"} if settings.database == "postgres" else {}
     waited_for |= {"redis": "service_healthy"} if settings.redis == "on" else {}
-    text = extraprocesses.overlay(template, settings.processes, waited_for)
+    text = extraprocesses.overlay(template, stack.commands, waited_for)
     write_if_changed(settings.root / stack.processes_file, text)
+    if stack.prod and settings.scheduled_commands:
+        volumes = extraprocesses.cron_volumes(settings.scheduled_commands)
+        write_if_changed(settings.root / stack.cron_file, volumes)
 
 
 def _record_place(settings: Settings) -> None:

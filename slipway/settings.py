@@ -99,6 +99,9 @@ class Settings:
     named_processes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The commands of the ``PROCESS_NAME`` lines of ``.env``, by service name."""
 
+    scheduled_commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Of its ``CRON_NAME`` lines, with their schedules: production alone has them."""
+
     name: str = _setting(
         "PROJECT_NAME", "",
         # Names of images begin with it, which have no other sequences of these.
@@ -459,7 +462,13 @@ def load(
             ) from None
         origins[variable.name] = origin
     named = extraprocesses.read(own, variables())
-    settings = Settings(root=root, env_file=env_file.name, origins=origins, named_processes=named, **chosen)
+    celery = {"worker": (), "beat": ()} if chosen["celery_app"] else {}
+    grace = values.seconds(chosen["stop_grace_period"])
+    scheduled = extraprocesses.read_scheduled(own, {**named, **celery}, grace)
+    settings = Settings(
+        root=root, env_file=env_file.name, origins=origins, named_processes=named,
+        scheduled_commands=scheduled, **chosen,
+    )  # fmt: skip
     if check_folders:
         _check_folders(settings)
         _check_overlays(settings)
@@ -561,7 +570,7 @@ def _name_from(root: Path) -> str:
 def _warn_unknown(entries: Mapping[str, envfile.Entry]) -> None:
     known = variables()
     for entry in entries.values():
-        if entry.name in known or entry.name.startswith(extraprocesses.PREFIX):
+        if entry.name in known or entry.name.startswith((extraprocesses.PREFIX, extraprocesses.CRON_PREFIX)):
             continue
         near = difflib.get_close_matches(entry.name, known, n=1)
         hint = f"did you mean {near[0]}?" if near else "the project's own variables belong in app.env"

@@ -1,16 +1,14 @@
 """Backups by BACKUP_SCHEDULE: make, prune, copy; what failed is tried again, and known after a restart."""
 
-import json
 import os
-import time
 import traceback
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
+import cron
 import make
 import places
 import prune
 import store
-from croniter import croniter
 from failure import BackupError
 from places import say
 
@@ -19,13 +17,11 @@ STATE = places.WORK / "schedule.json"
 LATE = timedelta(seconds=60)
 _FIRST_RETRY = timedelta(minutes=1)
 _LONGEST_RETRY = timedelta(hours=1)
-# Not all of the wait at once: the clock may be set, and a suspended machine's goes on.
-_NAP_SECONDS = 15
 
 
 def run():
     """Work until SIGTERM. What was missed or cut off is made up for at once, what failed repeated."""
-    state = _read() or {"covered": _text(_now()), "running": None, "failures": 0, "problem": ""}
+    state = _read() or {"covered": cron.text(_now()), "running": None, "failures": 0, "problem": ""}
     unfinished = state["running"] or state["failures"]
     state["running"] = None
     _write(state)
@@ -39,7 +35,7 @@ def run():
 def due(state):
     """Return when the next run is due: the first time of the schedule after what the last one has covered."""
     covered = datetime.fromisoformat(state["running"] or state["covered"])
-    return croniter(os.environ["BACKUP_SCHEDULE"], covered).get_next(datetime)
+    return cron.Times(os.environ["BACKUP_SCHEDULE"]).after(covered)
 
 
 def backoff(failures):
@@ -71,10 +67,10 @@ def healthy():
     if _now() > due(state) + LATE:
         raise BackupError(
             "SLIP-111",
-            f"the run of {_text(due(state))} has not begun",
+            f"the run of {cron.text(due(state))} has not begun",
             "its log says what is going on: invoke logs --services backup --prod",
         )
-    return {"next": _text(due(state))}
+    return {"next": cron.text(due(state))}
 
 
 def _attempt(state):
@@ -82,7 +78,7 @@ def _attempt(state):
     begun = _now()
     try:
         is_due = due(state) <= begun
-        state["running"] = _text(begun)
+        state["running"] = cron.text(begun)
         _write(state)
         if is_due:
             _refuse_during_restore()
@@ -103,13 +99,13 @@ def _attempt(state):
     state["running"] = None
     _write(state)
     if state["failures"]:
-        again = _text(_next(state))
+        again = cron.text(_next(state))
         say(
             f"SLIP-111: the scheduled backup failed, {state['failures']} in a row, again at {again}: "
             f"{state['problem']}"
         )
     else:
-        say(f"the scheduled backup is done; the next is due {_text(due(state))}")
+        say(f"the scheduled backup is done; the next is due {cron.text(due(state))}")
 
 
 def _refuse_during_restore():
@@ -123,34 +119,22 @@ def _refuse_during_restore():
 
 
 def _wait(until):
-    say(f"waiting until {_text(until)}") if until > _now() else None
-    while (left := (until - _now()).total_seconds()) > 0:
-        time.sleep(min(left, _NAP_SECONDS))
+    say(f"waiting until {cron.text(until)}") if until > _now() else None
+    cron.wait(until)
 
 
 def _now():
-    return datetime.now(UTC)
-
-
-def _text(when):
-    return when.isoformat(timespec="seconds")
+    return cron.now()
 
 
 def _read():
-    try:
-        found = json.loads(STATE.read_text())
-        return found if {"covered", "running", "failures", "problem"} <= set(found) else None
-    except (OSError, ValueError):
-        return None
+    return cron.read(STATE, {"covered", "running", "failures", "problem"})
 
 
 def _write(state):
     """Keep ``state`` for the health check and for after a restart; a full disk must not end the schedule."""
-    draft = STATE.with_suffix(".part")
     try:
         places.WORK.mkdir(mode=0o700, exist_ok=True)
-        draft.write_text(json.dumps(state))
-        places.sync(draft)
-        draft.replace(STATE)
+        cron.write(STATE, state)
     except OSError as problem:
         say(f"the state of the schedule cannot be written: {problem}")

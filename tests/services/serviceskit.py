@@ -11,7 +11,8 @@ import httpx
 
 from tests.support.world import World, docker
 
-BESIDE = ("beat", "heart-beat", "worker")
+SCHEDULED = ("slow", "tidy")
+BESIDE = ("beat", "heart-beat", *SCHEDULED, "worker")
 PROJECT = Path(__file__).parent / "project"
 # The stand-in is what a machine without a registry has; where the official image is, it is the same to these.
 SERVICES = {
@@ -23,6 +24,9 @@ SERVICES = {
     "EXTRA_DATABASES": "reports",
     "MIGRATE_DATABASES": "'default reports'",
     "PROCESS_HEART_BEAT": "'python manage.py heartbeat \"a word\"'",
+    # Production's alone.
+    "CRON_TIDY": "* * * * * python manage.py note tidied --code 3",
+    "CRON_SLOW": "* * * * * sleep 100",
 }
 APP_ENV = """\
 SECRET_KEY={{secret:secret_key}}

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from serviceskit import APP_ENV, BESIDE, PROJECT, SERVICES, query, seen, send
+from serviceskit import APP_ENV, BESIDE, PROJECT, SCHEDULED, SERVICES, query, seen, send
 
 from tests.support.polling import eventually
 from tests.support.world import world
@@ -31,7 +31,9 @@ def test_development_has_them_too(tmp_path: Path) -> None:
         eventually(lambda: seen(own, "hello")["reports"] == 1, "the worker to write")
         tick = "select count(*) > 1 from jobs_entry where word = 'tick'"
         eventually(lambda: query(own, "app", tick) == "t", "beat to send")
-        for name in BESIDE:
+        present = {each["Config"]["Labels"]["com.docker.compose.service"] for each in own.containers()}
+        assert present.isdisjoint(SCHEDULED), "they are production's"
+        for name in set(BESIDE) - set(SCHEDULED):
             container = own.container(name)
             assert container["Config"]["User"] == f"{PERSON}:{PERSON}", name
             assert "/app" in {mount["Destination"] for mount in container["Mounts"]}, name

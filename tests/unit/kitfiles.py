@@ -18,9 +18,11 @@ def load(name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     # As an import would: dataclasses look their module up.
     sys.modules[path.stem] = module
-    sys.path.insert(0, str(path.parent))
+    # What docker/backup takes from the folder above lies beside it in its image.
+    folders = list(dict.fromkeys([str(path.parent), str(DOCKER)]))
+    sys.path[:0] = folders
     try:
         spec.loader.exec_module(module)
     finally:
-        sys.path.remove(str(path.parent))
+        del sys.path[: len(folders)]
     return module

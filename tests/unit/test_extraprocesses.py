@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway import extraprocesses, init
+from slipway import connections, extraprocesses, init
 from slipway.compose import Stack
 from slipway.errors import SlipwayError
 from slipway.settings import load
@@ -68,6 +68,20 @@ def test_a_line_is_a_service(checkout: Path, capsys: pytest.CaptureFixture[str])
         (["CELERY_APP=config", "PROCESS_WORKER=x"], "SLIP-140", ["PROCESS_WORKER"]),
         (["CELERY_APP=config", 'CELERY_OPTIONS="-Q \'x"'], "SLIP-140", ["CELERY_OPTIONS"]),
         (["CELERY_BEAT=on"], "SLIP-141", ["CELERY_APP"]),
+        (
+            ["CRON_A=15 3 * * python manage.py x"],
+            "SLIP-195",
+            [".env:1", "CRON_A", "'python' is no day", "15 3 * * * "],
+        ),
+        (["CRON_A=@daily python manage.py x"], "SLIP-195", ["CRON_A"]),
+        (["CRON_A=15 3 * * *"], "SLIP-195", ["no command"]),
+        (["CRON_A=python"], "SLIP-195", ["five fields"]),
+        (["CRON_A=15 3 30 2 * x"], "SLIP-195", ["never comes"]),
+        (['CRON_A="15 3 * * * sh -c \'x"'], "SLIP-140", ["CRON_A", "quot"]),
+        (["CRON_WEB=15 3 * * * x"], "SLIP-140", ["'web'"]),
+        (["CRON_=15 3 * * * x"], "SLIP-140", ["CRON_CLEANUP"]),
+        (["PROCESS_A=x", "CRON_A=15 3 * * * x"], "SLIP-140", [".env:2", "'a'"]),
+        (["CELERY_APP=config", "CRON_BEAT=15 3 * * * x"], "SLIP-140", ["'beat'"]),
         (["EXTRA_DATABASES=Reports"], "SLIP-006", ["EXTRA_DATABASES", "'Reports'"]),
         (["EXTRA_DATABASES=a app"], "SLIP-142", ["app", "DB_NAME=app"]),
         (["EXTRA_DATABASES=a b a"], "SLIP-142", [" a, "]),
@@ -89,6 +103,27 @@ def test_a_worker_of_ones_own_needs_no_celery(checkout: Path) -> None:
     assert list(_load(checkout, "PROCESS_WORKER=python manage.py rqworker").processes) == ["worker"]
 
 
+def test_a_scheduled_command_is_a_service_of_production(
+    checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Red when its words are lost, development runs it, or the limits and sums do not know it."""
+    found = _load(
+        checkout, "CRON_SEND_MAIL='*/5 * * * mon-fri  sh -c \"a; b $C\"'", "PROCESS_RQ=x", "CRON_EMPTY=",
+        "STOP_GRACE_PERIOD=50s",
+    )  # fmt: skip
+    assert found.scheduled_commands == {
+        "send-mail": (
+            *("python", "/opt/slipway/scheduled.py", "send-mail", "50", "*/5 * * * mon-fri"),
+            *("sh", "-c", "a; b $C"),
+        )
+    }
+    assert capsys.readouterr().err == ""
+    assert Stack(found, prod=True).processes == ["rq", "send-mail"]
+    assert Stack(found, prod=False).processes == ["rq"]
+    assert ".slipway/cron-prod.yaml" in Stack(found, prod=True).files()
+    assert connections.beside(found) == 2
+
+
 def test_the_file_holds_commands_as_they_are(tmp_path: Path) -> None:
     """Red when Compose would take a dollar for its own."""
     template = tmp_path / "process.yaml"
@@ -108,7 +143,8 @@ def test_the_file_is_written_where_there_are_processes(checkout: Path) -> None:
         )
     init.record(_load(checkout))
     assert not list((checkout / ".slipway").glob("processes-*"))
-    init.record(_load(checkout, "CELERY_APP=config", "REDIS=on"))
+    init.record(_load(checkout, "CELERY_APP=config", "REDIS=on", "CRON_A=15 3 * * * x"))
+    assert '"cron:/srv/cron"' in (checkout / ".slipway" / "cron-prod.yaml").read_text()
     for mode in ("dev", "prod"):
         text = (checkout / ".slipway" / f"processes-{mode}.yaml").read_text()
         assert f"# {mode}" in text and '"redis": {"condition": "service_healthy"}' in text
