@@ -47,6 +47,14 @@ def upload(request):
 
 urlpatterns.insert(0, path("hang", hang))
 urlpatterns.insert(0, path("large/<int:size>", large))
+held = []
+
+def swallow(request):
+    while True:
+        held.append(bytearray(8 * 2**20))
+        time.sleep(0.02)
+
+urlpatterns.insert(0, path("swallow", swallow))
 urlpatterns.insert(0, path("events", events))
 urlpatterns.insert(0, path("upload", upload))
 """

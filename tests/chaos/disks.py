@@ -10,18 +10,25 @@ from pathlib import Path
 
 from tests.support.world import World, docker
 
-# Who owns the mount point in the image, and how: what a named volume of the engine's would take over.
-_OWNERS = {"db": (999, 0o700), "media": (10001, 0o755)}
+_MIB = 2**20
+# Who owns the mount point in the image, and how: what a named volume of the engine's takes over; its size.
+_VOLUMES = {
+    "db": (999, 0o700, 400 * _MIB),
+    "media": (10001, 0o755, 400 * _MIB),
+    # Room for the uploads of test_transfers.py.
+    "temporary": (10001, 0o755, 2000 * _MIB),
+    "nginx-cache": (101, 0o755, 2000 * _MIB),
+}
 _BALLAST = "ballast"
 
 
 @contextlib.contextmanager
 def small_volumes(own: World, folder: Path) -> Iterator[None]:
-    """The volumes ``db`` and ``media`` of the stack, made before Compose does, each a small ext4."""
+    """Some volumes of the stack, made before Compose does, each a small ext4."""
     with contextlib.ExitStack() as mounted:
-        for volume, (owner, mode) in _OWNERS.items():
+        for volume, (owner, mode, size) in _VOLUMES.items():
             mount = folder / volume
-            mounted.enter_context(_mounted(folder / f"{volume}.img", mount))
+            mounted.enter_context(_mounted(folder / f"{volume}.img", mount, size))
             (mount / "lost+found").rmdir()
             os.chown(mount, owner, owner)
             mount.chmod(mode)
@@ -35,10 +42,10 @@ def small_volumes(own: World, folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _mounted(image: Path, mount: Path) -> Iterator[None]:
+def _mounted(image: Path, mount: Path, size: int) -> Iterator[None]:
     mount.mkdir()
     with image.open("wb") as file:
-        file.truncate(400 * 1024**2)
+        file.truncate(size)
     # No blocks set aside for root, who fills the disk.
     subprocess.run(["mkfs.ext4", "-q", "-m", "0", str(image)], check=True)
     subprocess.run(["mount", "-o", "loop", str(image), str(mount)], check=True)

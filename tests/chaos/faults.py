@@ -39,8 +39,12 @@ class Fault:
 
 FAULTS = {
     "worker-killed": Fault(
-        "a gunicorn worker is killed (`kill -9`, out of memory)",
+        "a gunicorn worker is killed (`kill -9`)",
         ("502",), 5, 30, "gunicorn starts another; a GET is tried on another replica",
+    ),
+    "out-of-memory": Fault(
+        "a request takes more memory than `WEB_MEMORY` allows",
+        ("502", "504"), 30, 60, "the kernel kills the worker that has most, gunicorn starts another",
     ),
     "worker-stopped": Fault(
         "a gunicorn worker is stopped (`SIGSTOP`)",
@@ -93,6 +97,10 @@ FAULTS = {
     "media-disk-full": Fault(
         "the media volume is full",
         (), 0, 30, "nothing to heal: a picture is refused in the form (507), all else works", lasting=True,
+    ),
+    "uploads-disk-full": Fault(
+        "the volume in which uploads wait is full, nginx's or the application's",
+        (), 0, 30, "nothing to heal: a large upload is refused (500), all else works", lasting=True,
     ),
     "slow-readers": Fault(
         "50 clients read one byte per second",

@@ -61,3 +61,20 @@ def test_a_full_database_volume_loses_nothing(prod: World, disks: Path) -> None:
             assert Site(prod.url).get("/").status_code == 200, "reading works without room"
             eventually(lambda: _has_given_up(prod), "the database to give up")
         ordeal.end()
+
+
+@pytest.mark.parametrize("volume", ["temporary", "nginx-cache"])
+def test_full_volumes_for_uploads_refuse_large_ones_alone(prod: World, disks: Path, volume: str) -> None:
+    """Red when /tmp, or whatever else others need, is on the same small disk."""
+    client = httpx.Client(base_url=prod.url, trust_env=False, timeout=60)
+
+    def upload(size: int) -> int:
+        return client.post("/upload", files={"file": ("a.bin", b"x" * size)}).status_code
+
+    with client, endured(prod, "uploads-disk-full") as ordeal:
+        with full(disks / volume):
+            assert upload(8 * _MIB) == 500
+            assert upload(10_000) == 200
+            assert _post(prod, "a form").status_code == 302
+        ordeal.end()
+        eventually(lambda: upload(8 * _MIB) == 200, "room again")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 
+import httpx
 from chaoskit import endured, init_pid, kill, master_pid, worker_pids
 
 from tests.rollout.rolloutkit import REPLICAS
 from tests.support.polling import eventually
+from tests.support.site import Site
 from tests.support.world import World, docker
 
 # Which worker takes a connection is chance: more and more of them, until neither answers.
@@ -52,6 +55,21 @@ def test_a_killed_worker_is_replaced(prod: World) -> None:
     """Red when nginx does not ask another replica: every GET in flight then fails."""
     with endured(prod, "worker-killed"):
         kill(worker_pids(prod, "web")[0])
+
+
+def test_a_worker_killed_for_memory_is_replaced(prod: World) -> None:
+    """Red without a limit of memory: the machine goes down. Nothing else of the container is killed."""
+    with endured(prod, "out-of-memory"):
+        before, workers = init_pid(prod, "web"), {*worker_pids(prod, "web"), *worker_pids(prod, "web", 2)}
+        # Nobody is told when: nginx gives up on it, or asks the other replica once it is dead.
+        with contextlib.suppress(httpx.HTTPError):
+            Site(prod.url).get("/swallow")
+
+        def replaced() -> bool:
+            return bool(workers - {*worker_pids(prod, "web"), *worker_pids(prod, "web", 2)})
+
+        eventually(replaced, "another worker", timeout=60)
+        assert init_pid(prod, "web") == before
 
 
 def test_a_stopped_worker_is_replaced(prod: World) -> None:
