@@ -69,6 +69,16 @@ def test_too_many_headers_get_the_431_page(nginx: Nginx) -> None:
     assert b"than this site accepts" in many.body
 
 
+def test_what_follows_too_large_headers_is_no_request(nginx: Nginx) -> None:
+    """Red when the connection is kept: the rest of what is too large would be read as another request."""
+    rest = "GET /echo HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", nginx.port), timeout=20) as connection:
+        connection.sendall(f"GET / HTTP/1.1\r\nHost: localhost\r\nX: {'x' * 17 * KIB}\r\n\r\n{rest}".encode())
+        answer = b"".join(iter(lambda: connection.recv(4096), b""))
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert answer.startswith(b"HTTP/1.1 431 ")
+
+
 def test_too_large_headers_are_json_for_those_who_want_json(nginx: Nginx) -> None:
     """Red when the error page is HTML by name."""
     answer = long_cookie(nginx, 17 * KIB, Accept="application/json")
