@@ -6,7 +6,7 @@ import re
 
 __all__ = ["major_in", "mount_target", "with_major"]
 
-_TAGGED = re.compile(r"(?P<name>.+):(?P<major>[1-9]\d)(\.\d+)*(?P<flavour>(?![\w.])[^/:@]*)")
+_TAGGED = re.compile(r"(?P<name>.+):(?P<major>[1-9]\d)(\.\d+|beta\d+|rc\d+)*(?P<flavour>(?![\w.])[^/:@]*)")
 
 
 def mount_target(major: int) -> str:

@@ -38,3 +38,15 @@ def test_a_mode_that_copy_sets_can_be_a_folders() -> None:
     }
     assert len({path for path, _ in modes}) > 1
     assert {mode for _, mode in modes} == {"0755"}
+
+
+def test_every_base_image_has_a_default() -> None:
+    """Red without one: `docker build --check` warns of it (InvalidDefaultArgInFrom)."""
+    files = [ROOT / "Dockerfile", *(ROOT / "docker").rglob("*Dockerfile")]
+    assert len(files) > 5
+    for path in files:
+        head, *_ = re.split(r"^FROM ", path.read_text("utf-8"), maxsplit=1, flags=re.MULTILINE)
+        froms = " ".join(re.findall(r"^FROM (\S+)", path.read_text("utf-8"), re.MULTILINE))
+        defaults = dict(re.findall(r"^ARG (\w+)=?(.*)$", head, re.MULTILINE))
+        used = set(re.findall(r"\$\{(\w+)\}", froms))
+        assert {name for name in used if defaults.get(name, "").strip('"')} == used, path

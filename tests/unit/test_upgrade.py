@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from slipway import envfile, postgres, settings, upgradecompare
+from slipway import dbmajor, engine, envfile, init, postgres, settings, upgradecompare
+from slipway.compose import Stack
 from slipway.errors import SlipwayError
+from slipway.run import Runner
+from slipway.session import Session
 
 
 @pytest.mark.parametrize(
@@ -20,6 +23,7 @@ from slipway.errors import SlipwayError
         ("registry.example:5000/library/postgres:17.5-alpine3.22", 17,
          "registry.example:5000/library/postgres:18-alpine3.22"),
         ("postgis/postgis:17-3.5", 17, "postgis/postgis:18-3.5"),
+        ("postgres:19beta2-trixie", 19, "postgres:18-trixie"),
         ("postgres:latest", None, None),
         ("postgres", None, None),
         ("registry.example:5000/postgres", None, None),
@@ -88,3 +92,39 @@ def test_what_a_comparison_says() -> None:
         "rows of public.a: 3 before, 2 after",
         "rows of public.b: 0 before, none after",
     ]
+
+
+DIGEST = f"sha256:{'0' * 64}"
+OLD_PLACE, NEW_PLACE = "/var/lib/postgresql/data", "/var/lib/postgresql"
+
+
+@pytest.mark.parametrize(
+    ("image", "said", "place"),
+    [
+        ("postgres:17-trixie", None, OLD_PLACE),
+        ("postgres:18-trixie", None, NEW_PLACE),
+        ("postgres:19-trixie", None, NEW_PLACE),
+        ("postgres:19rc1", None, NEW_PLACE),
+        ("mirror.example/library/postgres:18.1-alpine", None, NEW_PLACE),
+        ("postgres:latest", "19", NEW_PLACE),
+        (f"postgres@{DIGEST}", "18", NEW_PLACE),
+        (f"postgres:17-trixie@{DIGEST}", "18", NEW_PLACE),
+        ("postgres:latest", "17", OLD_PLACE),
+    ],
+)
+def test_a_fresh_volume_is_mounted_where_the_image_wants_it(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, image: str, said: str | None, place: str
+) -> None:
+    """Before any volume is there: by the image's name, or by what it says of itself (PG_MAJOR).
+
+    Red when 18 or 19 get the place of 17, where their entrypoint refuses to start, or an image without a
+    version in its name keeps the place of the one before it.
+    """
+    other = {OLD_PLACE: "postgres:18", NEW_PLACE: "postgres:17"}[place]
+    for reference in (other, image):
+        monkeypatch.setattr(engine, "image_environment", lambda _: {"PG_MAJOR": said} if said else {})
+        found = settings.load(checkout, environ={"POSTGRES_IMAGE": reference})
+        init.record(found)
+        if reference == image and said:
+            dbmajor.record(Session(Stack(found, prod=True), Runner(echo=False)))
+    assert settings.load(checkout, environ={"POSTGRES_IMAGE": image}).db_volume_target == place
