@@ -297,9 +297,10 @@ forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "*")
 
 # How long an address, a header and all headers may be is nginx's to say (LARGE_CLIENT_HEADER_BUFFERS): it
 # has a page for what is longer. So here is room for the most it can be told to take, 16 buffers of 64k and
-# 1000 headers, and for what it adds. An address: gunicorn counts to 8190 at most, 0 is no limit.
+# 1000 headers, and for what it adds. An address: gunicorn counts to 8190 at most, 0 is no limit. A header:
+# over HTTP/2 nginx counts it as it came, compressed by HPACK, whose shortest codes make 5 bits of 8.
 limit_request_line = 0
-limit_request_field_size = 66 * 1024
+limit_request_field_size = 106 * 1024
 limit_request_fields = 1_100
 HEADER_BYTES = 17 * 64 * 1024
 
