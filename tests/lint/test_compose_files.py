@@ -170,6 +170,23 @@ def test_a_process_beside_web_is_given_what_web_has(settings: Settings, prod: bo
         assert service["restart"] == ("always" if prod else "on-failure"), name
 
 
+@pytest.mark.parametrize("prod", [False, True], ids=["dev", "prod"])
+def test_one_shots_see_the_files_that_web_sees(settings: Settings, prod: bool) -> None:
+    """Red when a volume is given to web alone: a migration that opens an upload then finds none."""
+    chosen = replace(settings, data_paths=("db.sqlite3",))
+    stack = Stack(chosen, prod)
+    services = _config(chosen, prod=prod)["services"]
+
+    def seen(service: str) -> dict[str, str]:
+        return {volume["target"]: volume["source"] for volume in services[service]["volumes"]}
+
+    assert {chosen.media_root, "/srv/data", "/srv/static"} <= set(seen("web")) or not prod
+    for service in stack.one_shots():
+        assert seen(service) == seen("web"), service
+    writable = [v["target"] for v in services["migrate"]["volumes"] if not v.get("read_only")]
+    assert writable == [v["target"] for v in services["web"]["volumes"] if not v.get("read_only")]
+
+
 def test_redis_is_reached_by_the_project_alone(settings: Settings) -> None:
     """Red when its port is published, or it is put on a network with a route."""
     for prod in (False, True):

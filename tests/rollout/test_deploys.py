@@ -6,12 +6,27 @@ import sys
 
 from rolloutkit import assert_clean, assert_saw, edited, ledger, nginx_id, release, visitors
 
+from tests.support.site import Site, png
 from tests.support.world import World, docker
 
 # What it is told, once the release serves and is in the ledger.
 _HOOK = f"""#!/bin/sh
 {sys.executable} -m invoke releases --json | grep -q "$SLIPWAY_RELEASE" || exit 1
 echo "$SLIPWAY_KIND $SLIPWAY_RELEASE after $SLIPWAY_PREVIOUS_RELEASE, at $SLIPWAY_URL" >told
+"""
+# Of the rows there are, in both directions.
+_MIGRATION = """
+from django.db import migrations
+
+def read(apps, schema_editor):
+    for entry in apps.get_model("guestbook", "Entry").objects.exclude(image=""):
+        with entry.image.open("rb") as image:
+            entry.text = f"{entry.text}+{len(image.read())}"
+        entry.save()
+
+class Migration(migrations.Migration):
+    dependencies = [("guestbook", "0001_initial")]
+    operations = [migrations.RunPython(read, read)]
 """
 _TEMPLATE = "example/guestbook/templates/guestbook/index.html"
 
@@ -65,3 +80,18 @@ def _deploy_an_image(prod: World) -> None:
     finally:
         docker("image", "rm", elsewhere, other)
     assert_clean(prod, "pushed")
+
+
+def test_a_migration_opens_uploads(prod: World) -> None:
+    """Red when `migrate` has no volume with what people have uploaded, forwards or back."""
+    before, picture = release(prod), png()
+    posted = Site(prod.url).submit("/", {"text": "pictured"}, {"image": ("red.png", picture, "image/png")})
+    assert posted.status_code == 302
+    size, pictured = len(picture), "select text from guestbook_entry where text like 'pictured%'"
+    with edited(prod, "example/guestbook/migrations/0099_reads.py", "", _MIGRATION):
+        prod.invoke("deploy", "--release", "reads-uploads")
+    assert prod.sql(pictured) == f"pictured+{size}"
+    prod.invoke("rollback", "--migrate-back")
+    assert prod.sql(pictured) == f"pictured+{size}+{size}"
+    assert_clean(prod, before)
+    prod.sql("delete from guestbook_entry where text like 'pictured%'")
