@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import http.client
 import socket
+from collections.abc import Collection
 from typing import Any
 
 from slipway import engine
@@ -63,22 +64,24 @@ def _in_url(address: str) -> str:
 def check_all(session: Session) -> None:
     """Return when every port that the stack publishes is free, or its own. Raises as ``check``."""
     settings, project = session.settings, session.stack.project
+    # What the other variables name is not free, also while nobody listens there.
+    named = {settings.web_port, settings.db_port, settings.http_port, settings.https_port}
     if session.stack.prod:
         for address in settings.http_addresses:
-            check("HTTP_PORT", address, settings.http_port, project)
+            check("HTTP_PORT", address, settings.http_port, project, named)
             if settings.tls != "off":
-                check("HTTPS_PORT", address, settings.https_port, project)
+                check("HTTPS_PORT", address, settings.https_port, project, named)
         return
-    check("WEB_PORT", "127.0.0.1", settings.web_port, project)
+    check("WEB_PORT", "127.0.0.1", settings.web_port, project, named)
     if settings.db_port and settings.database == "postgres":
-        check("DB_PORT", "127.0.0.1", settings.db_port, project)
+        check("DB_PORT", "127.0.0.1", settings.db_port, project, named)
 
 
-def check(variable: str, address: str, port: int, project: str) -> None:
+def check(variable: str, address: str, port: int, project: str, named: Collection[int | None] = ()) -> None:
     """Raise ``SlipwayError`` SLIP-063 when ``address:port`` is taken by anyone but ``project``.
 
-    The message says who holds it and which port ``variable`` could name instead. SLIP-181 when this machine
-    has no such address.
+    The message says who holds it and which port ``variable`` could name instead: none of ``named``. SLIP-181
+    when this machine has no such address.
     """
     refusal = _refusal(address, port)
     if refusal in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}:
@@ -96,7 +99,8 @@ def check(variable: str, address: str, port: int, project: str) -> None:
     if owner and owner == project:
         return
     holder = f"the container {container}" if container else _process(port)
-    free = next((p for p in range(port + 1, min(port + 1000, 65_536)) if _is_free(address, p)), None)
+    others = (p for p in range(port + 1, min(port + 1000, 65_536)) if p not in named)
+    free = next((p for p in others if _is_free(address, p)), None)
     raise SlipwayError(
         "SLIP-063",
         f"port {port} ({variable}) is taken by {holder}",

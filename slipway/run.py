@@ -88,6 +88,7 @@ class Runner:
         answer: bool = False,
         unless: Callable[[], bool] | None = None,
         lifeline: Lifeline | None = None,
+        plain: bool = False,
     ) -> subprocess.CompletedProcess[str]:
         """Run ``argv`` on this terminal: its input, output and signals are the caller's.
 
@@ -95,7 +96,8 @@ class Runner:
         only its owner can read, and which appears when it is complete and on the disk. With ``answer``
         its output is returned; what it says on stderr still appears as it comes. ``unless`` is asked every
         second while it runs: once it says yes, the command is interrupted. With ``lifeline`` it is the client
-        of a command in a container: this process's signals and its end reach the command.
+        of a command in a container: this process's signals and its end reach the command. With ``plain`` its
+        output is handed on without the code that clears a terminal's line, which Compose writes into a pipe too.
         Returns the completed process (exit code 0 in a dry run). Raises ``SlipwayError`` SLIP-060 when
         ``check`` and the exit code is not 0, SLIP-061 when the program is missing, ``Exit(130)`` when
         the person interrupts it.
@@ -114,7 +116,8 @@ class Runner:
                         env={**self._environment(), **(lifeline.variables if lifeline else {})},
                         text=True,
                         stdin=source,
-                        stdout=subprocess.PIPE if answer else target,
+                        errors="surrogateescape" if plain else None,
+                        stdout=subprocess.PIPE if answer or plain else target,
                         pass_fds=self.pass_fds,
                         preexec_fn=lifeline.prepare if lifeline else None,  # noqa: PLW1509 - one system call
                         # So that a signal to this one's group does not cut it off from the command. Who reads
@@ -128,6 +131,8 @@ class Runner:
                     raise KeyboardInterrupt
                 if unless:
                     _interrupt_when(process, unless)
+                if plain and not _hand_on(process):
+                    raise Exit(code=128 + signal.SIGPIPE)
                 output = lifeline.communicate(process) if lifeline else process.communicate()[0] or ""
                 code = lifeline.code(process) if lifeline else process.returncode
             except KeyboardInterrupt as interrupt:
@@ -151,9 +156,12 @@ class Runner:
             )
         return subprocess.CompletedProcess(list(argv), code, output, "")
 
-    def replace(self, argv: Sequence[str], *, lifeline: Lifeline | None = None) -> None:
-        """Run ``argv`` and hand on its exit code unchanged, for tasks that only wrap a command."""
-        code = self.run(argv, check=False, lifeline=lifeline).returncode
+    def replace(self, argv: Sequence[str], *, lifeline: Lifeline | None = None, plain: bool = False) -> None:
+        """Run ``argv`` and hand on its exit code unchanged, for tasks that only wrap a command.
+
+        ``lifeline`` and ``plain`` as in ``run``.
+        """
+        code = self.run(argv, check=False, lifeline=lifeline, plain=plain).returncode
         if code:
             # Negative: the signal that ended it.
             raise Exit(code=code if code > 0 else 128 - code)
@@ -225,6 +233,25 @@ def _interrupt_when(process: subprocess.Popen[str], asked: Callable[[], bool]) -
             raise
         process.send_signal(signal.SIGINT)
         return
+
+
+_CLEAR_LINE = "\x1b[2K"
+
+
+def _hand_on(process: subprocess.Popen[str]) -> bool:
+    """Print what ``process`` prints as it comes; whether somebody reads it to the end."""
+    assert process.stdout
+    try:
+        for line in process.stdout:
+            sys.stdout.buffer.write(line.replace(_CLEAR_LINE, "").encode("utf-8", "surrogateescape"))
+            sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        process.terminate()
+        process.communicate()
+        # Or the interpreter complains when it closes what nobody reads.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True
 
 
 @contextmanager

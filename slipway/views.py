@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import webbrowser
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -58,7 +59,7 @@ def logs(
     """Print container logs."""
     names = session.check_services(services)
     argv = session.stack.logs(names, follow=follow, tail=tail, since=since, timestamps=timestamps)
-    session.runner.replace(argv)
+    session.runner.replace(argv, plain=not sys.stdout.isatty())
 
 
 def stats(session: Session, *, follow: bool, as_json: bool) -> None:

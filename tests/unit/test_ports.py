@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import errno
 import socket
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from slipway import ports
+from slipway.compose import Stack
 from slipway.errors import SlipwayError
+from slipway.run import Runner
+from slipway.session import Session
+from slipway.settings import Settings
 
 ANY = "0.0.0.0"
 
@@ -69,3 +74,20 @@ def test_a_port_that_only_root_may_have_is_free_where_nobody_listens(monkeypatch
         assert code(ANY, port) == ""
         holder.listen()
         assert code(ANY, port) == "SLIP-063"
+
+
+@pytest.mark.parametrize("prod", [False, True], ids=["dev", "prod"])
+def test_no_port_is_proposed_that_another_variable_names(settings: Settings, prod: bool) -> None:
+    """Red when only those are passed over that somebody listens on now."""
+    variable = "HTTP_PORT" if prod else "WEB_PORT"
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        taken = int(holder.getsockname()[1])
+        numbers = {"http_port": taken, "https_port": taken + 1, "web_port": taken + 2, "db_port": taken + 3}
+        if not prod:
+            numbers |= {"web_port": taken, "http_port": taken + 2}
+        own = replace(settings, http_addresses=("127.0.0.1",), tls="local", **numbers)  # type: ignore[arg-type]
+        with pytest.raises(SlipwayError, match=f"SLIP-063.*{variable}") as refused:
+            ports.check_all(Session(Stack(own, prod), Runner()))
+    assert int(refused.value.fix.rpartition("=")[2].split()[0]) > taken + 3

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -107,3 +109,28 @@ def test_builds_attest_nothing_by_default(monkeypatch: pytest.MonkeyPatch) -> No
     assert Runner(echo=False).run(ask, answer=True).stdout == "1\n"
     monkeypatch.setenv("BUILDX_NO_DEFAULT_ATTESTATIONS", "0")
     assert Runner().capture(ask).stdout == "0\n"
+
+
+def test_what_clears_a_line_does_not_reach_a_pipe(capfd: pytest.CaptureFixture[str]) -> None:
+    """Red when the code that Compose writes before each line of a log is handed on; other bytes are."""
+    written = r"b'\x1b[2Kweb-1 | one\n\x1b[2Kweb-1 | \xff \x1b[31mred\n'"
+    script = f"import os; os.write(1, {written}); raise SystemExit(3)"
+    with pytest.raises(Exit) as ended:
+        Runner(echo=False).replace([sys.executable, "-c", script], plain=True)
+    assert ended.value.code == 3
+    sys.stdout.flush()
+    assert "[2K" not in (said := capfd.readouterr().out)
+    assert said.startswith("web-1 | one\nweb-1 | ") and "\x1b[31mred\n" in said
+
+
+def test_a_reader_of_a_log_may_leave() -> None:
+    """Red when `invoke logs --follow | head` goes on for ever, or ends with a traceback."""
+    script = (
+        "import sys; from slipway.run import Runner; "
+        "Runner(echo=False).replace([sys.executable, '-uc', "
+        "'import itertools\\nfor n in itertools.count(): print(n)'], plain=True)"
+    )
+    command = f"{shlex.quote(sys.executable)} -c {shlex.quote(script)} | head -n 1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "0\n"
+    assert "BrokenPipe" not in done.stderr
