@@ -22,10 +22,19 @@ def _list(names: str) -> list[str]:
 # -- the stack ---------------------------------------------------------------------------------------
 
 
-@task(help={**ANY_STACK})
-def init(c: Context, prod: bool = False) -> None:
+@task(
+    help={
+        "take-over": "make the stack this folder's: the folder it was of has moved here",
+        "prod": "with --take-over: the production stack instead of the development one",
+    }
+)
+def init(c: Context, take_over: bool = False, prod: bool = False) -> None:
     """Create missing env files and secrets."""
-    session.begin(c, prod, create=True)
+    work = session.begin(c, prod, create=True, looks=True)
+    if take_over:
+        from slipway import ownership
+
+        ownership.take_over(work.stack, work.runner)
 
 
 @task(
@@ -85,18 +94,17 @@ def up(
     prod: bool = False,
 ) -> None:
     """Build, start, wait until healthy, print the URL."""
-    work = session.begin(c, prod, create=True)
+    work = session.begin(c, prod, create=True, looks=local)
     if local:
         from slipway.local import up as serve
 
         serve(work.settings, work.runner)
         return
+    from slipway import deploy as deploying
     from slipway import lifecycle
 
-    lifecycle.up(work, scale=scale, no_build=no_build, as_json=json)
+    lifecycle.up(work, scale=scale, no_build=no_build, as_json=json, bring=deploying.bring)
     if prod and not work.runner.dry:
-        from slipway import deploy as deploying
-
         deploying.note_start(work)
 
 
@@ -119,7 +127,7 @@ def releases(c: Context, json: bool = False, prod: bool = False) -> None:
     """What was deployed, when, by whom, and how it ended."""
     from slipway import releases as ledger
 
-    ledger.show(session.begin(c, prod=True).settings.root, as_json=json)
+    ledger.show(session.begin(c, prod=True, looks=True).settings.root, as_json=json)
 
 
 @task(
@@ -176,7 +184,7 @@ def maintenance(
     """Close the site for maintenance, or open it: on, off."""
     from slipway import maintenance as switch
 
-    work = session.begin(c, prod)
+    work = session.begin(c, prod, looks=word == "status")
     switch.maintenance(work, word, retry_after=retry_after, message=message, as_json=json)
 
 
@@ -209,7 +217,7 @@ def ps(c: Context, all: bool = False, json: bool = False, prod: bool = False) ->
     """List containers with state, health and ports."""
     from slipway import views
 
-    views.ps(session.begin(c, prod), everything=all, as_json=json)
+    views.ps(session.begin(c, prod, looks=True), everything=all, as_json=json)
 
 
 @task(
@@ -234,7 +242,7 @@ def logs(
     """Print logs."""
     from slipway import views
 
-    work = session.begin(c, prod)
+    work = session.begin(c, prod, looks=True)
     views.logs(work, _list(services), follow=follow, tail=tail, since=since, timestamps=timestamps)
 
 
@@ -243,7 +251,7 @@ def url(c: Context, json: bool = False, prod: bool = False) -> None:
     """Print the site's URL."""
     from slipway import views
 
-    views.print_url(session.begin(c, prod), as_json=json)
+    views.print_url(session.begin(c, prod, looks=True), as_json=json)
 
 
 @task(name="open", help={**PROD})
@@ -251,7 +259,7 @@ def open_site(c: Context, prod: bool = False) -> None:
     """Open the site in a browser."""
     from slipway import views
 
-    views.open_browser(session.begin(c, prod))
+    views.open_browser(session.begin(c, prod, looks=True))
 
 
 @task(
@@ -268,7 +276,9 @@ def certs(
     """The TLS certificate: names, expiry, how to trust it."""
     from slipway import certs as certificate
 
-    certificate.certs(session.begin(c, prod=True), reload=reload, renew=renew, as_json=json)
+    certificate.certs(
+        session.begin(c, prod=True, looks=not (reload or renew)), reload=reload, renew=renew, as_json=json
+    )
 
 
 # -- the project -------------------------------------------------------------------------------------
@@ -384,7 +394,7 @@ def db_backups(c: Context, remote: bool = False, json: bool = False, prod: bool 
     """List backups and the dumps of deploys."""
     from slipway import backup
 
-    backup.show(session.begin(c, prod), remote=remote, as_json=json)
+    backup.show(session.begin(c, prod, looks=not remote), remote=remote, as_json=json)
 
 
 @task(name="fetch", help={**PROD, "name": "as db.backups --remote shows it, or: latest"})
@@ -479,7 +489,7 @@ def stats(c: Context, follow: bool = False, json: bool = False, prod: bool = Fal
     """CPU, memory and I/O of each container."""
     from slipway import views
 
-    views.stats(session.begin(c, prod), follow=follow, as_json=json)
+    views.stats(session.begin(c, prod, looks=True), follow=follow, as_json=json)
 
 
 @task(help={**PROD, "service": "whose containers", "json": "accepted; the answer is JSON already"})
@@ -487,7 +497,7 @@ def inspect(c: Context, service: str, json: bool = False, prod: bool = False) ->
     """All the engine knows of a service, as JSON."""
     from slipway import views
 
-    views.inspect(session.begin(c, prod), service)
+    views.inspect(session.begin(c, prod, looks=True), service)
 
 
 @task(help={**PROD, **JSON})
@@ -495,7 +505,7 @@ def config(c: Context, json: bool = False, prod: bool = False) -> None:
     """The merged compose configuration."""
     from slipway import views
 
-    views.config(session.begin(c, prod), as_json=json)
+    views.config(session.begin(c, prod, looks=True), as_json=json)
 
 
 @task(help={**PROD, **JSON})
@@ -503,7 +513,7 @@ def images(c: Context, json: bool = False, prod: bool = False) -> None:
     """Base images and built images, with sizes."""
     from slipway import views
 
-    views.images(session.begin(c, prod), as_json=json)
+    views.images(session.begin(c, prod, looks=True), as_json=json)
 
 
 @task(help={**PROD, **JSON})
@@ -511,7 +521,7 @@ def volumes(c: Context, json: bool = False, prod: bool = False) -> None:
     """The stack's volumes."""
     from slipway import views
 
-    views.objects(session.begin(c, prod), "volume", as_json=json)
+    views.objects(session.begin(c, prod, looks=True), "volume", as_json=json)
 
 
 @task(help={**PROD, **JSON})
@@ -519,7 +529,7 @@ def networks(c: Context, json: bool = False, prod: bool = False) -> None:
     """The stack's networks."""
     from slipway import views
 
-    views.objects(session.begin(c, prod), "network", as_json=json)
+    views.objects(session.begin(c, prod, looks=True), "network", as_json=json)
 
 
 @task(help={**PROD, **JSON})
@@ -569,7 +579,7 @@ def bases(c: Context, force: bool = False, json: bool = False, prod: bool = Fals
     """Base images: present, else pulled, else built."""
     from slipway import machineviews
 
-    machineviews.bases(session.begin(c, prod, create=True), force=force, as_json=json)
+    machineviews.bases(session.begin(c, prod, create=True, looks=True), force=force, as_json=json)
 
 
 @task(help={**ANY_STACK, **JSON})
@@ -577,7 +587,7 @@ def machine(c: Context, json: bool = False, prod: bool = False) -> None:
     """What this machine has: engine, versions, disk."""
     from slipway import machineviews
 
-    machineviews.machine(session.begin(c, prod, create=True), as_json=json)
+    machineviews.machine(session.begin(c, prod, create=True, looks=True), as_json=json)
 
 
 @task(

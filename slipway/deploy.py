@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from slipway import (
     database,
     deploylock,
+    diagnosis,
     engine,
     front,
     lifecycle,
     migrations,
     preflight,
     releases,
+    replicas,
     revision,
     switchover,
     tls,
@@ -24,10 +28,13 @@ from slipway.output import note
 from slipway.releases import Release
 from slipway.session import Session
 from slipway.settings import load as settings_now
-from slipway.settings import variables
-from slipway.switchover import Step, Switchover
+from slipway.settings import recorded, variables
+from slipway.switchover import Step, Switchover, replacement
 
-__all__ = ["back_up", "deploy", "migrate", "note_start", "require_running"]
+if TYPE_CHECKING:  # as in lifecycle
+    from slipway.certificates import Certificate
+
+__all__ = ["back_up", "bring", "deploy", "migrate", "note_start", "require_running"]
 
 
 def deploy(session: Session, *, release: str = "", image: str = "") -> None:
@@ -56,6 +63,99 @@ def deploy(session: Session, *, release: str = "", image: str = "") -> None:
         # With the release that serves: it is taken up whether or not the new one will.
         tls.publish(session, certificate)
         work.run(_steps(session, work, facts["REVISION"], image))
+
+
+def bring(session: Session, build: Callable[[], None] | None, certificate: Certificate | None) -> None:
+    """What `up` does to production before it starts what is not there: it builds, by ``build`` (or not).
+
+    Where a site is served, no container of web is replaced before its successor is ready: another release, or
+    other settings of the same, is switched to as `deploy` does. The containers around it are replaced first,
+    one by one. Raises ``SlipwayError`` SLIP-084, and what ``deploy`` raises.
+    """
+    settings, stack = session.settings, session.stack
+    there = [c for c in engine.containers(stack.project) if c.state == "running"]
+    serving = {c.image.rpartition(":")[2] for c in there if c.service == "web"}
+    if not serving or not any(c.service == "nginx" for c in there):
+        if build:
+            build()
+        return
+    live = serving.pop() if len(serving) == 1 else front.live(session)
+    fixed = settings.is_set_by_hand("RELEASE")
+    facts = lifecycle.checked_out(session) if build else {}
+    release = settings.release if fixed or not build else facts["RELEASE"]
+    why = ""
+    if release == live:
+        if build:
+            build()
+        current = stack.for_release(live)
+        why = replacement(
+            session, "web", current.images()[0], stack=current, there=replicas.of_release(stack, live)
+        )
+    source = recorded(settings.root).get("SOURCE", live) if why else release
+    if why:
+        release = _unused(live, source if live.startswith(source) else live)
+        # A page says which release it is of by its image: one that can be built is.
+        _give_back(session, live, "" if fixed or build else release)
+    if why and fixed:
+        raise SlipwayError(
+            "SLIP-084",
+            f"RELEASE is fixed by {settings.origins['RELEASE']}, and web would be replaced while it serves: "
+            f"{why}",
+            "give RELEASE another value there, or remove it",
+        )
+    _renew_others(session, live)
+    if release == live:
+        return
+    note(f"{live} serves until {release} is ready" + (f": {why}" if why else ""))
+    work = Switchover(session, release, live, "up", source=source)
+    tls.publish(session, certificate)
+    _give_nginx_its_volume(session, live)
+    steps = _steps(session, work, facts.get("REVISION", settings.revision), "")
+    work.run(steps if build else steps[1:])
+
+
+def _give_back(session: Session, live: str, release: str) -> None:
+    """Give what a build has called ``live`` the name of ``release``, if any, and ``live`` its own images."""
+    for repository, service in zip(session.stack.repositories, ("web", "nginx-configuration"), strict=True):
+        used = [c.image_id for c in engine.containers(session.stack.project) if c.service == service]
+        if release:
+            session.runner.run(["docker", "tag", f"{repository}:{live}", f"{repository}:{release}"])
+        if used and used[0] != engine.image_id(f"{repository}:{live}"):
+            session.runner.run(["docker", "tag", used[0], f"{repository}:{live}"], check=False)
+
+
+def _renew_others(session: Session, live: str) -> None:
+    """Replace database and Redis where their image or settings are others; web stays meanwhile."""
+    settings, stack = session.settings, session.stack.for_release(live)
+    images = {"db": settings.postgres_image, "redis": settings.redis_image}
+    for container in engine.containers(stack.project):
+        service = container.service
+        if service not in images or service not in stack.services():
+            continue
+        if why := replacement(session, service, images[service], stack=stack):
+            note(f"{service} is replaced, and requests fail meanwhile: {why}")
+            force = ["--force-recreate"] if switchover.is_gone(container) else []
+            session.runner.run(stack.command("up", "--detach", "--no-build", *force, service))
+            _wait(session, service)
+
+
+def _give_nginx_its_volume(session: Session, live: str) -> None:
+    """Replace an nginx from before TLS was on: what is switched to has a certificate."""
+    settings, stack = session.settings, session.stack.for_release(live)
+    mounted = engine.mounted_volumes(f"{stack.project}-nginx-1")
+    if settings.tls == "off" or f"{stack.project}_certificates" in mounted:
+        return
+    switchover.run_one_shot(session, stack, "nginx-configuration")
+    # With what it depends on, web would be replaced.
+    session.runner.run(stack.command("up", "--detach", "--no-build", "--no-deps", "nginx"))
+    _wait(session, "nginx")
+
+
+def _wait(session: Session, service: str) -> None:
+    timeout = session.settings.wait_timeout
+    states = engine.wait(session.stack.project, [service], timeout, lambda _summaries: None)
+    if broken := [state for state in states if not state.ready]:
+        raise diagnosis.failure(session, broken)
 
 
 def _steps(session: Session, work: Switchover, revision_id: str, image: str) -> list[Step]:

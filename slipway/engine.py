@@ -39,6 +39,9 @@ _CONFIG_HASH_LABEL = "com.docker.compose.config-hash"
 _NUMBER_LABEL = "com.docker.compose.container-number"
 _ONE_OFF_LABEL = "com.docker.compose.oneoff"
 _VOLUME_LABEL = "com.docker.compose.volume"
+_WORKING_DIR_LABEL = "com.docker.compose.project.working_dir"
+FOLDER_LABEL = "slipway.folder"
+"""On the volume by which a stack without containers says which folder it is of (``ownership``)."""
 _POLL_SECONDS = 0.2
 _HEADER = 8  # bytes in front of each piece of a log
 _START_SECONDS = 60  # more than passes between the making of a container and its start
@@ -74,6 +77,8 @@ class ContainerState:
     image_id: str = ""
     config_hash: str = ""
     """Compose's digest of the service's configuration when it created this container."""
+    folder: str = ""
+    """The folder whose compose files it was made from."""
     beside_web: bool = False
     """Whether it is one of the processes beside web (``extraprocesses``)."""
     tty: bool = False
@@ -483,6 +488,27 @@ def volumes(project: str, name: str = "") -> list[str]:
     return sorted(volume["Name"] for volume in found)
 
 
+def volume_times(project: str) -> dict[str, str]:
+    """When each of a Compose project's volumes was created, as the engine writes it."""
+    found = engineapi.get("/volumes", filters={"label": [f"{PROJECT_LABEL}={project}"]})["Volumes"] or []
+    return {volume["Name"]: volume["CreatedAt"] for volume in found}
+
+
+def folders(project: str) -> list[str]:
+    """The folders that a Compose project's containers were made from, that of the newest first."""
+    found = sorted(_listed(project), key=lambda c: int(c["Created"]), reverse=True)
+    named = (str(c["Labels"].get(_WORKING_DIR_LABEL, "")) for c in found)
+    return list(dict.fromkeys(folder for folder in named if folder))
+
+
+def folder_of_volume(name: str) -> str:
+    """The folder that a volume is labelled with; empty when there is no such volume, or label."""
+    try:
+        return str((engineapi.get(f"/volumes/{name}")["Labels"] or {}).get(FOLDER_LABEL, ""))
+    except NotFoundError:
+        return ""
+
+
 def network_is_internal(name: str) -> bool | None:
     """Whether a network has no route out; None when there is no network of that name."""
     # The filter takes parts of names, too.
@@ -529,6 +555,7 @@ def _state(attrs: Mapping[str, Any]) -> ContainerState:
         finished=state.get("FinishedAt", ""),
         image_id=attrs["Image"],
         config_hash=labels.get(_CONFIG_HASH_LABEL, ""),
+        folder=labels.get(_WORKING_DIR_LABEL, ""),
         beside_web=_PROCESS_LABEL in labels,
         tty=bool(config.get("Tty")),
         out_of_memory=bool(state.get("OOMKilled")),

@@ -14,7 +14,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from slipway import bases, deploylock, diagnosis, engine, enginecheck, ports, preflight, upgradeundo
+from slipway import (
+    bases,
+    deploylock,
+    diagnosis,
+    engine,
+    enginecheck,
+    ownership,
+    ports,
+    preflight,
+    upgradeundo,
+)
 from slipway.compose import Stack
 from slipway.engine import ContainerState
 from slipway.errors import SlipwayError
@@ -109,9 +119,14 @@ def examine(root: Path, runner: Runner, prod: bool) -> Findings:
         right = result.look(check.subject, check.look, session, settings.web_replicas)
         if check is preflight.ENGINE:
             answers = right or result.found[-1].code in _TOO_OLD
+            if answers:
+                session = Session(Stack(ownership.named(settings), prod), session.runner)
     result.look("other commands", _check_others, session)
     if answers:
         result.look("registries", _check_registries, session)
+    if answers and not result.look("whose stack it is", ownership.check, session.stack):
+        result.skipped["containers"] = "they are another folder's"
+    elif answers:
         _look_at_containers(result, session)
     else:
         result.skipped["containers"] = _NO_ENGINE

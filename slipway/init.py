@@ -15,9 +15,19 @@ from slipway.compose import Stack
 from slipway.errors import SlipwayError
 from slipway.kit import place
 from slipway.output import note
-from slipway.settings import Settings, load, record_machine, settings_file, variables, write_if_changed
+from slipway.settings import (
+    Settings,
+    load,
+    record_machine,
+    recorded,
+    settings_file,
+    variables,
+    write_if_changed,
+)
 
-__all__ = ["backup_user", "check", "create_missing", "record", "record_build"]
+__all__ = [
+    "backup_user", "check", "create_env_file", "create_missing", "create_rest", "record", "record_build",
+]  # fmt: skip
 
 _OWNERS = ("backup",)  # of secrets in a subfolder
 _NOT_ROOT = 10001  # as the Dockerfile has it
@@ -26,15 +36,27 @@ _MOUNTED_SCRIPTS = ("docker/db", "docker/redis")
 _READ, _RUN = 0o444, 0o555
 
 
+def create_env_file(root: Path) -> None:
+    """Create the kit's own settings file where there is none, and say so."""
+    own = settings_file(root)
+    if not own.exists():
+        _copy(root / ".env.example", own)
+
+
 def create_missing(root: Path) -> Settings:
     """Create the env files and secrets that are missing, say which, and return the settings.
 
     Raises the ``SlipwayError`` of ``settings.load``.
     """
-    own = settings_file(root)
-    if not own.exists():
-        _copy(root / ".env.example", own)
+    create_env_file(root)
     settings = load(root)
+    create_rest(settings)
+    return settings
+
+
+def create_rest(settings: Settings) -> None:
+    """The same, but for the kit's own settings file."""
+    root = settings.root
     for name, example in (
         (settings.app_env, "app.env.example"),
         (settings.app_dev_env, "app.dev.env.example"),
@@ -46,7 +68,6 @@ def create_missing(root: Path) -> Settings:
             _copy(root / example, target)
     for path in secretfiles.create_missing(settings.path(settings.secrets_dir)):
         note(f"created {path.relative_to(root) if path.is_relative_to(root) else path}")
-    return settings
 
 
 def check(settings: Settings, prod: bool) -> None:
@@ -111,9 +132,14 @@ def record(settings: Settings) -> None:
     # Compose must build on the image of PYTHON_VERSION too; its own default is that of the kit's.
     follows = not settings.is_set_by_hand("PYTHON_IMAGE")
     differs = settings.python_image != variables()["PYTHON_IMAGE"].default
+    # A name that the kit has chosen stays, whatever becomes of the folder and of those beside it.
+    chosen = {} if settings.is_set_by_hand("PROJECT_NAME") else {"PROJECT_NAME": settings.name}
+    is_new = {} if "KIT_ROOT" in recorded(settings.root) else {"NAME_IS_NEW": "yes"}
     record_machine(
         settings.root,
         {
+            **chosen,
+            **is_new,
             **({"PYTHON_IMAGE": settings.python_image if differs else ""} if follows else {}),
             **({"DB_VOLUME_TARGET": postgres.mount_target(major)} if major else {}),
             "APP_ENV_DIGEST": digest.hexdigest()[:16],

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from typing import TYPE_CHECKING
 
 from slipway import (
     backupimage,
     bases,
     buildrecord,
+    confighash,
     dbmajor,
     deploylock,
     diagnosis,
     engine,
     front,
     init,
+    ownership,
     preflight,
     replicas,
     revision,
@@ -36,7 +39,20 @@ from slipway.settings import load, record_machine, recorded
 from slipway.switchover import replacement, run_one_shot
 from slipway.views import service_rows, url
 
-__all__ = ["build", "build_release", "change", "down", "ensure_bases", "require_consent", "run_build", "up"]
+if TYPE_CHECKING:  # it needs a library that few tasks do
+    from slipway.certificates import Certificate
+
+__all__ = [
+    "build",
+    "build_release",
+    "change",
+    "checked_out",
+    "down",
+    "ensure_bases",
+    "require_consent",
+    "run_build",
+    "up",
+]
 
 
 def build(session: Session, services: Sequence[str] = (), *, no_cache: bool = False) -> None:
@@ -89,7 +105,7 @@ def run_build(
 ) -> None:
     """Build ``services`` of ``stack`` with nothing looked at before; ``progress`` as in ``Stack.build``.
 
-    Raises ``SlipwayError`` SLIP-050.
+    Raises ``SlipwayError`` SLIP-050, or SLIP-172 when no build has begun.
     """
     runner = session.runner
     if not runner.dry:
@@ -99,9 +115,16 @@ def run_build(
         return
     # The same build again, told to print line by line: what succeeded is cached, the rest fails at once.
     again = runner.capture(stack.build(services, progress="plain"))
+    said = again.stdout + again.stderr
+    if not re.search(r"^#\d+ ", said, re.MULTILINE):
+        raise SlipwayError(
+            "SLIP-172",
+            f"docker compose ended before it built anything: {failing_line(said)}",
+            "its own message is above; it names the file, the variable or the engine's refusal",
+        )
     raise SlipwayError(
         "SLIP-050",
-        f"the image build failed: {failing_line(again.stdout + again.stderr)}",
+        f"the image build failed: {failing_line(said)}",
         "the step and its output are above; docs/errors.md has the usual causes",
     )
 
@@ -114,10 +137,15 @@ def build_release(session: Session, stack: Stack, revision_id: str, services: Se
     run_build(session, stack, services)
 
 
-def up(session: Session, *, scale: str, no_build: bool, as_json: bool) -> None:
+Bring = Callable[[Session, Callable[[], None] | None, "Certificate | None"], None]
+"""What `up` of production does before it starts what is not there; ``deploy.bring`` is one."""
+
+
+def up(session: Session, *, scale: str, no_build: bool, as_json: bool, bring: Bring | None = None) -> None:
     """Build, create, start, wait until healthy, and print services, health and URLs.
 
-    ``scale`` is the number of web replicas as typed, empty for WEB_REPLICAS.
+    ``scale`` is the number of web replicas as typed, empty for WEB_REPLICAS. ``bring`` builds in production's
+    case (or not, with ``no_build``), and sees to what serves.
     Raises ``SlipwayError`` SLIP-063 (port), SLIP-064 (a service failed), SLIP-065 (the database volume
     has another password), SLIP-066 (not ready in time), SLIP-085 (too many replicas for the database),
     SLIP-125 (more processes than the limits allow), SLIP-126 (the network is not as WEB_EGRESS says),
@@ -137,8 +165,11 @@ def up(session: Session, *, scale: str, no_build: bool, as_json: bool) -> None:
             backupimage.make_folder(settings)
     # Production's containers are changed by one command at a time.
     with deploylock.held(settings.root, "up") if stack.prod and not runner.dry else nullcontext():
-        if not no_build:
-            _build_what_changed(session)
+        build = None if no_build else lambda: _build_what_changed(session)
+        if bring and stack.prod and not runner.dry:
+            bring(session, build, certificate)
+        elif build:
+            build()
         tls.publish(session, certificate)
         states = _start(session, count)
     if runner.dry:
@@ -157,9 +188,13 @@ def _start(session: Session, count: int | None) -> list[ContainerState]:
             note(f"{release} takes the place of {live}; requests fail meanwhile, unlike with invoke deploy")
         resize(session, release, count or settings.web_replicas)
         current = stack.for_release(release)
-        if replacement(session, "nginx-configuration", current.images()[1]):
-            # Alone: Compose 2.26 recreates what depends on a container that it recreates, nginx too.
-            run_one_shot(session, current, "nginx-configuration")
+        for service in ("databases", *stack.one_shots(), "nginx-configuration"):
+            there = [c for c in engine.containers(stack.project) if c.service == service]
+            image = current.images()[1] if service == "nginx-configuration" else current.images()[0]
+            image = settings.postgres_image if service == "databases" else image
+            if there and replacement(session, service, image, stack=current, there=there):
+                # Alone: Compose recreates what depends on a container that it recreates, web and nginx too.
+                run_one_shot(session, current, service)
     _end_schedule(session)
     if runner.dry:
         runner.run(stack.up(scale=count))
@@ -175,6 +210,7 @@ def _start(session: Session, count: int | None) -> list[ContainerState]:
         diagnosis.pass_on_warnings(stack.project, "static")
         front.settle(session, release)
         tls.settle(session)
+        confighash.remember(session, stack.for_release(release))
     return [*states, *_backup_states(stack)]
 
 
@@ -271,6 +307,7 @@ def _forget_volumes(session: Session) -> None:
         return
     if old := engine.volumes(stack.project):
         session.runner.run(["docker", "volume", "rm", *old])
+    ownership.forget(stack, session.runner)
     change_settings(settings, {f"DB_VOLUME_SUFFIX_{'PROD' if stack.prod else 'DEV'}": ""})
 
 
@@ -334,14 +371,20 @@ def _prepare(session: Session) -> None:
 
 
 def _record_release(session: Session) -> None:
-    settings, runner = session.settings, session.runner
     # Development has no releases: what serves in production must not change its name by a dev build.
     if session.stack.prod:
-        facts = revision.describe(settings.path(settings.project_root), runner, place.own_paths(settings))
-        # What was deployed under a name of its own keeps it as long as it is what is checked out.
-        if facts["RELEASE"] == recorded(settings.root).get("SOURCE"):
-            del facts["RELEASE"]
-        record_machine(settings.root, facts)
+        record_machine(session.settings.root, checked_out(session))
+
+
+def checked_out(session: Session) -> dict[str, str]:
+    """``REVISION`` and ``RELEASE`` of what is checked out, as production's next build would record them."""
+    settings = session.settings
+    facts = revision.describe(settings.path(settings.project_root), session.runner, place.own_paths(settings))
+    known = recorded(settings.root)
+    # What was deployed under a name of its own keeps it as long as it is what is checked out.
+    if facts["RELEASE"] == known.get("SOURCE"):
+        facts["RELEASE"] = known.get("RELEASE", facts["RELEASE"])
+    return facts
 
 
 def _replicas(text: str) -> int:

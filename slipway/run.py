@@ -97,7 +97,7 @@ class Runner:
         its output is returned; what it says on stderr still appears as it comes. ``unless`` is asked every
         second while it runs: once it says yes, the command is interrupted. With ``lifeline`` it is the client
         of a command in a container: this process's signals and its end reach the command. With ``plain`` its
-        output is handed on without the code that clears a terminal's line, which Compose writes into a pipe too.
+        output loses the code that clears a terminal's line, which Compose writes into a pipe too.
         Returns the completed process (exit code 0 in a dry run). Raises ``SlipwayError`` SLIP-060 when
         ``check`` and the exit code is not 0, SLIP-061 when the program is missing, ``Exit(130)`` when
         the person interrupts it.

@@ -50,23 +50,32 @@ class Session:
         return list(names)
 
 
-def begin(c: Context, prod: bool, *, create: bool = False) -> Session:
+def begin(c: Context, prod: bool, *, create: bool = False, looks: bool = False) -> Session:
     """Read the settings and return the session; with ``create`` missing files are created first.
 
-    A dry run (Invoke's ``--dry``) creates and writes nothing and takes defaults for what is missing.
-    Raises the ``SlipwayError`` of ``settings.load`` and ``init``.
+    Unless it only ``looks`` at the stack, a task ends here when that is another folder's. A dry run (Invoke's
+    ``--dry``) creates and writes nothing and takes defaults for what is missing.
+    Raises the ``SlipwayError`` of ``settings.load``, ``ownership.check`` and ``init``.
     """
-    from slipway import init, settings
+    from slipway import init, ownership, settings
     from slipway.compose import Stack
 
     runner = runner_of(c)
     if create and not runner.dry:
-        found = init.create_missing(ROOT)
-    else:
-        found = settings.load(ROOT, required=not runner.dry)
-    if not runner.dry:
-        init.record(found)
-    return Session(Stack(found, prod), runner)
+        init.create_env_file(ROOT)
+    found = settings.load(ROOT, required=not runner.dry)
+    if runner.dry:
+        return Session(Stack(found, prod), runner)
+    found = ownership.named(found)
+    stack = Stack(found, prod)
+    if not looks:
+        ownership.check(stack)
+    if create:
+        init.create_rest(found)
+    init.record(found)
+    if not looks:
+        ownership.claim(stack, runner, creates=create)
+    return Session(stack, runner)
 
 
 def runner_of(c: Context) -> Runner:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import hashlib
 import os
 import posixpath
 import re
@@ -24,9 +25,11 @@ __all__ = [
     "Variable",
     "change",
     "load",
+    "name_of",
     "record_machine",
     "recorded",
     "settings_file",
+    "unique_name",
     "variables",
 ]
 
@@ -445,7 +448,9 @@ def load(
             continue
         text, origin = _pick(variable, environ, own, machine)
         if variable.name == "PROJECT_NAME" and not text:
-            text, origin = _name_from(root), "the folder's name"
+            # One from before names were recorded keeps its own.
+            text = _plain_name(root.name) if "KIT_ROOT" in machine else name_of(root)
+            origin = "the folder's name"
         if variable.name == "PYTHON_IMAGE" and origin.startswith(("machine.env:", "default")):
             text, origin = _image_of(chosen["python_version"], variable, text, origin)
         if variable.name in {"HOST_UID", "HOST_GID"} and origin == "default":
@@ -561,10 +566,22 @@ def _image_of(version: str, variable: Variable, reference: str, origin: str) -> 
     return re.sub(r":\d+\.\d+", f":{version}", variable.default), "PYTHON_VERSION"
 
 
-def _name_from(root: Path) -> str:
-    name = re.sub(r"[^a-z0-9_-]+", "-", root.name.lower()).strip("-_")[:40].rstrip("_")
+def name_of(folder: Path) -> str:
+    """The PROJECT_NAME of what is in ``folder``: its name, made unique where others would become the same."""
+    plain = _plain_name(folder.name)
+    return plain if plain == folder.name.lower() else unique_name(folder)
+
+
+def unique_name(folder: Path) -> str:
+    """A PROJECT_NAME that no other folder has: the folder's name and a digest of its path."""
+    digest = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()
+    return f"{_plain_name(folder.name)[:33].rstrip('-_')}-{digest[:6]}"
+
+
+def _plain_name(name: str) -> str:
+    plain = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_")[:40].rstrip("_")
     # Sequences that no name of an image has.
-    return re.sub(r"_+-[-_]*|-+_[-_]*|_{3,}", "-", name) or "slipway"
+    return re.sub(r"_+-[-_]*|-+_[-_]*|_{3,}", "-", plain) or "slipway"
 
 
 def _warn_unknown(entries: Mapping[str, envfile.Entry]) -> None:

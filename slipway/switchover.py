@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from invoke.exceptions import Exit
 
 from slipway import (
+    confighash,
     connections,
     dbmajor,
     diagnosis,
@@ -33,6 +35,7 @@ from slipway.views import url
 __all__ = [
     "Step",
     "Switchover",
+    "is_gone",
     "plan",
     "replacement",
     "run_one_shot",
@@ -106,8 +109,11 @@ class Switchover:
             raise
         self._end()
         self._record("live")
+        confighash.remember(self.session, self.stack)
         _forget_old_images(self.session)
-        print(f"{self.session.stack.project}: {self.release} serves, after {time.monotonic() - begun:.0f} s")
+        said = f"{self.session.stack.project}: {self.release} serves, after {time.monotonic() - begun:.0f} s"
+        # What `up` prints is a table of services.
+        (note if self.kind == "up" else print)(said)
         hooks.run(self.session, "post-deploy", self._facts())
 
     def one_shot(self, service: str) -> None:
@@ -134,13 +140,13 @@ class Switchover:
         if settings.redis == "on" and any(c.service == "redis" for c in engine.containers(stack.project)):
             keepers["redis"] = settings.redis_image
         for service, image in keepers.items():
-            if why := replacement(self.session, service, image):
+            if why := replacement(self.session, service, image, stack=self.stack):
                 raise SlipwayError(
                     "SLIP-092",
                     f"the container of {service} would be replaced: {why}",
                     "invoke up --prod replaces it, at a time when requests may fail; then deploy",
                 )
-        if why := replacement(self.session, "nginx", settings.nginx_image):
+        if why := replacement(self.session, "nginx", settings.nginx_image, stack=self.stack):
             note(f"nginx's container will be replaced in the end, which cuts its connections: {why}")
 
     # -- steps -----------------------------------------------------------------------------------------
@@ -180,7 +186,7 @@ class Switchover:
         record_machine(self.session.settings.root, {"RELEASE": self.release, "SOURCE": self.source})
 
     def _replace_nginx(self) -> None:
-        if replacement(self.session, "nginx", self.session.settings.nginx_image):
+        if replacement(self.session, "nginx", self.session.settings.nginx_image, stack=self.stack):
             self.session.runner.run(self.stack.up_only("nginx"))
             self._wait_for_nginx()
 
@@ -273,17 +279,34 @@ def run_one_shot(session: Session, stack: Stack, service: str) -> None:
         diagnosis.pass_on_warnings(stack.project, service)
 
 
-def replacement(session: Session, service: str, image: str) -> str:
-    """Why Compose would replace the container of ``service``, which runs ``image``; empty if it would not."""
-    container = next((c for c in engine.containers(session.stack.project) if c.service == service), None)
-    if container is None:
+def replacement(
+    session: Session,
+    service: str,
+    image: str,
+    *,
+    stack: Stack | None = None,
+    there: Sequence[ContainerState] = (),
+) -> str:
+    """Why Compose would replace a container of ``service``, which runs ``image``; empty if it would not.
+
+    ``stack`` is by default the session's; another has a release of its own. ``there`` are the containers to
+    look at, by default the service's.
+    """
+    there = there or [c for c in engine.containers(session.stack.project) if c.service == service]
+    if not there:
         return "it is not there"
-    if container.image_id != engine.image_id(image):
+    if any(container.image_id != engine.image_id(image) for container in there):
         return f"the image {image} is another one now"
-    answer = session.runner.capture(session.stack.command("config", "--hash", service), check=True)
-    if answer.stdout.split()[-1] != container.config_hash:
+    if gone := next((c.folder for c in there if is_gone(c)), ""):
+        return f"its files were in {gone}, which is not there any more"
+    if not confighash.is_current(session, stack or session.stack, there):
         return "its settings in .env or compose/ are others now"
     return ""
+
+
+def is_gone(container: ContainerState) -> bool:
+    """Whether the folder that a container was made from has been moved: it cannot start again."""
+    return bool(container.folder) and not Path(container.folder).exists()
 
 
 def _forget_old_images(session: Session) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from slipway import envfile, init, settings
+from slipway import envfile, init, ownership, settings
 from slipway.adoption import report, write
 from slipway.adoption.layout import path_word
 from slipway.adoption.python import has_image
@@ -59,6 +59,7 @@ def adopt(
         given=given,
         can_have=lambda version: has_image(version, recorded),
         database=(known.db_name, known.db_user),
+        is_taken=lambda name: ownership.is_taken(name, root),
     )
     pending = write.changes(project, examples, files)
     if not as_json:

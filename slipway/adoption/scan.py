@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from slipway import settings
 from slipway.adoption import (
     databases,
     dependencies,
@@ -34,12 +34,13 @@ def scan(
     given: Mapping[str, str] | None = None,
     can_have: Callable[[str], bool] = lambda version: True,
     database: tuple[str, str] = ("app", "app"),
+    is_taken: Callable[[str], bool] = lambda name: False,
 ) -> Project:
     """Return what is found in the project at ``path`` for the kit in the folder ``kit``.
 
     ``given`` are the variables the project has already in its env files, ``can_have`` whether this
-    machine gets the official image of a Python version, ``database`` the name and user of the stack's. Raises
-    ``SlipwayError`` SLIP-144 to SLIP-148.
+    machine gets the official image of a Python version, ``database`` the name and user of the stack's,
+    ``is_taken`` whether another folder's stacks have a name. Raises ``SlipwayError`` SLIP-144 to SLIP-148.
     """
     findings = Findings()
     place = layout.find(path, manage_dir)
@@ -49,7 +50,7 @@ def scan(
     # A settings file that does not parse is told before anything about packages.
     _ = found.settings
     found.dependencies = dependencies.scan(place, findings)
-    _say_layout(found, kit)
+    _say_layout(found, kit, is_taken)
     python.choose(found, can_have)
     variables.fill_required(found)
     variables.off(found)
@@ -71,10 +72,12 @@ def scan(
     return found
 
 
-def _say_layout(project: Project, kit: Path) -> None:
+def _say_layout(project: Project, kit: Path, is_taken: Callable[[str], bool]) -> None:
     place, findings = project.layout, project.findings
-    name = re.sub(r"[^a-z0-9_-]+", "-", place.root.name.lower()).strip("-_")[:40] or "site"
-    findings.say("PROJECT_NAME", name, "the folder's name")
+    name, why = settings.name_of(place.root), "the folder's name"
+    if is_taken(name):
+        name, why = settings.unique_name(place.root), f"the folder's name; another folder's stacks are {name}"
+    findings.say("PROJECT_NAME", name, why)
     relative = os.path.relpath(place.root, kit)
     findings.say("PROJECT_ROOT", relative, "the project, counted from the kit's folder")
     folder = project.dependencies.folder

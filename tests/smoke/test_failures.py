@@ -303,3 +303,52 @@ def _reached(own: World, moment: str) -> bool:
     if moment == "initdb has begun":
         return "base" in docker("exec", name, "ls", "/var/lib/postgresql/data/pgdata", check=False)
     return docker("exec", name, "pg_isready", check=False).strip().endswith("accepting connections")
+
+
+def test_two_folders_with_one_name(dev: World, tmp_path: Path) -> None:
+    """Red when a task of the second folder touches the stack of the first, also when only volumes are left.
+
+    And when a folder that was moved cannot take over what is its own.
+    """
+    other = World(tmp_path, prod=False, PROJECT_NAME=dev.name)
+    before = _everything(dev)
+    for task in (
+        ["up"], ["build"], ["down", "--volumes", "--yes"], ["stop"], ["restart"], ["start"],
+        ["exec", "web", "--", "true"], ["manage", "check"], ["migrate"], ["test"], ["shell"],
+        ["prune", "--yes"], ["db.backup"], ["db.restore", "latest", "--yes"], ["db.upgrade", "--to", "18"],
+    ):  # fmt: skip
+        message = _refused(other, *task, code="SLIP-170")
+        assert str(dev.root) in message and str(other.root) in message and "PROJECT_NAME" in message
+    assert _found(other).keys() == {"SLIP-001", "SLIP-170"}
+    assert dev.project in other.invoke("ps").stdout
+    assert not (other.root / "secrets").exists()
+    assert _everything(dev) == before and _found(dev) == {}
+    # By a link it is the same folder.
+    link = tmp_path / "link"
+    link.symlink_to(dev.root)
+    argv = [sys.executable, "-m", "invoke", "exec", "web", "--", "true"]
+    env = {**os.environ, "PWD": str(link)}
+    assert subprocess.run(argv, cwd=link, env=env, check=False, capture_output=True).returncode == 0
+
+    dev.invoke("down")
+    assert "not there any more" not in _refused(other, "up", "--no-build", code="SLIP-170")
+    dev.invoke("up", "--no-build")
+    Site(dev.url).submit("/", {"text": "kept over a move"})
+    old, new = dev.root, dev.root.with_name("moved")
+    dev.root = old.rename(new)
+    try:
+        message = _refused(dev, "down", code="SLIP-170")
+        assert f"{old}, which is not there any more" in message
+        assert f"{old}'s" in dev.invoke("init", "--take-over").stderr
+        dev.invoke("down")
+        dev.invoke("up", "--no-build")
+        assert dev.sql("select count(*) from guestbook_entry where text = 'kept over a move'") == "1"
+    finally:
+        dev.invoke("down", check=False)
+        dev.root = new.rename(old)
+        dev.invoke("init", "--take-over")
+    dev.invoke("up", "--no-build")
+    dev.invoke("down", "--volumes", "--yes")
+    assert f"{dev.project}_folder" not in docker("volume", "ls", "--quiet").split()
+    assert "SLIP-170" not in other.invoke("doctor").stdout, "nothing is left to protect"
+    dev.invoke("up")

@@ -164,6 +164,8 @@ class World:
             "ps", "--all", "--quiet", "--filter", f"label=com.docker.compose.project={self.project}"
         ).split():
             self.docker("rm", "--force", "--volumes", container, check=False)
+        # By which the kit knows whose stack it is.
+        self.docker("volume", "rm", "--force", f"{self.project}_folder", check=False)
         left = self.left_behind()
         for kind, remove in (("networks", "network"), ("volumes", "volume"), ("images", "image")):
             for name in dict.fromkeys(left[kind]):

@@ -13,6 +13,7 @@ from adoptkit import MANAGE, SETTINGS, found_in, write
 
 from slipway import envfile
 from slipway.adoption.adopt import adopt
+from slipway.adoption.scan import scan
 from slipway.errors import SlipwayError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -307,3 +308,13 @@ def test_the_task_answers_in_json() -> None:
         f for f in answer["findings"] if f["variable"] == "DJANGO_SETTINGS_MODULE"
     ).items()
     assert answer["written"] is False
+
+
+def test_a_name_that_is_taken_is_made_unique(tmp_path: Path) -> None:
+    """Red when two projects whose folders have one name get the same stacks."""
+    names: set[str] = set()
+    for client in ("a", "b"):
+        root = write(tmp_path / client / "backend")
+        found = scan(root, tmp_path, is_taken=lambda name: name in names)
+        names.add(found.findings.value("PROJECT_NAME") or "")
+    assert "backend" in names and len(names) == 2 and all(name.startswith("backend") for name in names)

@@ -70,6 +70,9 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     monkeypatch.setattr(engine, "facts", lambda: {"DockerRootDir": "/", "NCPU": 2})
     monkeypatch.setattr(engine, "image_id", lambda reference: "sha256:1")
     monkeypatch.setattr(dbmajor, "compare", lambda _session: None)
+    monkeypatch.setattr(engine, "folders", lambda _project: [])
+    monkeypatch.setattr(engine, "folder_of_volume", lambda _name: "")
+    monkeypatch.setattr(engine, "volume_times", lambda _project: {})
     monkeypatch.setattr("slipway.ports.check_all", lambda _session: None)
     monkeypatch.setattr("slipway.egress.check", lambda _session: None)
     monkeypatch.setattr("slipway.examination._used_percent", lambda _session, _state: 3)
@@ -152,6 +155,16 @@ def test_what_an_engine_cannot_do_is_told(
     monkeypatch.setattr("slipway.connections.check", lambda *_: None)
     (ready / ".env").write_text(f"{env}\n")
     assert found(ready, prod=True).count("warning SLIP-164") == codes
+
+
+def test_another_folders_stack_is_a_finding_and_nothing_is_said_of_its_containers(
+    ready: Path, stack: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Red when its containers count as this folder's: the password of theirs is then said to be wrong."""
+    (ready / ".env").write_text("PROJECT_NAME=shop\n")
+    stack(state("web", state="exited", exit_code=1))
+    monkeypatch.setattr(engine, "folders", lambda _project: ["/another/shop"])
+    assert found(ready) == ["SLIP-170"]
 
 
 def test_all_is_found_at_once(

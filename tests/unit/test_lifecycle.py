@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
+from slipway import init
+from slipway.compose import Stack
 from slipway.engine import ContainerState
 from slipway.errors import SlipwayError
-from slipway.lifecycle import failing_line, require_consent
+from slipway.lifecycle import failing_line, require_consent, run_build
+from slipway.run import Runner
+from slipway.session import Session
+from slipway.settings import Settings
 
 _FAILED_BUILD = """\
 #11 [dependencies 3/3] RUN install-dependencies
@@ -90,3 +97,23 @@ def test_states_are_judged(facts: dict[str, object], ready: bool, failed: bool, 
     """Red when a crash counts as ready, or a slow start as failed."""
     state = _state(**facts)
     assert (state.ready, state.failed, state.summary) == (ready, failed, summary)
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ("#5 [x 1/1] COPY a b\n#5 ERROR: not found\n", "SLIP-050: the image build failed: not found"),
+        ("yaml: line 3: did not find expected key\n", "SLIP-172: .*yaml: line 3"),
+        ("env file app.env not found\n", "SLIP-172: .*app.env not found"),
+    ],
+)
+def test_only_what_is_a_build_is_called_one(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, said: str, code: str
+) -> None:
+    """Red when a compose file that does not parse is told as a failed image build."""
+    failed = subprocess.CompletedProcess([], 1, "", said)
+    monkeypatch.setattr(Runner, "run", lambda *_, **__: failed)
+    monkeypatch.setattr(Runner, "capture", lambda *_, **__: failed)
+    monkeypatch.setattr(init, "record_build", lambda _settings: None)
+    with pytest.raises(SlipwayError, match=code):
+        run_build(Session(Stack(settings, prod=False), Runner()), Stack(settings, prod=False))

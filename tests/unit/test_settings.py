@@ -151,8 +151,31 @@ def test_slipway_env_is_used_where_the_project_tracks_its_own_dotenv(checkout: P
 def test_the_name_comes_from_the_folder(checkout: Path) -> None:
     """Red when the fallback is a constant."""
     assert load(checkout, environ={}).project(prod=True) == "shop-prod"
-    renamed = checkout.rename(checkout.with_name("My Shop (2)"))
-    assert load(renamed, environ={}).project(prod=False) == "my-shop-2-dev"
+    renamed = checkout.rename(checkout.with_name("Shop"))
+    assert load(renamed, environ={}).project(prod=False) == "shop-dev"
+
+
+def test_folders_whose_names_become_the_same_have_names_of_their_own(checkout: Path) -> None:
+    """Red when characters are replaced and nothing tells the results apart."""
+    odd = ["a$b", "a,b", "a#b", "a b", "日本", "日本語", "-ab", "ab-", "x" * 41, "x" * 42]
+    names = []
+    for name in ["a-b", "ab", "slipway", *odd]:
+        checkout = checkout.rename(checkout.with_name(name))
+        names.append(load(checkout, environ={}).name)
+    assert len(set(names)) == len(names), names
+    assert names[:3] == ["a-b", "ab", "slipway"]
+    assert all(re.fullmatch(r"a-b-[0-9a-f]{6}", name) for name in names[3:7]), names
+
+
+def test_an_installation_keeps_the_name_it_has(checkout: Path) -> None:
+    """Red when the stacks of a folder change their name by an upgrade of the kit, or by a move."""
+    checkout = checkout.rename(checkout.with_name("My Shop"))
+    record_machine(checkout, {"KIT_ROOT": str(checkout)})
+    assert load(checkout, environ={}).name == "my-shop"
+    record_machine(checkout, {"PROJECT_NAME": "my-shop"})
+    moved = checkout.rename(checkout.with_name("store"))
+    found = load(moved, environ={})
+    assert found.name == "my-shop" and not found.is_set_by_hand("PROJECT_NAME")
 
 
 def test_record_machine_merges_and_leaves_an_unchanged_file_alone(checkout: Path) -> None:
