@@ -78,7 +78,9 @@ def check_password(session: Session) -> bool | None:
     address = next((address for c in running for address in c.addresses.values() if address), "")
     if settings.database != "postgres" or not address or not secret.is_file():
         return None
-    runner = dataclasses.replace(session.runner, env={"PGPASSWORD": secret.read_text().rstrip("\r\n")})
+    # Byte for byte: PostgreSQL was given the file, whatever is in it.
+    password = secret.read_text(encoding="utf-8", errors="surrogateescape").rstrip("\r\n")
+    runner = dataclasses.replace(session.runner, env={"PGPASSWORD": password})
     argv = ["docker", "exec", "--env", "PGPASSWORD", running[0].id, "psql", "--no-password"]
     query = ["--username", settings.db_user, "--dbname", settings.db_name, "--command", "select 1"]
     # Not by the loopback address or the socket, whose connections the image trusts.
