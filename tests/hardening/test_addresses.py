@@ -29,7 +29,7 @@ def own(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
 def _address(own: World, forwarded: str = "") -> str:
     headers = {"X-Forwarded-For": forwarded} if forwarded else {}
     with httpx.Client(base_url=own.url, trust_env=False, timeout=30) as client:
-        return str(client.get("/seen/", headers=headers).json()["address"])
+        return str(client.get("/seen/address", headers=headers).json()["address"])
 
 
 def test_it_is_the_clients_and_nobody_can_claim_another(own: World) -> None:
