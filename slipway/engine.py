@@ -135,6 +135,11 @@ def facts() -> dict[str, Any]:
     return dict(engineapi.get("/info"))
 
 
+def rootless() -> bool:
+    """Whether the engine runs without root's rights: root in a container is then the engine's own user."""
+    return "name=rootless" in (facts().get("SecurityOptions") or [])
+
+
 def processors() -> int:
     """How many processors the engine's machine has."""
     return int(facts()["NCPU"])

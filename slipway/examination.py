@@ -41,6 +41,7 @@ _STOPPED = {0, 130, 137, 143}
 _EXEC_SECONDS = 10.0
 _FULL_PERCENT = 90
 _REGISTRY_SECONDS = 5
+_SEARCHED_LINES = 400
 _NO_ENGINE = "no engine to ask"
 _TOO_OLD = {"SLIP-029", "SLIP-030"}  # for `up`; it answers all the same
 
@@ -206,10 +207,10 @@ def _fail(session: Session, state: ContainerState) -> None:
 
 
 def _warn_of_restarts(state: ContainerState) -> None:
-    last = next((line.strip() for line in reversed(engine.logs(state, 50)) if line.strip()), "no log lines")
+    why = diagnosis.reason(engine.logs(state, _SEARCHED_LINES))
     note(
-        f"warning: SLIP-064: {state.name} runs, but restarted {counted(state.restarts, 'time')}; its last "
-        f"line before that: {last[:300]}; fix: invoke logs --services {state.service} has more"
+        f"warning: SLIP-064: {state.name} runs, but restarted {counted(state.restarts, 'time')}; why, by its "
+        f"log before that: {why[:300]}; fix: invoke logs --services {state.service} has more"
     )
 
 

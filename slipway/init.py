@@ -10,7 +10,17 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from slipway import envfile, extraprocesses, mirrors, ports, postgres, projectfile, secretfiles
+from slipway import (
+    engine,
+    engineapi,
+    envfile,
+    extraprocesses,
+    mirrors,
+    ports,
+    postgres,
+    projectfile,
+    secretfiles,
+)
 from slipway.compose import Stack
 from slipway.errors import SlipwayError
 from slipway.kit import place
@@ -30,6 +40,7 @@ __all__ = [
 ]  # fmt: skip
 
 _OWNERS = ("backup",)  # of secrets in a subfolder
+_USUAL_SOCKETS = ("/var/run/docker.sock", "/run/docker.sock")
 _NOT_ROOT = 10001  # as the Dockerfile has it
 _MOUNTED_SCRIPTS = ("docker/db", "docker/redis")
 """Of the kit's folders, those that compose files take ``configs`` from."""
@@ -144,8 +155,8 @@ def record(settings: Settings) -> None:
             **({"DB_VOLUME_TARGET": postgres.mount_target(major)} if major else {}),
             "APP_ENV_DIGEST": digest.hexdigest()[:16],
             "KIT_ROOT": str(settings.root),
-            "HOST_UID": str(os.getuid()),
-            "HOST_GID": str(os.getgid()),
+            "HOST_UID": str(_in_containers()[0]),
+            "HOST_GID": str(_in_containers()[1]),
             "BACKUP_USER": "{}:{}".format(*backup_user()),
         },
     )
@@ -240,7 +251,20 @@ def _record_store_ca(settings: Settings) -> None:
 def backup_user() -> tuple[int, int]:
     """Uid and gid of the containers that write backups: this person's, or 10001 in root's place."""
     ids = os.getuid(), os.getgid()
-    return ids if ids[0] else (_NOT_ROOT, _NOT_ROOT)
+    return _in_containers() if ids[0] else (_NOT_ROOT, _NOT_ROOT)
+
+
+def _in_containers() -> tuple[int, int]:
+    """Uid and gid that this person has in a container: root's on an engine that runs as this person.
+
+    Such a one is never at the usual socket, so the others are not asked.
+    """
+    socket = engineapi.local_socket()
+    if os.getuid() and socket and socket not in _USUAL_SOCKETS:
+        with suppress(SlipwayError):
+            if engine.rootless():
+                return 0, 0
+    return os.getuid(), os.getgid()
 
 
 def _copy(example: Path, target: Path) -> None:

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from slipway import engine, engineapi
+from slipway import engine, engineapi, init
 from slipway.engineapi import NotFoundError
 from slipway.errors import SlipwayError
 
@@ -211,6 +211,35 @@ def test_a_log_is_its_lines(asked: list[str]) -> None:
     )  # fmt: skip
     assert engine.logs(state, 10) == ["one", "two", "a line in two pieces"]
     assert "until" not in asked[-1]
+
+
+@pytest.mark.parametrize(
+    ("uid", "socket", "options", "ids", "backup"),
+    [
+        (1500, "/run/user/1500/docker.sock", ["name=seccomp", "name=rootless"], (0, 0), (0, 0)),
+        (1500, "/home/me/.colima/docker.sock", ["name=seccomp"], (1500, 1500), (1500, 1500)),
+        (1500, "/run/user/1500/docker.sock", None, (1500, 1500), (1500, 1500)),
+        # Nobody is asked here: an answer would change it.
+        (1500, "/var/run/docker.sock", ["name=rootless"], (1500, 1500), (1500, 1500)),
+        (0, "/run/user/0/docker.sock", ["name=rootless"], (0, 0), (10001, 10001)),
+    ],
+)
+def test_who_a_person_is_in_a_container(
+    monkeypatch: pytest.MonkeyPatch, uid: int, socket: str, options: list[str] | None, ids: tuple[int, int],
+    backup: tuple[int, int],
+) -> None:  # fmt: skip
+    """Red when a rootless engine's containers are given a user that cannot write this person's folders."""
+
+    def facts() -> dict[str, object]:
+        if options is None:
+            raise SlipwayError("SLIP-062", "no Docker Engine answers", "start it")
+        return {"SecurityOptions": options}
+
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{socket}")
+    monkeypatch.setattr(engine, "facts", facts)
+    monkeypatch.setattr(init.os, "getuid", lambda: uid)
+    monkeypatch.setattr(init.os, "getgid", lambda: uid)
+    assert (init._in_containers(), init.backup_user()) == (ids, backup)
 
 
 def test_nobody_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from slipway import diagnosis, engine, engineapi, lifecycle, replicas
+from slipway import diagnosis, engine, engineapi, examination, lifecycle, replicas
 from slipway.compose import Stack
 from slipway.engine import ContainerState
 from slipway.errors import SlipwayError
@@ -263,3 +263,13 @@ def test_the_log_before_a_restart_is_asked_for_without_tail(monkeypatch: pytest.
     assert float(str(asked[0]["until"])) - float(str(asked[0]["since"])) == pytest.approx(60.25)
     said[True] = b"lately\n"
     assert engine.logs(again, 2) == ["lately"]
+
+
+def test_doctor_says_why_one_was_restarted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Red when the last line stands for the reason: it is the server's word, not the project's."""
+    monkeypatch.setattr(engine, "logs", lambda *_: _GUNICORN.splitlines())
+    examination._warn_of_restarts(replace(_READY, restarts=2))
+    assert "restarted 2 times" in (said := capsys.readouterr().err)
+    assert "ModuleNotFoundError: No module named 'no_such_module'; fix: " in said
