@@ -245,6 +245,7 @@ class Deaths:
         self._project = project
         self._before = {state.id: state.restarts for state in containers(project)}
         self._short: dict[str, float] = {}
+        self._ending: set[str] = set()
 
     def counted(self, state: ContainerState) -> ContainerState:
         """``state`` with its ``deaths``, if those are too many or it is short of memory; else as it is.
@@ -254,12 +255,15 @@ class Deaths:
         """
         if state.ready:
             self._short.pop(state.id, None)
+            self._ending.discard(state.id)
             return state
         before = self._before.get(state.id, 0)
         # The engine counts from nothing when somebody starts a container.
         deaths = state.restarts - before if state.restarts >= before else state.restarts
         waiting = state.state == "restarting"
-        if deaths >= (_DEATHS if waiting else 2 * _DEATHS):
+        if state.id in self._ending or deaths >= (_DEATHS if waiting else 2 * _DEATHS):
+            # Whoever asks next may find it at its next try.
+            self._ending.add(state.id)
             return replace(state, deaths=deaths)
         if state.out_of_memory and not waiting:
             since = self._short.setdefault(state.id, time.monotonic())

@@ -79,6 +79,16 @@ def test_what_ended_before_does_not_count(looks: list[list[ContainerState]]) -> 
         assert engine.wait("shop-prod", ["web"], 500, lambda _: None)[0].ready
 
 
+def test_who_asks_next_is_told_the_same(looks: list[list[ContainerState]]) -> None:
+    """Compose is interrupted, and then the states are looked at once. Red when that finds the next try."""
+    looks[:] = [[]]
+    deaths = engine.Deaths("shop-prod")
+    looks[:] = [[replace(_ENDED, restarts=3)], [replace(_STARTING, restarts=4)]]
+    assert deaths.too_many(["web"])
+    (state,) = engine.wait("shop-prod", ["web"], 0, lambda _: None, deaths=deaths)
+    assert state.state == "running" and state.failed and state.deaths == 4
+
+
 def test_one_that_is_short_of_memory_ends_the_wait(looks: list[list[ContainerState]]) -> None:
     """Its server starts the worker again that the kernel killed. Red when only its own end counts."""
     short = replace(_STARTING, out_of_memory=True)
