@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from world import Nginx, World
+from world import KIT, PYTHON_IMAGE, Nginx, World, docker
+
+from tests.support.index import INDEX
+
+# Answers how long the path and the cookie are that reach it, and how many headers.
+APPLICATION = """\
+def wsgi(environ, start_response):
+    while environ["wsgi.input"].read(65_536):
+        pass
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    headers = sum(name.startswith("HTTP_X_N") for name in environ)
+    return [f"{len(environ['PATH_INFO'])} {len(environ.get('HTTP_COOKIE', ''))} {headers}".encode()]
+
+async def asgi(scope, receive, send):
+    assert scope["type"] == "http"
+    cookie = b"".join(value for name, value in scope["headers"] if name == b"cookie")
+    headers = sum(name.startswith(b"x-n") for name, value in scope["headers"])
+    body = f"{len(scope['path'])} {len(cookie)} {headers}".encode()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+    await send({"type": "http.response.body", "body": body})
+"""
 
 
 @pytest.fixture(scope="session")
@@ -45,3 +67,22 @@ def world(tmp_path: Path) -> Iterator[World]:
         yield mine
     finally:
         mine.destroy()
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The servers as the image gets them, in a folder for the image's Python."""
+    folder = tmp_path_factory.mktemp("packages")
+    version = docker(
+        "run", "--rm", "--entrypoint", "python3", PYTHON_IMAGE,
+        "-c", "import sys; print('%d.%d' % sys.version_info[:2])",
+    )  # fmt: skip
+    argv = ["uv", "pip", "install", "--quiet", "--require-hashes", "--no-deps", f"--target={folder}"]
+    argv += [f"--python-version={version}", "--only-binary=:all:", f"--index-url={INDEX}"]
+    for name in ("gunicorn", "asgi"):
+        argv += [f"--requirement={KIT / 'docker/requirements' / name}.txt"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, env=os.environ)
+    assert done.returncode == 0, done.stderr
+    (folder / "served.py").write_text(APPLICATION)
+    folder.chmod(0o755)
+    return folder

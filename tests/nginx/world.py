@@ -292,11 +292,11 @@ class World:
         flags = ("--init", "--volume", f"{script}:/slow_dns.py:ro", "--entrypoint", "python3")
         return Stub(self._run("dns", *flags, PYTHON_IMAGE, "/slow_dns.py"))
 
-    def run_nginx(self, **environment: str) -> Nginx:
+    def run_nginx(self, *, log_options: tuple[str, ...] = (), **environment: str) -> Nginx:
         """Run nginx as production does: unprivileged, read-only, configured by what is published.
 
         The one-shot that publishes and nginx are one container here, for speed. An empty value leaves the
-        variable out. Does not wait: see ``start_nginx``.
+        variable out; ``log_options`` are those of Docker's json-file. Does not wait: see ``start_nginx``.
         """
         variables = {**ENVIRONMENT, **environment}
         variables = {name: value for name, value in variables.items() if value or name not in environment}
@@ -323,15 +323,16 @@ class World:
             "nginx", "--user", "101:101", "--read-only", "--cap-drop", "ALL", "--init",
             "--security-opt", "no-new-privileges", "--tmpfs", "/var/cache/nginx:uid=101,gid=101,mode=0755",
             "--tmpfs", "/tmp:mode=1777", "--stop-timeout", "35", "--publish", "127.0.0.1::8080",
+            "--log-driver", "json-file", *(arg for option in log_options for arg in ("--log-opt", option)),
             *(arg for item in variables.items() for arg in ("--env", "=".join(item))),
             *(arg for source, target in mounts.items() for arg in ("--volume", f"{source}:{target}")),
             NGINX_IMAGE, "sh", "-c", _START,
         )  # fmt: skip
         return Nginx(name)
 
-    def start_nginx(self, **environment: str) -> Nginx:
+    def start_nginx(self, *, log_options: tuple[str, ...] = (), **environment: str) -> Nginx:
         """``run_nginx``, and wait until it answers."""
-        nginx = self.run_nginx(**environment)
+        nginx = self.run_nginx(log_options=log_options, **environment)
         try:
             nginx.port = int(docker("port", nginx.name, "8080/tcp").rsplit(":", 1)[1])
             eventually("nginx answers", lambda: nginx.request("/static/").status)
