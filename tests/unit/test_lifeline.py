@@ -99,6 +99,15 @@ def test_a_signal_reaches_the_command(task, tmp_path: Path, number: signal.Signa
     assert _gone(pid)
 
 
+def test_an_interrupt_reaches_all_as_from_a_terminal(task, tmp_path: Path) -> None:
+    """A shell waits for its child to end by it. Red when the first process alone is told."""
+    begun = task("trap - INT TERM; sh -c 'sleep 7654'; true")
+    _pid(tmp_path)
+    eventually(lambda: "sleep\0007654" in _commands(tmp_path), "the child to begin")
+    begun.send_signal(signal.SIGINT)
+    assert begun.wait(timeout=30) == 128 + signal.SIGINT
+
+
 def test_a_signal_that_comes_first_is_not_lost(task, tmp_path: Path) -> None:
     """Red when docker/end-with-caller looks once for a command that is about to begin."""
     begun = task(_LOOP)
