@@ -39,6 +39,8 @@ def prod(
     folder = tmp_path_factory.mktemp("chaos")
     # Removed from the inside out: the containers, then what their volumes lie on.
     with world(folder, "chaos", prod=True, **SETTINGS) as own, small_volumes(own, disks):
+        # Volumes without a container could be anybody's.
+        own.invoke("init", "--take-over")
         add_slow_view(own)
         urls = own.root / "example" / "config" / "urls.py"
         urls.write_text(urls.read_text() + VIEWS)
