@@ -150,7 +150,10 @@ def _is_there(project: str) -> bool:
 def _older_volumes(stack: Stack) -> list[str]:
     """The stack's volumes that were there before this folder had its secrets, which `init` makes."""
     folder = stack.settings.path(stack.settings.secrets_dir)
-    times = [path.stat().st_mtime for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
+    # In whole seconds, as the engine has the times of volumes.
+    times = (
+        [int(path.stat().st_mtime) for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
+    )
     return [
         name
         for name, created in engine.volume_times(stack.project).items()

@@ -98,11 +98,12 @@ def stack(checkout: Path) -> Stack:
     (checkout / "secrets").mkdir()
     secret = checkout / "secrets" / "postgres_password"
     secret.write_text("x")
-    os.utime(secret, (1577836800, 1577836800))
+    os.utime(secret, (1577836800.7, 1577836800.7))
     return Stack(load(checkout, environ={}), prod=True)
 
 
 OLD, NEW = {"shop-prod_db": "2019-06-01T10:00:00Z"}, {"shop-prod_db": "2021-06-01T10:00:00+02:00"}
+SAME_SECOND = {"shop-prod_db": "2020-01-01T00:00:00Z"}
 
 
 def test_nobodys_and_ones_own_are_allowed(stack: Stack, has: Engine, tmp_path: Path) -> None:
@@ -113,6 +114,7 @@ def test_nobodys_and_ones_own_are_allowed(stack: Stack, has: Engine, tmp_path: P
     ownership.check(stack)
     for given in (
         {"containers": root}, {"containers": link}, {"containers": f"{root}/example/.."}, {"volumes": NEW},
+        {"volumes": SAME_SECOND},
         {"marker": root, "volumes": OLD},
         # After a take-over; what a folder that left nothing has written down.
         {"containers": "/another", "marker": root}, {"marker": "/another"},
