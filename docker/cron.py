@@ -12,8 +12,9 @@ import json
 import os
 import re
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
+UTC = timezone.utc  # noqa: UP017 - datetime.UTC came with Python 3.11
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _WEEKDAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
 # The least and the most of each field, and its names, from the least on.
