@@ -209,6 +209,13 @@ def newest(session: nox.Session, form: Form) -> None:
 
 
 @nox.session(default=False)
+def engine29(session: nox.Session) -> None:
+    """The same on Engine 29, which is built from Go modules: a quarter of an hour, once."""
+    install(session, "engine29.txt")
+    pytest(session, *turns.short("newest"), "--engine=29")
+
+
+@nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """Ours beside the usual setups, in pairs: ratios, --record, --check against the recorded ones."""
     install(session, "bench.txt")
