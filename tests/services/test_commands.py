@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.support.polling import eventually
-from tests.support.world import World, clean_environment, docker
+from tests.support.world import USUAL_SIGNALS, World, clean_environment, docker
 
 # In the shape of `sh -c`, so that the process that is signalled is not the one that works.
 _LOOP = ("sh", "-c", "echo be''gun; sleep 7654; true")
@@ -30,7 +30,7 @@ def _begin(own: World, service: str, *, terminal: bool = False) -> tuple[subproc
     ours, theirs = pty.openpty() if terminal else (-1, subprocess.DEVNULL)
     mode = ["--prod"] if own.prod else []
     task = subprocess.Popen(
-        [sys.executable, "-m", "invoke", "exec", *mode, service, "--", *_LOOP],
+        [*USUAL_SIGNALS, sys.executable, "-m", "invoke", "exec", *mode, service, "--", *_LOOP],
         cwd=own.root, env=clean_environment(), stdin=theirs, stdout=theirs, stderr=theirs,
         start_new_session=True,
         preexec_fn=_take_terminal if terminal else None,  # noqa: PLW1509 - no threads here

@@ -6,7 +6,7 @@ import json
 import threading
 from dataclasses import dataclass, field
 
-from serviceskit import BESIDE, appended, images, query, seen, send, since
+from serviceskit import BESIDE, SCHEDULED, appended, images, query, seen, send, since
 
 from tests.support.polling import eventually
 from tests.support.world import World, docker
@@ -221,7 +221,7 @@ def test_a_name_is_added_and_a_line_taken_out(prod: World) -> None:
     prod.invoke("deploy", "--release", "fifth")
     assert query(prod, "archive", "select current_database()") == "archive"
     assert prod.container("db")["State"]["StartedAt"] == server
-    assert set(images(prod)) == {"beat", "worker", "web"}
+    assert set(images(prod)) == {"beat", *SCHEDULED, "worker", "web"}
 
 
 def test_a_process_that_ends_is_told(prod: World) -> None:

@@ -16,6 +16,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 ARTIFACTS = ROOT / "artifacts"
+# In front of a program that is to be interrupted: what a script starts in the background ignores that.
+USUAL_SIGNALS = ("env", "--default-signal=INT")
 
 
 def free_port() -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.polling import eventually
+from tests.support.world import USUAL_SIGNALS
 
 _ROOT = Path(__file__).resolve().parents[2]
 # As `docker exec` is: what it has begun is not its child, and hears nothing of what becomes of it.
@@ -62,7 +63,7 @@ def task(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
     def begin(script: str) -> subprocess.Popen[str]:
         command = ["sh", "-c", f"trap 'echo heard; exit 9' TERM INT; echo $$ >{tmp_path}/pid; {script}"]
         return subprocess.Popen(
-            [sys.executable, "-c", _MAIN, _TASK, _CLIENT, *command],
+            [*USUAL_SIGNALS, sys.executable, "-c", _MAIN, _TASK, _CLIENT, *command],
             env=environment, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             start_new_session=True,
         )  # fmt: skip
