@@ -29,6 +29,9 @@ INTERRUPTED = 130  # 128 + SIGINT, what a shell reports
 # part of the image: each build would have another id, and Compose would replace what nothing has changed for.
 # https://docs.docker.com/build/building/variables/#buildx_no_default_attestations
 _BUILDS = {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
+# Compose would advise --remove-orphans to whoever deploys after a service has gone from .env, and what has gone is
+# still needed until nginx has switched. It takes the variable with no command that has the option.
+_IGNORE_ORPHANS, _REMOVE_ORPHANS = "COMPOSE_IGNORE_ORPHANS", "--remove-orphans"
 
 
 class Terminated(KeyboardInterrupt):
@@ -113,7 +116,7 @@ class Runner:
                     process = subprocess.Popen(
                         list(argv),
                         cwd=cwd,
-                        env={**self._environment(), **(lifeline.variables if lifeline else {})},
+                        env={**self._environment(argv), **(lifeline.variables if lifeline else {})},
                         text=True,
                         stdin=source,
                         errors="surrogateescape" if plain else None,
@@ -189,7 +192,7 @@ class Runner:
                     text=True,
                     errors="replace",
                     timeout=timeout,
-                    env=self._environment(),
+                    env=self._environment(argv),
                     stdin=source or subprocess.DEVNULL,
                     pass_fds=self.pass_fds,
                 )
@@ -214,8 +217,9 @@ class Runner:
             # Dry output is the answer itself, so it goes to stdout where it can be piped.
             print(line, file=sys.stdout if self.dry else sys.stderr, flush=True)
 
-    def _environment(self) -> dict[str, str]:
-        return {**_BUILDS, **os.environ, **self.env}
+    def _environment(self, argv: Sequence[str]) -> dict[str, str]:
+        found = {**_BUILDS, _IGNORE_ORPHANS: "1", **os.environ, **self.env}
+        return {n: v for n, v in found.items() if n != _IGNORE_ORPHANS or _REMOVE_ORPHANS not in argv}
 
 
 def _interrupt_when(process: subprocess.Popen[str], asked: Callable[[], bool]) -> None:

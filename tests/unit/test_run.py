@@ -101,6 +101,14 @@ def test_a_reader_that_left_is_no_error() -> None:
     assert not isinstance(caught.value, SlipwayError)
 
 
+def test_compose_advises_nothing_about_orphans(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Red when a deploy shows Compose's advice to remove what still serves, or `up` gives it both words."""
+    asked = ["sh", "-c", 'echo "${COMPOSE_IGNORE_ORPHANS:-unset}"', "sh"]
+    assert Runner().capture(asked).stdout == "1\n"
+    monkeypatch.setenv("COMPOSE_IGNORE_ORPHANS", "true")
+    assert Runner().capture([*asked, "--remove-orphans"]).stdout == "unset\n"
+
+
 def test_builds_attest_nothing_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     """Red when commands get the bare environment: in the containerd store each build is another image."""
     ask = ["sh", "-c", "echo $BUILDX_NO_DEFAULT_ATTESTATIONS"]
