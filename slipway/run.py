@@ -29,8 +29,8 @@ INTERRUPTED = 130  # 128 + SIGINT, what a shell reports
 # part of the image: each build would have another id, and Compose would replace what nothing has changed for.
 # https://docs.docker.com/build/building/variables/#buildx_no_default_attestations
 _BUILDS = {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
-# Compose would advise --remove-orphans to whoever deploys after a service has gone from .env, and what has gone is
-# still needed until nginx has switched. It takes the variable with no command that has the option.
+# Compose would advise to remove what has gone from .env, in a deploy that still needs it. Compose refuses
+# the variable beside the option that removes.
 _IGNORE_ORPHANS, _REMOVE_ORPHANS = "COMPOSE_IGNORE_ORPHANS", "--remove-orphans"
 
 

@@ -48,10 +48,17 @@ GRANTS: dict[str, dict[str, str]] = {
         "tmpfs /tmp noexec 16m": "programs that expect one",
         "reads /usr/local/bin/start-redis.sh": "the kit's, not the image's",
     },
-    "migrate": {**_PROJECT, **_SECRETS, "network data": "the database"},
+    "migrate": {
+        **_PROJECT,
+        **_SECRETS,
+        "network data": "the database",
+        "writes /app/media": "migrations of uploads",
+        "reads /srv/static": "the manifest of hashed names, for COLLECTSTATIC=start",
+    },
     "static": {
         **_PROJECT,
         **_SECRETS,
+        "writes /app/media": "what web sees, for COLLECTSTATIC=start",
         "writes /srv/static": "publishes the image's collected files",
     },
     "web": {

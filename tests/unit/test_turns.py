@@ -12,6 +12,7 @@ from types import ModuleType
 import nox
 import nox.registry
 import pytest
+from minikit import GIT
 
 from tests.support import turns
 
@@ -132,6 +133,7 @@ def test_a_turn_is_run_by_its_name_or_by_the_commit(noxfile: ModuleType) -> None
         noxfile.turn.func(_Session("nothing"))
 
 
+@GIT
 def test_the_turn_follows_the_commits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the day where git cannot count them. Red when a shallow clone always has the turn of one commit."""
 

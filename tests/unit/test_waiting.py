@@ -15,6 +15,7 @@ from slipway.errors import SlipwayError
 from slipway.run import Runner
 from slipway.session import Session
 from slipway.settings import Settings
+from tests.support.world import USUAL_SIGNALS
 
 _STARTING = ContainerState(
     id="1", name="shop-prod-web-1", service="web", image="shop-prod-web:r1", state="running",
@@ -185,7 +186,7 @@ def test_compose_that_gave_up_on_one_that_ended_once_is_called_again(
 def test_an_interrupted_command_is_waited_for() -> None:
     """Red when what `unless` ends is left behind, or a failing question leaves it running."""
     runner = Runner(echo=False)
-    argv = ["sh", "-c", "trap 'exit 7' INT; while :; do sleep 0.1; done"]
+    argv = [*USUAL_SIGNALS, "sh", "-c", "trap 'exit 7' INT; while :; do sleep 0.1; done"]
     answers = iter([False, True])
     assert runner.run(argv, check=False, unless=lambda: next(answers)).returncode == 7
     with pytest.raises(SlipwayError, match="SLIP-166"):
