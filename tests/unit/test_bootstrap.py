@@ -106,6 +106,15 @@ def test_a_moved_checkout_gets_a_new_environment(kit: Path) -> None:
     assert done.stdout.strip() == str(moved / ".venv/bin/python")
 
 
+@pytest.mark.parametrize("name", ["a:b", "a\tb", "a\nb", "a\rb"])
+def test_a_folder_whose_name_no_environment_takes_is_refused(kit: Path, name: str) -> None:
+    """Red when the package index is blamed, or the command is not found: PATH and #! lines cannot hold it."""
+    moved = kit.rename(kit.parent / name)
+    done = bootstrap(moved, "echo", "ran")
+    assert (done.returncode, done.stdout) == (3, "") and not (moved / ".venv").exists()
+    assert "SLIP-033: the path of this folder has a colon" in done.stderr and "fix: rename" in done.stderr
+
+
 def test_a_failed_installation_is_refused_and_begun_again(kit: Path) -> None:
     """Red when the stamp is written before the packages are there."""
     pin = f"nosuchpackage==1 --hash=sha256:{'0' * 64}\n"
