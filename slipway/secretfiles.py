@@ -84,10 +84,14 @@ def overlay(folder: Path, variable: str, services: Sequence[str], owners: Sequen
         lines += [f"  {service}:", f"    secrets: [{', '.join(map(json.dumps, names))}]"]
     paths = {name: name for name in names}
     for owner in owners:
-        own = {f"{owner}_{name}": f"{owner}/{name}" for name in _names(folder / owner)}
-        if own:
-            lines += [f"  {owner}:", f"    secrets: [{', '.join(map(json.dumps, own))}]"]
-            paths |= own
+        own = _names(folder / owner)
+        lines += [f"  {owner}:", "    secrets:"] if own else []
+        for name in own:
+            # No file that is mounted begins with a dot: no other secret has this key.
+            key = f".{owner}.{name}"
+            lines += [f"      - source: {json.dumps(key)}"]
+            lines += [f"        target: {json.dumps(f'{owner}_{name}')}"]
+            paths[key] = f"{owner}/{name}"
     lines += ["secrets:"]
     # Quoted: YAML takes a bare name such as `on` or `123` for something else than text.
     for name, path in paths.items():

@@ -228,5 +228,20 @@ def test_a_subfolder_belongs_to_another_service(tmp_path: Path) -> None:
     assert 'secrets: ["mail"]' in text
     assert "passphrase" not in text and "/backup" not in text
     text = secretfiles.overlay(tmp_path, "${SECRETS_DIR:-secrets}", ["web"], owners=["backup", "tls"])
-    assert '  web:\n    secrets: ["mail"]\n  backup:\n    secrets: ["backup_passphrase"]\nsecrets:\n' in text
-    assert '  "backup_passphrase":\n    file: "${SECRETS_DIR:-secrets}/backup/passphrase"\n' in text
+    found = yaml.safe_load(text)
+    assert found["services"]["web"]["secrets"] == ["mail"]
+    (own,) = found["services"]["backup"]["secrets"]
+    assert own["target"] == "backup_passphrase"
+    assert found["secrets"][own["source"]]["file"] == "${SECRETS_DIR:-secrets}/backup/passphrase"
+
+
+def test_a_secret_called_as_one_of_a_subfolder_stays_itself(tmp_path: Path) -> None:
+    """Red when both have one key: web is then given the key of the archives for its own secret."""
+    (tmp_path / "backup").mkdir()
+    for name in ("backup_passphrase", "backup/passphrase"):
+        (tmp_path / name).write_text("a-real-one")
+    found = yaml.safe_load(secretfiles.overlay(tmp_path, "dir", ["web"], owners=["backup"]))
+    (own,) = found["services"]["backup"]["secrets"]
+    assert found["services"]["web"]["secrets"] == ["backup_passphrase"]
+    assert found["secrets"]["backup_passphrase"]["file"] == "dir/backup_passphrase"
+    assert found["secrets"][own["source"]]["file"] == "dir/backup/passphrase"
