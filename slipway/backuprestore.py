@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from slipway.restorejournal import Journal
 from slipway.run import Terminated, terminated_as_interrupted, uninterrupted
 from slipway.session import Session
 
-__all__ = ["Part", "Source", "exchange", "restore", "workplace"]
+__all__ = ["Part", "Source", "alone", "exchange", "restore", "workplace"]
 
 
 @dataclass(frozen=True)
@@ -66,24 +66,33 @@ def restore(session: Session, name: str, *, from_project: str, yes: bool) -> Non
     end, and what ``database.restore`` raises. ``Exit`` for what the container refuses, which it explains
     (SLIP-095 to SLIP-099). But for SLIP-101 all is as before.
     """
-    settings = session.settings
     if session.runner.dry:
         _plan(session, name)
         return
-    with deploylock.held(settings.root, "db.restore"), terminated_as_interrupted(Terminated):
+    with alone(session, "db.restore"):
+        source = _open(session, name, from_project)
+        _announce(session, source)
+        lifecycle.require_consent(
+            "Everything stored since then goes (a backup of it is made first). Go on?", yes
+        )
+        exchange(session, source)
+    print(f"{session.stack.project}: {source.name} has been restored")
+
+
+@contextmanager
+def alone(session: Session, task: str) -> Iterator[None]:
+    """Keep deploys and other restores out while the body calls ``exchange``; settle an interrupted one first.
+
+    Raises ``SlipwayError``: SLIP-077 when another runs, SLIP-103 when the database does not run.
+    """
+    with deploylock.held(session.settings.root, task), terminated_as_interrupted(Terminated):
         require_database(session)
         prepare(session)
         restorejournal.recover(session)
         try:
-            source = _open(session, name, from_project)
-            _announce(session, source)
-            lifecycle.require_consent(
-                "Everything stored since then goes (a backup of it is made first). Go on?", yes
-            )
-            exchange(session, source)
+            yield
         finally:
             shutil.rmtree(workplace(session), ignore_errors=True)
-    print(f"{session.stack.project}: {source.name} has been restored")
 
 
 def _open(session: Session, name: str, from_project: str) -> Source:
@@ -146,7 +155,7 @@ def _announce(session: Session, source: Source) -> None:
 def exchange(session: Session, source: Source, label: str = "before-restore") -> None:
     """Put ``source`` in the place of what there is, after a backup with ``label`` of that.
 
-    The deploy lock must be held, and nothing be left of an earlier exchange. Raises what ``restore`` does.
+    Only inside ``alone``. Raises what ``restore`` does.
     """
     stack = session.stack
     serves = stack.prod and engine.running(stack.project, "nginx")

@@ -280,7 +280,7 @@ def _not_restored(why: str) -> SlipwayError:
     return SlipwayError(
         "SLIP-093",
         f"the dump was not restored, and the database is as before: {why}",
-        "mend what is said above and run the same command again",
+        "fix what is said above and run the same command again",
     )
 
 

@@ -490,17 +490,14 @@ def _usage() -> dict[str, list[dict[str, Any]]]:
     )
 
 
-def volumes(project: str, name: str = "") -> list[str]:
-    """The names of a Compose project's volumes; with ``name`` of those its files call so."""
+def volumes(project: str, name: str = "") -> dict[str, str]:
+    """A Compose project's volumes, by name: when the engine says each was created.
+
+    With ``name`` only those that its files call so.
+    """
     labels = [f"{PROJECT_LABEL}={project}", *([f"{_VOLUME_LABEL}={name}"] if name else [])]
     found = engineapi.get("/volumes", filters={"label": labels})["Volumes"] or []
-    return sorted(volume["Name"] for volume in found)
-
-
-def volume_times(project: str) -> dict[str, str]:
-    """When each of a Compose project's volumes was created, as the engine writes it."""
-    found = engineapi.get("/volumes", filters={"label": [f"{PROJECT_LABEL}={project}"]})["Volumes"] or []
-    return {volume["Name"]: volume["CreatedAt"] for volume in found}
+    return {volume["Name"]: volume["CreatedAt"] for volume in sorted(found, key=lambda v: str(v["Name"]))}
 
 
 def folders(project: str) -> list[str]:

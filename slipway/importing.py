@@ -14,12 +14,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from slipway import backuprestore, database, deploylock, lifecycle, plainsql, restorejournal
+from slipway import backuprestore, database, lifecycle, plainsql
 from slipway.backuprestore import Part, Source
-from slipway.backupservice import ask, prepare, require_database
+from slipway.backupservice import ask
 from slipway.errors import SlipwayError
 from slipway.output import counted, human_size, note
-from slipway.run import Terminated, terminated_as_interrupted
 from slipway.session import Session
 
 __all__ = ["import_database", "import_media"]
@@ -45,8 +44,7 @@ def import_database(session: Session, file: str, *, yes: bool) -> None:
     if session.runner.dry:
         database.restore(session, path)
         return
-    with _changing(session, "db.import"):
-        require_database(session)
+    with backuprestore.alone(session, "db.import"):
         dump, roles = _dump(session, path)
         source = Source(path.name, "elsewhere", dump, roles=roles, migrations=_applied(session))
         note(f"{path.name} can be read.")
@@ -67,8 +65,7 @@ def import_media(session: Session, folder: str, *, yes: bool) -> None:
         ask(session, "restore-media", ["receive", "media", "FILES", "BYTES"], stdin=root)
         ask(session, "restore-media", ["swap", "media"])
         return
-    with _changing(session, "media.import"):
-        require_database(session)
+    with backuprestore.alone(session, "media.import"):
         members = list(_members(root))
         sizes = [path.stat().st_size for path in members if not path.is_dir()]
         note(f"{root} holds {counted(len(sizes), 'file')}, {human_size(sum(sizes))}.")
@@ -77,18 +74,6 @@ def import_media(session: Session, folder: str, *, yes: bool) -> None:
             part = Part("media", stream, len(sizes), sum(sizes))
             backuprestore.exchange(session, Source(root.name, "elsewhere", None, (part,)), _LABEL)
     print(f"{session.stack.project}: {counted(len(sizes), 'file')} of {root} have been imported")
-
-
-@contextmanager
-def _changing(session: Session, task: str) -> Iterator[None]:
-    """As a restore begins and ends: alone, after what an interrupted one has left."""
-    with deploylock.held(session.settings.root, task), terminated_as_interrupted(Terminated):
-        prepare(session)
-        restorejournal.recover(session)
-        try:
-            yield
-        finally:
-            shutil.rmtree(backuprestore.workplace(session), ignore_errors=True)
 
 
 def _dump(session: Session, path: Path) -> tuple[Path, frozenset[str] | None]:

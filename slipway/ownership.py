@@ -156,6 +156,6 @@ def _older_volumes(stack: Stack) -> list[str]:
     )
     return [
         name
-        for name, created in engine.volume_times(stack.project).items()
+        for name, created in engine.volumes(stack.project).items()
         if not times or datetime.fromisoformat(created).timestamp() < min(times)
     ]

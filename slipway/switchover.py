@@ -216,7 +216,7 @@ class Switchover:
         return SlipwayError(
             "SLIP-080",
             f"{self.release}: the step {self._step!r} failed: {why}",
-            f"{serving} serves; what failed is above. Mend it and run the same command again",
+            f"{serving} serves; what failed is above. Fix the cause and run the same command again",
         )
 
     def _restore_old(self) -> None:
@@ -236,7 +236,7 @@ class Switchover:
                 take_back()
             except SlipwayError as failed:
                 # What is left rests on this: a site stays closed whose database is not what its code expects.
-                note(f"{failed}\nnothing more was taken back: mend this by hand (docs/restore.md)")
+                note(f"{failed}\nnothing more was taken back: fix this by hand (docs/restore.md)")
                 return
         self.beside.take_back()
 

@@ -324,7 +324,7 @@ class _Upgrade:
         return SlipwayError(
             "SLIP-107",
             f"the step {self._step!r} failed: {why}",
-            f"PostgreSQL {version} is in use and nothing is lost; mend that and run the same command again",
+            f"PostgreSQL {version} is in use and nothing is lost; fix that and run the same command again",
         )
 
     # -- steps -----------------------------------------------------------------------------------------

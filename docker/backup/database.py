@@ -119,7 +119,7 @@ class Snapshot:
             raise BackupError(
                 "SLIP-100",
                 "pg_dump ended with an error, which is above",
-                "mend what it says and run the same command again",
+                "fix what it says and run the same command again",
             )
 
     def existing(self, names):

@@ -35,7 +35,7 @@ class Open:
 
 @dataclass(frozen=True)
 class Warned:
-    """Something in the project that the kit cannot decide or mend."""
+    """Something in the project that the kit cannot decide or fix."""
 
     text: str
     where: str = ""

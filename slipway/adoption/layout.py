@@ -277,7 +277,7 @@ def _named_settings(layout: Layout, path: Path) -> str:
         raise SlipwayError(
             "SLIP-146",
             f"{layout.at(path, bad.lineno)}: {bad.msg}",
-            "mend the file, or, if it is Python 2's, bring the project to Python 3 first",
+            "fix the file, or, if it is Python 2's, bring the project to Python 3 first",
         ) from None
     chosen = run.environ.get("DJANGO_SETTINGS_MODULE", "")
     if "DJANGO_CONFIGURATION" in run.environ:

@@ -74,7 +74,7 @@ def read(layout: Layout, environ: dict[str, str]) -> Reading:
         raise SlipwayError(
             "SLIP-146",
             f"{layout.at(path, bad.lineno)}: {bad.msg}",
-            "mend the file, or, if it is Python 2's, bring the project to Python 3 first",
+            "fix the file, or, if it is Python 2's, bring the project to Python 3 first",
         ) from None
     except ValueError as bad:
         raise SlipwayError("SLIP-146", f"{layout.settings}: {bad}", "save the file as UTF-8") from None

@@ -45,7 +45,7 @@ def last_words(project: Project, app_env: str, start: str) -> str:
     open_ = [entry for entry in findings.left if entry.variable not in project.given]
     lines = [""]
     if findings.stops:
-        lines += ["TO MEND in the project; as it is, it does not start:"]
+        lines += ["TO FIX in the project; as it is, it does not start:"]
         lines += [f"  {stop.text} ({stop.where})" for stop in findings.stops]
     if open_:
         lines += [f"TO FILL IN in {app_env}, and the # taken away; the project does not start without:"]

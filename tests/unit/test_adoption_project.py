@@ -272,7 +272,7 @@ def test_what_is_left_to_do_stands_last(
     (tmp_path / "p/shop/settings.py").write_text(SETTINGS + "K = open(BASE_DIR / 'secrets.json').read()\n")
     _adopt(kit, tmp_path / "p", dry=dry)
     last = capsys.readouterr().out.splitlines()[-4:]
-    assert last[0].startswith("TO MEND in the project")
+    assert last[0].startswith("TO FIX in the project")
     assert last[1] == "  the settings open a file: there is no file /app/secrets.json (shop/settings.py:14)"
 
 

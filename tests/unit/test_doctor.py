@@ -72,7 +72,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     monkeypatch.setattr(dbmajor, "compare", lambda _session: None)
     monkeypatch.setattr(engine, "folders", lambda _project: [])
     monkeypatch.setattr(engine, "folder_of_volume", lambda _name: "")
-    monkeypatch.setattr(engine, "volume_times", lambda _project: {})
+    monkeypatch.setattr(engine, "volumes", lambda _project: {})
     monkeypatch.setattr("slipway.ports.check_all", lambda _session: None)
     monkeypatch.setattr("slipway.egress.check", lambda _session: None)
     monkeypatch.setattr("slipway.examination._used_percent", lambda _session, _state: 3)

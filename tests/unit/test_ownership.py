@@ -85,8 +85,7 @@ def has(monkeypatch: pytest.MonkeyPatch) -> Engine:
 
         monkeypatch.setattr(engine, "folders", lambda p: of(p, [str(containers)] if containers else []))
         monkeypatch.setattr(engine, "folder_of_volume", lambda n: of(n, str(marker) if marker else ""))
-        monkeypatch.setattr(engine, "volume_times", lambda p: of(p, volumes or {}))
-        monkeypatch.setattr(engine, "volumes", lambda p: of(p, sorted(volumes or {})))
+        monkeypatch.setattr(engine, "volumes", lambda p: of(p, volumes or {}))
 
     say()
     return say

@@ -58,7 +58,7 @@ class _World:
     def wait_ready(self, _session: Session, _states: list[ContainerState]) -> None:
         self.done.append("wait_ready")
         if not self.ready:
-            raise SlipwayError("SLIP-064", "it crashed", "mend it")
+            raise SlipwayError("SLIP-064", "it crashed", "fix it")
 
     def remove(self, _session: Session, states: list[ContainerState], *, force: bool = False) -> None:
         if states:
