@@ -83,6 +83,8 @@ def _values(text, name, least, most, names):
             end = 7
         if not least <= begin <= end <= most or step in {"0", "00"}:
             raise ValueError(f"not a cron expression ({item!r} is no {name}: {least} to {most})")
+        if int(step or 1) > end - begin + 1:
+            raise ValueError(f"not a cron expression ({item!r}: the step is longer than its range)")
         found.update(range(begin, end + 1, int(step or 1)))
     return found
 

@@ -33,6 +33,8 @@ TAKEN = frozenset({
 
 # A number, perhaps with a unit: a misspelt PROCESS_MEMORY rather than a command.
 _LIMIT = re.compile(r"[0-9.]+[A-Za-z]?")
+# What no command begins with, and a field of a schedule may.
+_FIELD = re.compile(r"[0-9*,/-]+\s")
 
 
 def read(entries: Mapping[str, Entry], known: Mapping[str, object]) -> dict[str, tuple[str, ...]]:
@@ -70,14 +72,17 @@ def read_scheduled(
         if not entry.name.startswith(CRON_PREFIX) or not entry.value.strip():
             continue
         service = _service(entry, CRON_PREFIX, {**others, **found}, "CRON_CLEANUP=...")
-        *fields, command = [*entry.value.split(maxsplit=5), ""][:6]
         try:
+            fields = values.words(entry.value)[:5]
             values.schedule(" ".join(fields))
         except ValueError as wrong:
             raise _unscheduled(entry, f"does not begin with a schedule: it is {wrong}") from None
+        command = entry.value.split(maxsplit=5)[5:]
         if not command:
             raise _unscheduled(entry, "has a schedule and no command")
-        argv = words(command, f"{entry.name} ({entry.where})")
+        if _FIELD.match(command[0]):
+            raise _unscheduled(entry, "has six fields; a schedule has five, and no seconds")
+        argv = words(command[0], f"{entry.name} ({entry.where})")
         found[service] = (*_SCHEDULED, service, str(seconds), " ".join(fields), *argv)
     return found
 

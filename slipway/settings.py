@@ -38,7 +38,9 @@ MACHINE_FILE = Path(".slipway/machine.env")
 
 # https://github.com/distribution/reference/blob/main/reference.go
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_REGISTRY = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?"
+_DOMAIN = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+_PORT = "6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3}"
+_REGISTRY = rf"(?:{_DOMAIN}(?:\.{_DOMAIN})*|\[[0-9A-Fa-f:]+\])(?::(?:{_PORT}))?"
 _REFERENCE = values.matching(
     rf"(?:{_REGISTRY}/)?{_COMPONENT}(?:/{_COMPONENT})*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?"
     r"(?:@[a-z0-9]+:[0-9a-f]{32,128})?",
@@ -49,7 +51,8 @@ _DATABASE_NAME = values.matching(r"(?!template[01]\Z)[a-z_][a-z0-9_]{0,62}", "a 
 _VOLUME_SUFFIX = values.matching(r"(-[1-9][0-9]*)?", "a dash and a major version")
 _SEGMENT = r"(?!\.{1,2}/)[A-Za-z0-9_.~-]+"
 _SERVED_URL = values.matching(
-    rf"(https?:)?//[A-Za-z0-9][A-Za-z0-9._:/~-]*|/?({_SEGMENT}/)*",
+    # nginx answers the three itself.
+    rf"(https?:)?//[A-Za-z0-9][A-Za-z0-9._:/~-]*|(?!/?(_error|_maintenance|\.well-known)/)/?({_SEGMENT}/)*",
     "a path such as /static/, or another host's address",
 )
 # https://www.debian.org/doc/debian-policy/ch-controlfields.html#source, and what apt takes behind it.
@@ -241,7 +244,7 @@ class Settings:
     web_egress: str = _setting("WEB_EGRESS", "on", values.choice("on", "off"))
 
     server_names: tuple[str, ...] = _setting(
-        "SERVER_NAMES", "localhost 127.0.0.1", values.each(values.server_name), "example.org www.example.org"
+        "SERVER_NAMES", "localhost 127.0.0.1", values.server_names, "example.org www.example.org"
     )
     max_body_size: str = _setting("CLIENT_MAX_BODY_SIZE", "10m", values.size)
     # As in nginx's directive of that name. docker/gunicorn.conf.py takes as much as the largest.
@@ -675,6 +678,11 @@ def _check_pairs(settings: Settings) -> None:
             "set one of them to 1 or more",
         ),
         (
+            _holds_code(settings, media),
+            f"MEDIA_ROOT={media} has the project's code, and a volume there would keep it as it is now",
+            "give uploads a folder of their own, such as /app/media",
+        ),
+        (
             shared is not None,
             f"DATA_PATHS names {shared}, and MEDIA_ROOT={media} has a volume of its own",
             "take it out of DATA_PATHS: uploads last without it",
@@ -687,6 +695,12 @@ def _check_pairs(settings: Settings) -> None:
     ):
         if wrong:
             raise SlipwayError("SLIP-179", problem, fix)
+
+
+def _holds_code(settings: Settings, path: str) -> bool:
+    """Whether ``path``, of a container, is a folder of the project with Python's files."""
+    folder = settings.path(settings.project_root) / path.removeprefix("/app/")
+    return path.startswith("/app/") and any(folder.glob("*.py"))
 
 
 def _check_overlays(settings: Settings) -> None:

@@ -10,6 +10,7 @@ import posixpath
 import re
 import runpy
 import shlex
+import unicodedata
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
@@ -21,7 +22,7 @@ __all__ = [
     "duration", "each", "email", "everything", "host", "in_bytes", "inside", "insides", "integer",
     "is_address", "is_plain_host", "login_paths", "matching", "memory", "module", "network", "networks",
     "optional", "optional_count", "optional_port", "path", "port", "schedule", "seconds", "server_name",
-    "size", "status_codes", "text", "url_path", "words", "written_paths",
+    "server_names", "size", "status_codes", "text", "url_path", "words", "written_paths",
 ]  # fmt: skip
 
 _MEGABYTE = 1024**2
@@ -29,15 +30,19 @@ _WEEK = 7 * 24 * 3600
 
 
 def text(value: str) -> str:
-    """Any text without control characters."""
-    if re.search(r"[\x00-\x1f\x7f]", value):
+    """Any text without control characters and ends of lines."""
+    if re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", value):
         raise ValueError("not one line of text")
     return value
 
 
 def words(value: str) -> tuple[str, ...]:
-    """Space-separated words."""
-    return tuple(text(value).split())
+    """Space-separated words. Nginx, Compose and shells split at no other white space, and show none."""
+    for character in text(value):
+        if character != " " and unicodedata.category(character) in {"Zs", "Cf"}:
+            name = unicodedata.name(character, "invisible").lower()
+            raise ValueError(f"not separated by plain spaces: it has a {name} (U+{ord(character):04X})")
+    return tuple(value.split())
 
 
 def matching(pattern: str, description: str) -> Callable[[str], str]:
@@ -118,6 +123,8 @@ _OTHERS_FOLDERS = re.compile(
 def container_path(value: str) -> str:
     """The absolute path of a folder in a container, where a volume may be mounted."""
     parts = value.split("/")[1:]
+    if value != "/" and value.endswith("/"):
+        raise ValueError("not an absolute path without a slash at the end")
     if not re.fullmatch(r"(/[A-Za-z0-9_.-]+)+", value) or {".", ".."} & set(parts):
         raise ValueError("not an absolute path")
     if _OTHERS_FOLDERS.fullmatch(value):
@@ -128,15 +135,16 @@ def container_path(value: str) -> str:
 def written_paths(value: str) -> tuple[str, ...]:
     """Space-separated paths, absolute or counted from the project, that may be replaced by links."""
     for word in words(value):
-        path = posixpath.normpath(word)
+        # Two slashes at the start are for POSIX to define; here they are one.
+        path = posixpath.normpath(re.sub("^//+", "/", word))
         if (
             not re.fullmatch(r"[A-Za-z0-9_.@+/-]+", word)
             or path.startswith(("..", "-"))
             or path in {".", "/", "/app"}
         ):
             raise ValueError(f"not files or folders below the project, or absolute ones ({word})")
-        if re.match(r"/(srv/data|tmp|run|proc|sys|dev)(/|$)", path):
-            raise ValueError(f"not places that can be kept ({word})")
+        if _OTHERS_FOLDERS.fullmatch(path):
+            raise ValueError(f"not places that can be kept: the image or the stack has {word}")
     return words(value)
 
 
@@ -248,6 +256,8 @@ def each(convert: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
 
 def network(value: str) -> str:
     """An IP network in CIDR notation or an address, as nginx's ``geo`` and ``set_real_ip_from`` take them."""
+    if "," in value:
+        raise ValueError(f"not a network in CIDR notation ({value}): several are separated by spaces")
     # Python knows netmasks and zones too (10.0.0.0/255.0.0.0, fe80::1%eth0).
     if not re.fullmatch(r"[0-9A-Fa-f.:]+(/[0-9]{1,3})?", value):
         raise ValueError(f"not a network in CIDR notation ({value})")
@@ -295,9 +305,19 @@ def addresses(value: str) -> tuple[str, ...]:
             raise ValueError(
                 f"not an IP address as it is written here: without brackets ({word.strip('[]')})"
             )
+        if "," in word:
+            raise ValueError(f"not an IP address ({word}): several are separated by spaces")
         if "%" in word:
             raise ValueError(f"not an IP address that a port can be published on: without a zone ({word})")
         found.append(address(word))
+        parsed = ipaddress.ip_address(word)
+        if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
+            raise ValueError(f"not an IP address as it is written here: {parsed.ipv4_mapped} ({word})")
+        # 0.0.0.0/8 but for its first, 240.0.0.0/4 and groups: no machine answers there.
+        if parsed.is_multicast or (
+            parsed.version == 4 and parsed.packed[0] in {0, *range(240, 256)} and int(parsed)
+        ):
+            raise ValueError(f"not an address that a machine can have ({word})")
     for one in found:
         others = found.copy()
         others.remove(one)
@@ -318,10 +338,20 @@ def is_address(value: str) -> bool:
 
 _LABEL = r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
 _NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*")
-# What any engine of regular expressions refuses; Python's knows less than PCRE, which is nginx's.
-_BROKEN = re.compile(
-    r"unbalanced|unterminated|nothing to repeat|missing \)|bad escape \(end|bad character range"
+# What Python's regular expressions have, and PCRE, which is nginx's, has not or reads otherwise.
+_PYTHONS = re.compile(r"\\[uUN]|\(\?[a-zA-Z-]*[aLu][a-zA-Z-]*[:)]|\[[\[:=.]|\[\^?\[")
+_GROUP = re.compile(r"\(\?P?<(?![=!])([^>]*)>?")
+# https://nginx.org/en/docs/varindex.html: a named group of that name would set nginx's own variable.
+_NGINX_VARIABLES = re.compile(
+    "(ancient_browser|arg|cookie|geoip|http|http2|http3|invalid|jwt|limit|maintenance|memcached|modern_browser"
+    "|nginx|proxy|proxy_protocol|realip|realpath|remote|request|secure|sent|server|session|slice|ssl|spdy|tcpinfo"
+    "|time|uid|upstream)(_.*)?|args?|binary_remote_addr|body_bytes_sent|bytes_.*|connections?(_.*)?|content_.*"
+    "|date_.*|document_.*|fastcgi_.*|gzip_.*|host(name)?|https|is_.*|msec|pid|pipe|protocol|query_string"
+    "|scheme|status|uri"
 )
+_LONGEST_PARAMETER = 1000
+# As nginx/snippets/basics.conf gives its tables room for.
+_LONGEST_URL_PATH = 255
 
 
 def is_plain_host(value: str) -> bool:
@@ -348,17 +378,28 @@ def server_name(value: str) -> str:
     """One of nginx's server_name (https://nginx.org/en/docs/http/server_names.html): a host, or a pattern.
 
     ``*.example.org``, ``www.example.*``, ``.example.org`` (it and what is below it), ``~`` and a regular
-    expression, ``_``.
+    expression.
     """
     if value == "_":
-        return value
+        raise ValueError("not a host name: no client asks for _")
     if value.startswith("~"):
+        if "/" in value:
+            raise ValueError(f"not a pattern of host names, which have no slash ({value})")
         regular_expression(value[1:])
         return value
     plain = value.removeprefix("*.") if value.startswith("*") else value.removeprefix(".")
     plain = plain.removesuffix(".*") if plain == value else plain
     _host_name(plain if plain and not is_address(plain) else value)
     return value
+
+
+def server_names(value: str) -> tuple[str, ...]:
+    """Space-separated names of nginx's server_name, each once, whatever its case: nginx warns of another."""
+    found = each(server_name)(value)
+    lower = [name.lower() for name in found]
+    if twice := [name for number, name in enumerate(lower) if name in lower[:number]]:
+        raise ValueError(f"a list that names {twice[0]} twice")
+    return found
 
 
 def _host_name(value: str) -> str:
@@ -396,19 +437,25 @@ def _punycode(value: str) -> str:
 
 
 def regular_expression(value: str) -> str:
-    """A regular expression as nginx reads it where it stands bare: nothing in it that ends a parameter."""
+    """A regular expression that stands bare in nginx's configuration: nothing in it ends a parameter.
+
+    Python's and PCRE's have in common what is taken here.
+    """
     if re.search(r"[\s'\"#;{}\x00-\x1f\x7f]", value):
         raise ValueError("not a regular expression without spaces, quotes, #, ; or braces")
-    try:
-        # The asterisk in front is nginx's: case does not matter.
-        re.compile(
-            value.removeprefix("*").replace("(?<", "(?P<").replace("(?P<=", "(?<=").replace("(?P<!", "(?<!")
-        )
-    except re.error as bad:
-        if _BROKEN.search(str(bad)):
-            raise ValueError(f"not a regular expression ({bad})") from None
-    if not value.removeprefix("*"):
+    if len(value) > _LONGEST_PARAMETER:
+        raise ValueError(f"not a regular expression of at most {_LONGEST_PARAMETER} characters")
+    if not value:
         raise ValueError("not a regular expression, but empty")
+    if odd := _PYTHONS.search(value):
+        raise ValueError(f"not a regular expression that nginx reads ({odd[0]})")
+    for name in _GROUP.findall(value):
+        if _NGINX_VARIABLES.fullmatch(name):
+            raise ValueError(f"not a regular expression for nginx, whose own variable ${name} is")
+    try:
+        re.compile(re.sub(r"\(\?<(?![=!])", "(?P<", value))
+    except re.error as bad:
+        raise ValueError(f"not a regular expression that nginx reads ({bad})") from None
     return value
 
 
@@ -416,7 +463,9 @@ def login_paths(value: str) -> str:
     """A regular expression for paths, which stands in quotes in nginx's configuration."""
     if "$" in value:
         raise ValueError("not a regular expression without quotes, $, ; or braces")
-    return regular_expression(value)
+    # With an asterisk in front nginx's map takes no notice of case.
+    regular_expression(value.removeprefix("*"))
+    return value
 
 
 def url_path(value: str) -> str:
@@ -425,6 +474,8 @@ def url_path(value: str) -> str:
         raise ValueError("not a path that starts with /")
     if not re.fullmatch(r"([A-Za-z0-9._~!&()*+,=:@/?-]|%[0-9A-Fa-f]{2})+", value):
         raise ValueError("not a path of a URL: any other character is percent-encoded there")
+    if len(value) > _LONGEST_URL_PATH:
+        raise ValueError(f"not a path of at most {_LONGEST_URL_PATH} characters")
     return value
 
 

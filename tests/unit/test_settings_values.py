@@ -28,6 +28,12 @@ SIZES = ("512", "512mb", "0m", "-1m", "1.5g", "512 m", "m", "9999999999999999999
 TIMES = ("30", "0s", "-1s", "5m", "1h", "1.5s", "30 s", "s", "99999999s", "\u0663s", "030s")
 PATHS = ("a$b", 'a"b', "a\\b", "~/x", "-x", "https://example.org/x", "a\tb")
 INSIDE = ("/abs", "../up", "a/../b", "a//b", "a b", *INJECTED)
+# White space that Python splits at, and neither nginx nor Compose: or that nobody sees.
+SPACES = ("a\u00a0b", "a\u2028b", "a\u3000b", "a\u200bb", "\ufeffa")
+REGULAR = (
+    "^(x", "x)", "[a", "**", "a**", "(?z)", "\\1", "\\8", "[[:foo:]]", "\\u0041", "(?<=a+)b", "\\x", "\\p",
+    "(?<1a>x)", "(?P<", "\\k<x>", "\\g", "\\L", "(?&x)", "(?a:x)", "(?<host>x)", "(?P<http_x>y)", "a" * 1001,
+)  # fmt: skip
 MODULES = ("config/settings.py", "config.settings.py", "a..b", ".a", "a.", "1a", "a-b", "a b", "a;b", "$a")
 CPUS = Values(
     ("0", "1", "0.5", "1.25", "4"), ("0.001", "-1", "1,5", "two", "99999", "1e3", "50%", ".5", "1.")
@@ -51,7 +57,7 @@ IMAGE = Values(
     ),
 )  # fmt: skip
 MODULE = Values(("config.settings", "shop", "a_b.c1"), MODULES)
-WORDS = Values(("a", "a b-c d.e"), ("a,b", "-x", "--index-url=http://x", "a;b", "a$b", "a/b", "*"))
+WORDS = Values(("a", "a b-c d.e"), (*SPACES, "a,b", "-x", "--index-url=http://x", "a;b", "a$b", "a/b", "*"))
 PACKAGES = Values(
     ("gcc", "gcc libc6-dev libstdc++6", "libpq5:amd64 libpq5=17.2-1 curl/trixie-backports"),
     ("gcc,make", "-x", "--allow-unauthenticated", "gcc;make", "GCC", "*", "$x", "`id`", "libpq5=", "../x"),
@@ -64,18 +70,32 @@ REQUIREMENTS = Values(
     ("whitenoise,gunicorn", "-r", "--index-url=http://x", "a==", "a = 1", "a;b", "$x", "`id`"),
 )  # fmt: skip
 URL = (
+    "https://example.org:99999", "https://example.org:0", "https://a..b/",
     "example.org", "ftp://example.org", "https://", "https:///x", "https://a b", "https://a;b", "https://a{b",
     "https://$host/", 'https://a"b', "https://user@", "-x",
 )  # fmt: skip
 DATABASES = Values(
     ("reports", "reports _x2"),
-    ("Reports", "a-b", "1a", "a,b", "a;b", "x" * 64, "template1", "$x", "app", "r r"),
+    ("Reports", "a-b", "1a", "a,b", "a;b", "x" * 64, "template1", "$x", "app", "r r", *SPACES),
 )
 COMMAND = Values(("npm ci && npm run build", "echo '$x; {}'", "x"), ('npm run "build', "it's", "a\tb\x07"))
 TEXT = Values(("--loglevel=INFO", "-c 2 -Q 'a b'"), ("a 'b", "a\x07"))
 SERVED = Values(
     ("/static/", "static/", "/", "/a/b.c/", "https://cdn.example.org/s/", "//cdn.example.org:8443/s/"),
-    ("/static", "/a//b/", "/../", "/./", "https://", "ftp://x/", "/a b/", "/ä/", *INJECTED),
+    (
+        "/static",
+        "/_error/",
+        "_maintenance/x/",
+        "/.well-known/acme-challenge/",
+        "/a//b/",
+        "/../",
+        "/./",
+        "https://",
+        "ftp://x/",
+        "/a b/",
+        "/ä/",
+        *INJECTED,
+    ),
 )
 
 TABLE = {
@@ -86,12 +106,12 @@ TABLE = {
     "PROJECT_ROOT": PATH,
     "DEPENDENCY_DIR": Values((".", "sub/x", "a.b"), INSIDE),
     "DEPENDENCY_MANAGER": Values(("uv", "project"), ("conda", "UV", "uv poetry")),
-    "REQUIREMENTS_FILES": Values(("a.txt b/c.txt", "x/"), ("a.txt,b.txt", "/a", "../a", "-r", "a;b", "$x")),
+    "REQUIREMENTS_FILES": Values(("a.txt b/c.txt", "x/"), ("a.txt,b.txt", "/a", "../a", "a;b", *SPACES)),
     "DEPENDENCY_GROUPS": WORDS,
     "DEPENDENCY_EXTRAS": WORDS,
     "EXTRA_PIP_PACKAGES": REQUIREMENTS,
     "DEPENDENCY_OVERRIDES": REQUIREMENTS,
-    "PYTHONPATH_DIRS": Values(("src", "src lib/a", "src/", "./src"), ("/src", "../src", "a:b", "-x", "$x")),
+    "PYTHONPATH_DIRS": Values(("src", "src lib/a", "src/", "./src"), ("/src", "../src", "a:b", *SPACES)),
     "MANAGE_DIR": Values((".", "sub/x"), INSIDE),
     "DJANGO_SETTINGS_MODULE": MODULE,
     "SERVER_TARGET": Values(
@@ -126,7 +146,8 @@ TABLE = {
     "MEDIA_ROOT": Values(
         ("/app/media", "/app/a/b", "/media", "/data/up", "/srv/up", "/var/lib/shop", "/home/app/media"),
         (
-            "media", "/", "/app", "/app/", "/app/..", "/srv/../app", "/etc", "/etc/x", "/tmp/x",
+            "media", "/", "/app", "/app/", "/app/media/", "/app/code", "/app/..",
+            "/srv/../app", "/etc", "/etc/x", "/tmp/x",
             "/run/secrets",
             "/opt/venv", "/srv/static", "/srv/data/x", "/usr/share/x", "/proc", "/a//b", *INJECTED,
         ),
@@ -135,12 +156,12 @@ TABLE = {
     "DATA_PATHS": Values(
         ("db.sqlite3", "var/ /app/x a.b/c"),
         (".", "/", "/app", "../x", "/tmp/x", "/srv/data", "-x", "a;b", "$x", "media", "/app/media/x",
-         "a,/b c;d"),
+         "a,/b c;d", "//srv/data/x", "//", "/etc", "/opt/venv", "/usr/share/x", *SPACES),
     ),
     "EXTRA_DATABASES": DATABASES,
     "MIGRATE_DATABASES": Values(
         ("default", "default read-only"),
-        ("default,reports", "1a", "-x", "a;b", "$x"),
+        ("default,reports", "1a", "-x", "a;b", "$x", *SPACES),
     ),
     "REDIS": SWITCH,
     "REDIS_IMAGE": IMAGE,
@@ -170,7 +191,8 @@ TABLE = {
     "HTTP_ADDRESS": Values(
         ("0.0.0.0", "127.0.0.1", "::", "::1", "0.0.0.0 ::", "192.0.2.7 2001:db8::7"),
         ("localhost", "*", "0.0.0.0:80", "1.2.3", "[::]", "fe80::1%eth0", "0.0.0.0,::", "::1 ::",
-         "a;b", "$x"),
+         "255.255.255.255", "224.0.0.1", "0.0.0.1", "240.0.0.1", "ff02::1", "::ffff:127.0.0.1", "::ffff:0:0",
+         "127.0.0.1\u00a0::1", "a;b", "$x"),
     ),
     "HTTP_PORT": PORT,
     "ALLOW_DEBUG": SWITCH,
@@ -180,7 +202,8 @@ TABLE = {
             "shop.example.org www.example.org", "*.example.org", ".example.org", "localhost 127.0.0.1 [::1]",
             "xn--bcher-kva.example", "a.test www.a.*", "a.test ~^(www\\.)?a\\.test$",
             "a.test ~^(?<sub>.+)\\.a$",
-            "a.test _", "Shop.Example.ORG", "x" * 63 + ".example",
+            "Shop.Example.ORG", ".".join(["x" * 63] * 3 + ["y" * 61]), "a.test ~^(?:b|c)+?[^d]*\\.a$",
+            "a.test ~^(?<year>\\d+)-(?!x)(?i:y)\\.a$", "x" * 63 + ".example",
         ),
         (
             "shop.example.org,www.example.org", "a.test, b.test", "https://shop.example.org",
@@ -190,6 +213,8 @@ TABLE = {
             "[::1", "[x]", "[fe80::1%eth0]",
             "example.org.", "example.org:8080", "[::1]:80", "a_b.example", "-a.example", "a-.example", "a..b",
             "x" * 64 + ".example", "256.1.1.1", "_", "~^a$", "www.a.*", *INJECTED,
+            "a.test _", "a.test A.test", "a.test b.test a.test", "a.test ~*^b$", "a.test ~^b/c", *SPACES,
+            *(f"a.test ~{pattern}" for pattern in REGULAR),
         ),
     ),
     "CLIENT_MAX_BODY_SIZE": SIZE,
@@ -205,11 +230,12 @@ TABLE = {
     "LOGIN_PATHS": Values(
         ("^/(admin/login|accounts/login|login)/", "*^/login", "^/[a-z]+/login", "/x\\.y", "^/(?!a)b"),
         ("^/(login", "^/login)", "[a", "*", "**", "a b", "a{2}", "a$", "a;b", 'a"b', "a\\", "(?P<x",
-         "a#b", "$uri"),
+         "a#b", "$uri", *REGULAR),
     ),
     "TRUSTED_PROXY": Values(
         ("10.0.0.0/8", "::1/128", "10.0.0.0/8 172.16.0.0/12 2001:db8::/32", "192.0.2.7"),
-        ("10.0.0.1/8", "all", "a;b", "$x", "10.0.0.0/33", "10.0.0.0/8,::1/128", "10.0.0.0/8 10.0.0.0/8"),
+        ("10.0.0.1/8", "all", "a;b", "$x", "10.0.0.0/33", "10.0.0.0/8,::1/128", "10.0.0.0/8 10.0.0.0/8",
+         "10.0.0.0/8\u00a0::1/128"),
     ),
     "MAINTENANCE_ALLOW": Values(
         ("192.0.2.7/32 10.0.0.0/8", "2001:db8::/32"), ("10.0.0.1/8", "all", "a;b", "10.0.0.0/8,::/0", "$x")
@@ -230,8 +256,8 @@ TABLE = {
     "ACME_CA_FILE": PATH,
     "LOG_FORMAT": Values(("json", "text"), ("JSON", "combined")),
     "HEALTH_READY_PATH": Values(
-        ("/", "/up?database=1", "/a/%C3%A4", "/healthz/ready"),
-        ("up", "https://example.org/up", "/ä", "/a b", "/a%2", "/a#b", "/a|b", *INJECTED),
+        ("/", "/up?database=1", "/a/%C3%A4", "/healthz/ready", "/healthz/" + "a" * 246),
+        ("up", "https://example.org/up", "/" + "a" * 255, "/ä", "/a b", "/a%2", "/a#b", "/a|b", *INJECTED),
     ),
     "HEALTH_LIVE_PATH": Values(
         ("/", "/live"),
@@ -275,7 +301,9 @@ TABLE = {
     "BACKUP_MEMORY": Values(("64m", "1g"), ("8m", "100k", *SIZES)),
     "BACKUP_CPUS": CPUS,
     "BACKUP_SCHEDULE": Values(
-        ("30 3 * * *", "*/5 0 1,15 * mon"), ("30 3 * *", "@daily", "60 3 * * *", "0 0 31 2 *", "a;b",
+        ("30 3 * * *", "*/5 0 1,15 * mon", "*/60 */24 * * *"),
+        ("30 3 * *", "@daily", "60 3 * * *", "0 0 31 2 *", "a;b",
+         "*/90 * * * *", "0-29/61 * * * *",
          "30 3 * * * *")
     ),
     "BACKUP_S3_BUCKET": Values(
@@ -302,6 +330,8 @@ def folders(checkout: Path) -> Path:
     (checkout / "compose").mkdir()
     for name in ("mine.yaml", "compose/mine.yaml"):
         (checkout / name).touch()
+    (checkout / "example" / "code").mkdir(parents=True)
+    (checkout / "example" / "code" / "models.py").touch()
     return checkout
 
 
@@ -348,6 +378,10 @@ def test_no_variable_is_more_than_a_line_of_text(folders: Path, name: str, value
     ("name", "value", "says"),
     [
         ("SERVER_NAMES", "shop.example.org,www.example.org", "separated by spaces"),
+        ("SERVER_NAMES", "a.test\u00a0b.test", "plain spaces: it has a no-break space (U+00A0)"),
+        ("TRUSTED_PROXY", "10.0.0.0/8,::1/128", "separated by spaces"),
+        ("HTTP_ADDRESS", "0.0.0.0,::", "separated by spaces"),
+        ("MEDIA_ROOT", "/app/media/", "without a slash at the end"),
         ("SERVER_NAMES", "https://shop.example.org", "without scheme"),
         ("SERVER_NAMES", "bücher.example", "xn--bcher-kva.example"),
         ("SERVER_NAMES", "Straße.example", "xn--strae-oqa.example"),
@@ -376,7 +410,7 @@ def test_the_message_says_how_it_is_written(folders: Path, name: str, value: str
 
 def test_a_pattern_may_come_first_where_health_checks_have_a_name(folders: Path) -> None:
     """Red when HEALTH_HOST does not count."""
-    for names in ("~^a\\.test$", "_", "www.a.*"):
+    for names in ("~^a\\.test$", "www.a.*"):
         found = load(folders, environ={"SERVER_NAMES": names, "HEALTH_HOST": "a.test"})
         assert found.server_names == (names,)
 
