@@ -140,8 +140,9 @@ def overlay(template: Path, commands: Mapping[str, Sequence[str]], depends_on: M
 def _service(entry: Entry, prefix: str, others: Mapping[str, object], example: str) -> str:
     """The name of the service of a line. Raises ``SlipwayError`` SLIP-140."""
     service = entry.name.removeprefix(prefix).lower().replace("_", "-")
-    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", service):
-        raise _refused(entry, f"gives no service name ({service!r})", f"{example}, for example")
+    if not re.fullmatch(r"(?=.{1,40}\Z)[a-z][a-z0-9]*(-[a-z0-9]+)*", service):
+        why = f"gives no service name of at most 40 letters, digits and single dashes ({service!r})"
+        raise _refused(entry, why, f"{example}, for example")
     if service in TAKEN or service in others:
         raise _refused(entry, f"would be a second service {service!r}", "give it another name")
     return service

@@ -63,6 +63,7 @@ def test_a_line_is_a_service(checkout: Path, capsys: pytest.CaptureFixture[str])
         (["PROCESS_A_B=x", "PROCESS_a_B=y"], "SLIP-140", [".env:2", "'a-b'"]),
         (["PROCESS_=x"], "SLIP-140", ["PROCESS_MAILER"]),
         (["PROCESS_A__B=x"], "SLIP-140", ["no service name"]),
+        ([f"PROCESS_{'A' * 41}=x"], "SLIP-140", ["no service name of at most 40"]),
         (['PROCESS_MAILER="python \'manage.py"'], "SLIP-140", ["PROCESS_MAILER", "quot"]),
         (["PROCESS_MEMROY=512m"], "SLIP-140", ["'512m'", "PROCESS_MEMORY"]),
         (["CELERY_APP=config", "PROCESS_WORKER=x"], "SLIP-140", ["PROCESS_WORKER"]),
