@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from rolloutkit import assert_clean, assert_saw, edited, ledger, nginx_id, release, visitors, web
 
+from tests.support.polling import eventually
 from tests.support.site import Site
 from tests.support.world import World
 
@@ -104,5 +105,6 @@ def test_a_database_that_is_replaced_leaves_web_alone(prod: World) -> None:
     finally:
         prod.write_env(DB_MEMORY="512m")
         prod.invoke("up")
+        # A connection pool tries again by itself, after a pause of some seconds.
+        eventually(lambda: Site(prod.url).get("/").status_code == 200, "the page again", timeout=30)
     assert_clean(prod, before)
-    assert Site(prod.url).get("/").status_code == 200
