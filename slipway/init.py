@@ -77,8 +77,14 @@ def create_rest(settings: Settings) -> None:
         target = settings.path(name)
         if not target.exists():
             _copy(root / example, target)
-    for path in secretfiles.create_missing(settings.path(settings.secrets_dir)):
+    folder = settings.path(settings.secrets_dir)
+    for path in secretfiles.create_missing(folder):
         note(f"created {path.relative_to(root) if path.is_relative_to(root) else path}")
+    # The kit's own .gitignore names the usual folder alone.
+    ignore = folder / ".gitignore"
+    if folder != settings.path("secrets") and not ignore.exists():
+        with suppress(OSError):  # Somebody else's folder: then no repository of this person's.
+            ignore.write_text("*\n", encoding="utf-8")
 
 
 def check(settings: Settings, prod: bool) -> None:

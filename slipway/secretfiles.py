@@ -52,20 +52,24 @@ def create_missing(folder: Path) -> list[Path]:
 
     The folder is 0700, which is what keeps other users of the host out. The files are 0444, because
     Compose mounts them with their own mode and the containers' users are not the host's.
+    Raises ``SlipwayError`` SLIP-011 when they cannot be written.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    created = []
-    for name in GENERATED:
-        path = folder / name
-        if path.exists():
-            continue
-        # URL-safe: no quote, $ or backslash, so the value survives every env file and URL.
-        text = secrets.token_urlsafe(48)
-        draft = folder / f".{name}.{os.getpid()}"
-        draft.write_text(text, encoding="ascii")
-        draft.chmod(0o444)
-        draft.replace(path)
-        created.append(path)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        created = [path for name in GENERATED if not (path := folder / name).exists()]
+        for path in created:
+            # URL-safe: no quote, $ or backslash, so the value survives every env file and URL.
+            text = secrets.token_urlsafe(48)
+            draft = folder / f".{path.name}.{os.getpid()}"
+            draft.write_text(text, encoding="ascii")
+            draft.chmod(0o444)
+            draft.replace(path)
+    except OSError as problem:
+        raise SlipwayError(
+            "SLIP-011",
+            f"secrets cannot be written to {folder}: {problem.strerror}",
+            "correct the owner of that folder, or set SECRETS_DIR to one that you may write",
+        ) from None
     return created
 
 

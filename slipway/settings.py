@@ -465,7 +465,7 @@ def load(
         except ValueError as wrong:
             raise SlipwayError(
                 "SLIP-006",
-                f"{variable.name} ({origin}) is {wrong}: {text!r}",
+                f"{variable.name} ({origin}) is {wrong}: {text[:200]!r}",
                 f"set it in {env_file.name} to something like {variable.name}={variable.example}",
             ) from None
         origins[variable.name] = origin
@@ -479,6 +479,7 @@ def load(
     )  # fmt: skip
     if check_folders:
         _check_folders(settings)
+        _check_kept(settings)
         _check_overlays(settings)
     _check_times(settings)
     _check_served_urls(settings)
@@ -712,6 +713,41 @@ def _check_overlays(settings: Settings) -> None:
                 f"{settings.path(name)}",
                 "it counts from the kit's folder; correct the name, or take it out",
             )
+        if not name.endswith((".yaml", ".yml", ".json")):
+            raise SlipwayError(
+                "SLIP-006",
+                f"COMPOSE_OVERLAYS ({settings.origins['COMPOSE_OVERLAYS']}) names no compose file: {name}",
+                "the name of one ends with .yaml, .yml or .json; correct it, or take it out",
+            )
+
+
+def _check_kept(settings: Settings) -> None:
+    """Refuse a folder of secrets or of backups that is none, or that holds what is kept elsewhere.
+
+    Containers see all that is in it, and the image of the project nothing.
+    """
+    project = settings.path(settings.project_root)
+    secrets, backups = settings.path(settings.secrets_dir), settings.path(settings.backup_dir)
+    others = {
+        "the project's folder": project,
+        "the folder of manage.py": (project / settings.manage_dir).resolve(),
+        "the folder of DEPENDENCY_DIR": (project / settings.dependency_dir).resolve(),
+        "the kit's folder": settings.root.resolve(),
+    }
+    for name, folder, other in (
+        ("SECRETS_DIR", secrets, {"the folder of BACKUP_DIR": backups}),
+        ("BACKUP_DIR", backups, {"the folder of SECRETS_DIR": secrets}),
+    ):
+        where = f"{name} ({settings.origins[name]}) names {folder}"
+        there = next(path for path in (folder, *folder.parents) if os.access(path, os.F_OK))
+        fix = f"name a folder of its own, such as {name}={variables()[name].default}"
+        if not there.is_dir():
+            raise SlipwayError("SLIP-006", f"{where}, and {there} is no folder", fix)
+        for word, found in (
+            *(("is", what) for what, path in (others | other).items() if path == folder),
+            *(("holds", what) for what, path in (others | other).items() if path.is_relative_to(folder)),
+        ):
+            raise SlipwayError("SLIP-179", f"{where}, which {word} {found}", fix)
 
 
 def _check_folders(settings: Settings) -> None:

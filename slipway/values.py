@@ -6,6 +6,7 @@ The message of the ``ValueError`` completes the sentence "VARIABLE is …".
 from __future__ import annotations
 
 import ipaddress
+import os
 import posixpath
 import re
 import runpy
@@ -93,6 +94,13 @@ def path(value: str) -> str:
         raise ValueError("not a path without double quotes, backslashes or $")
     if value.startswith(("~", "-")) or "://" in value:
         raise ValueError("not a path: it counts from the kit's folder, or begins with /")
+    return _short(value)
+
+
+def _short(value: str) -> str:
+    """A path that a file system takes, the kit's folder before it included."""
+    if len(os.fsencode(value)) > 1024 or any(len(os.fsencode(name)) > 255 for name in value.split("/")):
+        raise ValueError("not a path of at most 1024 bytes, each name in it of at most 255 bytes")
     return value
 
 
@@ -102,7 +110,7 @@ def inside(value: str) -> str:
         raise ValueError(f"not a relative path ({value})")
     if ".." in value.split("/"):
         raise ValueError(f"not below the folder it counts from ({value})")
-    return value
+    return _short(value)
 
 
 def insides(value: str) -> tuple[str, ...]:

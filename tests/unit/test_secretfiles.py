@@ -76,6 +76,27 @@ def test_a_secret_is_not_opened_in_a_folder_that_others_may_enter(checkout: Path
         init.check(settings, prod=True)
 
 
+@pytest.mark.parametrize(("folder", "ignored"), [("example/keys", True), ("secrets", False)])
+def test_git_ignores_secrets_wherever_they_are(checkout: Path, folder: str, ignored: bool) -> None:
+    """Red when `git add` takes the secrets of a SECRETS_DIR that the kit's .gitignore does not name."""
+    for name in ("app.env", "app.dev.env", "app.prod.env", "app.local.env"):
+        (checkout / name).touch()
+    ignore = checkout / folder / ".gitignore"
+    settings = load(checkout, environ={"SECRETS_DIR": folder})
+    init.create_rest(settings)
+    assert (ignore.exists() and ignore.read_text() == "*\n") == ignored
+    ignore.write_text("mine\n")
+    init.create_rest(settings)
+    assert ignore.read_text() == "mine\n"
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    """Red when it ends in a traceback."""
+    (tmp_path / "file").touch()
+    with pytest.raises(SlipwayError, match=r"SLIP-011: .*file/secrets.*\n.*SECRETS_DIR"):
+        secretfiles.create_missing(tmp_path / "file" / "secrets")
+
+
 def test_generated_values_survive_every_reader(tmp_path: Path) -> None:
     """Red when a value could hold $, quotes, a backslash or a URL's special characters."""
     import re

@@ -100,6 +100,18 @@ def test_an_empty_value_counts_as_not_set(checkout: Path) -> None:
         ("MANAGE_DIR=sub", ["SLIP-007", "MANAGE_DIR"]),
         ("PROXY_TIMEOUT=35s", ["SLIP-012", "STOP_GRACE_PERIOD", "PROXY_TIMEOUT"]),
         ("PROJECT_NAME=My Shop", ["SLIP-006", "PROJECT_NAME"]),
+        ("SECRETS_DIR=example", ["SLIP-179", "SECRETS_DIR (.env:2)", "is the project's folder", "=secrets"]),
+        ("BACKUP_DIR=./example/", ["SLIP-179", "BACKUP_DIR (.env:2)", "is the project's folder", "=backups"]),
+        ("SECRETS_DIR=.", ["SLIP-179", "SECRETS_DIR", "is the kit's folder"]),
+        ("BACKUP_DIR=/", ["SLIP-179", "BACKUP_DIR", "holds the project's folder"]),
+        ("SECRETS_DIR=backups", ["SLIP-179", "SECRETS_DIR", "is the folder of BACKUP_DIR"]),
+        ("BACKUP_DIR=secrets/backup", ["SLIP-179", "SECRETS_DIR (default)", "holds the folder of BACK"]),
+        ("SECRETS_DIR=.env", ["SLIP-006", "SECRETS_DIR (.env:2)", ".env is no folder"]),
+        ("BACKUP_DIR=.env/sub", ["SLIP-006", "BACKUP_DIR (.env:2)", ".env is no folder"]),
+        ("COMPOSE_OVERLAYS=example/manage.py", ["SLIP-006", "COMPOSE_OVERLAYS", "no compose file", ".yaml"]),
+        (f"APP_ENV={'x' * 300}", ["SLIP-006", "APP_ENV", "255 bytes"]),
+        (f"PROJECT_ROOT={'é/' * 2500}", ["SLIP-006", "PROJECT_ROOT", "1024 bytes"]),
+        (f"MANAGE_DIR={'x' * 300}", ["SLIP-006", "MANAGE_DIR", "255 bytes"]),
     ],
 )
 def test_a_wrong_value_names_variable_line_problem_and_example(
@@ -112,6 +124,18 @@ def test_a_wrong_value_names_variable_line_problem_and_example(
     for part in parts:
         assert part in str(caught.value)
     assert caught.value.code == 1
+
+
+@pytest.mark.parametrize("name", ["SECRETS_DIR", "BACKUP_DIR"])
+def test_a_folder_of_secrets_or_backups_with_manage_py_is_refused(checkout: Path, name: str) -> None:
+    """Red when the code is mounted as secrets, or no rule keeps what is kept there out of the image."""
+    (checkout / "example" / "app").mkdir()
+    (checkout / "example" / "manage.py").rename(checkout / "example" / "app" / "manage.py")
+    (checkout / ".env").write_text(f"MANAGE_DIR=app\n{name}=example/app\n")
+    with pytest.raises(SlipwayError, match=rf"SLIP-179: {name} \(\.env:2\).* is the folder of manage\.py"):
+        load(checkout, environ={})
+    (checkout / ".env").write_text(f"MANAGE_DIR=app\n{name}=example/kept\n")
+    load(checkout, environ={})
 
 
 def test_a_folder_without_manage_py_is_named(checkout: Path) -> None:
