@@ -40,6 +40,7 @@ __all__ = [
 ]  # fmt: skip
 
 _OWNERS = ("backup",)  # of secrets in a subfolder
+_SUBFOLDERS = (*_OWNERS, "tls")
 _USUAL_SOCKETS = ("/var/run/docker.sock", "/run/docker.sock")
 _NOT_ROOT = 10001  # as the Dockerfile has it
 _MOUNTED_SCRIPTS = ("docker/db", "docker/redis")
@@ -90,9 +91,9 @@ def create_rest(settings: Settings) -> None:
 def check(settings: Settings, prod: bool) -> None:
     """Check what the containers of a stack will read.
 
-    Raises ``SlipwayError`` SLIP-001 to SLIP-004 for the project's env files, SLIP-009 and SLIP-010
-    for secrets, SLIP-113 for those of the store that backups are copied to, SLIP-190 for what only this
-    person may read.
+    Raises ``SlipwayError`` SLIP-001 to SLIP-004 for the project's env files, SLIP-002, SLIP-009 and SLIP-010
+    for secrets, SLIP-007 for their folder, SLIP-175 for a file in the place of a subfolder, SLIP-113 for
+    those of the store that backups are copied to, SLIP-190 for what only this person may read.
     """
     for path, wanted in _mounted(settings):
         # Containers for development and for backups run as this person.
@@ -102,19 +103,47 @@ def check(settings: Settings, prod: bool) -> None:
     entries: dict[str, envfile.Entry] = {}
     for name in (settings.app_env, settings.app_prod_env if prod else settings.app_dev_env):
         entries |= envfile.read(settings.path(name))
+    _check_subfolders(settings)
     secretfiles.check(settings.path(settings.secrets_dir), entries, _OWNERS)
     if settings.backup_s3_bucket:
         _check_store(settings)
 
 
+def _check_subfolders(settings: Settings) -> None:
+    folder = settings.path(settings.secrets_dir)
+    if not folder.is_dir():
+        raise SlipwayError(
+            "SLIP-007",
+            f"SECRETS_DIR ({settings.origins['SECRETS_DIR']}) names a folder that does not exist: {folder}",
+            "it counts from the kit's folder; invoke init makes it, with the standard secrets",
+        )
+    files = (settings.tls_certificate, settings.tls_key, settings.acme_ca_file, settings.backup_s3_ca_file)
+    used = {parent for name in files if name for parent in settings.path(name).parents}
+    for path in sorted(folder.glob("[!.]*")):
+        if path.name in _SUBFOLDERS and path.is_file():
+            raise SlipwayError(
+                "SLIP-175",
+                f"the secret {path} is a file, and the kit looks for secrets in a folder of that name",
+                f"rename it, or move it into such a folder, as {folder / 'backup' / 'passphrase'}",
+            )
+        # A compose file of this person's may give it to a service of theirs.
+        told = path.name in _SUBFOLDERS or path.resolve() in used or settings.overlays
+        if not told and secretfiles.files(path):
+            note(
+                f"warning: SLIP-175: the secrets in {str(path)!r} reach no container: the kit has no service "
+                f"of that name; fix: move them to {folder}"
+            )
+
+
 def _check_store(settings: Settings) -> None:
     for name in ("s3_access_key", "s3_secret_key"):
         path = settings.path(settings.secrets_dir) / "backup" / name
-        if not (path.is_file() and path.read_text(encoding="utf-8").strip()):
+        # `secretfiles.check` has refused an empty one.
+        if not path.is_file():
             raise SlipwayError(
                 "SLIP-113",
                 f"BACKUP_S3_BUCKET ({settings.origins['BACKUP_S3_BUCKET']}) names a store, and {path} is "
-                "missing or empty",
+                "missing",
                 "write the store's key into it; or take BACKUP_S3_BUCKET out",
             )
 

@@ -21,10 +21,15 @@ __all__ = ["GENERATED", "check", "create_missing", "files", "fill_in", "overlay"
 
 GENERATED = ("postgres_password", "secret_key")
 
-_MOUNTED = re.compile(r"^/run/secrets/([A-Za-z0-9_.-]+)$")
+_MOUNTED = re.compile(r"^/run/secrets/([^/]+/*)$")
 # What some editors put in front of UTF-8, and what > of Windows PowerShell writes:
 # https://learn.microsoft.com/powershell/module/microsoft.powershell.core/about/about_character_encoding
 _MARKS = {
+    # First: it begins with the other's.
+    b"\xff\xfe\0\0": (
+        "is UTF-32, and the kit reads UTF-8",
+        "iconv -f UTF-32 -t UTF-8 {0} > {0}.new && mv -f {0}.new {0}",
+    ),
     b"\xef\xbb\xbf": (
         "begins with a byte order mark, which would be a part of it",
         "sed -i '1s/^\\xef\\xbb\\xbf//' {}",
@@ -35,6 +40,7 @@ _MARKS = {
     ),
 }
 _MARKS[b"\xfe\xff"] = _MARKS[b"\xff\xfe"]
+_MARKS[b"\0\0\xfe\xff"] = _MARKS[b"\xff\xfe\0\0"]
 # By hand: nothing in it but %XX and what a URL holds as it is.
 _LOOKS_ENCODED = re.compile(r"(?=.*%)(?:[A-Za-z0-9._~!*'()-]|%[0-9A-Fa-f]{2})+")
 _FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
@@ -107,21 +113,23 @@ def check(folder: Path, entries: Mapping[str, envfile.Entry], owners: Sequence[s
     """Refuse secrets that cannot work or protect nothing; warn of files that are mounted nowhere.
 
     ``entries`` are the project's variables; ``owners`` as in ``overlay``. Raises ``SlipwayError``: SLIP-002
-    for a file that cannot be read, SLIP-009 for an empty or placeholder value, SLIP-010 for a reference to a
-    secret that does not exist, SLIP-058 for another placeholder, SLIP-176 for a byte order mark.
+    for a file that cannot be read, or is not the text that it must be, SLIP-009 for an empty or placeholder
+    value, SLIP-010 for a reference to a secret that reaches no container, SLIP-058 for a placeholder that
+    none can fill, SLIP-176 for a byte order mark.
     """
-    for path in files(folder):
-        _check_strength(_content(path).strip(), str(path))
     for owner in ("", *owners):
         for path in files(folder / owner):
-            _check_mark(path)
+            # The project may read any of its own itself, such as a keystore.
+            _check_file(path, text=bool(owner) or path.name in GENERATED, unreadable=bool(owner))
         _warn_of_skipped(folder / owner)
+    mounted = _names(folder)
     for entry in entries.values():
         for name in _references(entry):
-            if not (folder / name).is_file():
+            if name not in mounted:
+                why = "reaches no container by that name" if (folder / name).exists() else "does not exist"
                 raise SlipwayError(
                     "SLIP-010",
-                    f"{entry.where}: {entry.name} refers to the secret {name!r}, which does not exist",
+                    f"{entry.where}: {entry.name} refers to the secret {name!r}, which {why}",
                     f"write it to {folder / name}, or let invoke init generate the standard ones: "
                     + ", ".join(GENERATED),
                 )
@@ -133,6 +141,8 @@ def check(folder: Path, entries: Mapping[str, envfile.Entry], owners: Sequence[s
                     "percent-encoded, which the kit does itself; "
                     f"fix: write into {folder / name} what is meant, not encoded"
                 )
+        if not _MOUNTED.match(entry.value):
+            fill_in(f"{entry.where}: {entry.name}", entry.value, folder)
         # Empty, most of them mean that there is none: a mail server without a password.
         if _SECRET_NAME.search(entry.name) and (entry.value or entry.name in _NEVER_EMPTY):
             _check_strength(entry.value, f"{entry.where}: {entry.name}")
@@ -176,20 +186,31 @@ def _content(path: Path) -> str:
         ) from None
 
 
-def _check_mark(path: Path) -> None:
+def _check_file(path: Path, *, text: bool, unreadable: bool) -> None:
+    """Refuse a mark, a value that protects nothing, and, if it must be ``text``, what is none.
+
+    ``unreadable`` says that it may be: another service's, and perhaps its user's alone.
+    """
     try:
-        with path.open("rb") as file:
-            start = file.read(3)
-    except OSError:
-        # Another service's, and perhaps its user's alone.
-        return
-    for mark, (problem, command) in _MARKS.items():
-        if start.startswith(mark):
+        content = path.read_bytes()
+    except OSError as problem:
+        if unreadable:
+            return
+        raise SlipwayError(
+            "SLIP-002", f"{path} cannot be read: {problem.strerror}", f"check it with: ls -ld {path}"
+        ) from None
+    for mark, (said, command) in _MARKS.items():
+        if content.startswith(mark):
             raise SlipwayError(
                 "SLIP-176",
-                f"the secret {path} {problem}",
+                f"the secret {path} {said}",
                 f"save it as it should be: {command.format(shlex.quote(str(path)))}",
             )
+    value = content.decode(errors="replace")
+    if text and ("\0" in value or value.encode() != content):
+        why = "holds a zero byte, as UTF-16 does" if "\0" in value else "is not UTF-8 text"
+        raise SlipwayError("SLIP-002", f"the secret {path} {why}", "save it as UTF-8 text")
+    _check_strength(value.strip(), str(path))
 
 
 def _warn_of_skipped(folder: Path) -> None:

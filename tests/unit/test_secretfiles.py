@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -148,6 +149,86 @@ def test_a_reference_to_a_missing_secret_is_named(tmp_path: Path, value: str) ->
     secretfiles.check(folder, entries)
 
 
+@pytest.mark.parametrize("value", ["/run/secrets/.mail", "/run/secrets/mail/", "/run/secrets/my+mail"])
+def test_a_path_at_which_nothing_is_mounted_is_named(tmp_path: Path, value: str) -> None:
+    """Red when a file of that name in the folder is enough: containers are not given it, or not there."""
+    for name in (".mail", "mail", "my+mail"):
+        (tmp_path / name).write_text("a-real-one")
+    entries = _entries(tmp_path, f"MAIL_FILE={value}\n")
+    with pytest.raises(SlipwayError, match=r"SLIP-010: app\.env:1: MAIL_FILE refers to the secret"):
+        secretfiles.check(tmp_path, entries)
+
+
+@pytest.mark.parametrize("content", ["pässwort".encode("latin-1"), "password".encode("utf-16-le"), b"a\0b"])
+def test_what_no_variable_can_hold_is_refused_where_one_is_meant(tmp_path: Path, content: bytes) -> None:
+    """Red when the container finds it, after a build; or when a keystore of the project is refused."""
+    folder = tmp_path / "secrets"
+    (folder / "backup").mkdir(parents=True)
+    (folder / "mail").write_bytes(content)
+    secretfiles.check(folder, _entries(tmp_path, "MAIL_FILE=/run/secrets/mail\n"))
+    with pytest.raises(SlipwayError, match=r"SLIP-058: app\.env:1: MAIL names the secret 'mail'"):
+        secretfiles.check(folder, _entries(tmp_path, "MAIL={{secret:mail}}\n"))
+    for name in ("secret_key", "backup/passphrase"):
+        (folder / name).write_bytes(content)
+        with pytest.raises(SlipwayError, match=rf"SLIP-002: .*{name} "):
+            secretfiles.check(folder, {}, ("backup",))
+        (folder / name).unlink()
+
+
+@pytest.mark.parametrize("content", ["", "changeme\n"])
+def test_a_passphrase_of_backups_that_protects_nothing_is_refused(tmp_path: Path, content: str) -> None:
+    """Red when only the secrets of the project are looked at: archives would be as good as open."""
+    (tmp_path / "backup").mkdir()
+    (tmp_path / "backup" / "passphrase").write_text(content)
+    with pytest.raises(SlipwayError, match=r"SLIP-009: .*backup/passphrase is "):
+        secretfiles.check(tmp_path, {}, ("backup",))
+
+
+@pytest.mark.parametrize("name", ["backup", "tls"])
+def test_a_file_in_the_place_of_a_services_folder_is_refused(checkout: Path, name: str) -> None:
+    """Red when web is given a file that was meant for another service."""
+    secrets = _checkout_under(0o022, checkout)
+    shutil.rmtree(secrets / name)
+    (secrets / name).write_text("a-real-one")
+    with pytest.raises(SlipwayError, match=rf"SLIP-175: .*secrets/{name} is a file"):
+        init.check(load(checkout, environ={}), prod=True)
+
+
+def test_a_subfolder_of_no_service_is_told(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Red when nothing is said of secrets that nobody gets; or when a certificate that is used is named."""
+    secrets = _checkout_under(0o022, checkout)
+    (secrets / "mail").mkdir()
+    init.check(load(checkout, environ={}), prod=True)
+    assert capsys.readouterr().err == ""
+    (secrets / "mail" / "password").write_text("a-real-one")
+    init.check(load(checkout, environ={"TLS_KEY": "secrets/mail/password"}), prod=True)
+    assert capsys.readouterr().err == ""
+    init.check(load(checkout, environ={}), prod=True)
+    said = capsys.readouterr().err
+    assert said.count("SLIP-175") == 1 and "secrets/mail" in said
+
+
+def test_a_store_whose_keys_are_no_text_is_refused(checkout: Path) -> None:
+    """Red when it ends in a traceback."""
+    secrets = _checkout_under(0o022, checkout)
+    settings = load(checkout, environ={"BACKUP_S3_BUCKET": "abc"})
+    with pytest.raises(SlipwayError, match=r"SLIP-113: BACKUP_S3_BUCKET .*s3_access_key is missing"):
+        init.check(settings, prod=True)
+    for name in ("s3_access_key", "s3_secret_key"):
+        (secrets / "backup" / name).write_bytes(b"\xff\xe9")
+    with pytest.raises(SlipwayError, match=r"SLIP-002: .*s3_access_key is not UTF-8 text"):
+        init.check(settings, prod=True)
+
+
+def test_a_missing_folder_is_named_by_its_variable(checkout: Path) -> None:
+    """Red when a line of app.env is blamed for it."""
+    _checkout_under(0o022, checkout)
+    (checkout / "app.env").write_text("KEY_FILE=/run/secrets/secret_key\n")
+    settings = load(checkout, environ={"SECRETS_DIR": "nowhere"})
+    with pytest.raises(SlipwayError, match=r"SLIP-007: SECRETS_DIR \(environment\) .*nowhere"):
+        init.check(settings, prod=False)
+
+
 def test_an_empty_secret_file_is_refused(tmp_path: Path) -> None:
     """Red when only env files are checked."""
     (tmp_path / "secret_key").write_text("\n")
@@ -194,7 +275,7 @@ def test_a_file_that_is_mounted_nowhere_is_told(
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
 def test_a_byte_order_mark_is_refused_with_the_command_that_removes_it(tmp_path: Path, encoding: str) -> None:
     """Red when PostgreSQL is handed a password that nobody can type. The command is run."""
     folder = tmp_path / "it's secret"
