@@ -19,6 +19,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
+from io import StringIO
 from pathlib import Path
 from subprocess import CompletedProcess
 from threading import Thread
@@ -64,10 +65,11 @@ def project_environment(files: Iterable[Path]) -> dict[str, str]:
     merged: dict[str, str] = {}
     for file in files:
         if file.is_file():
-            # As Compose reads them: what stands in single quotes is nobody's to expand.
+            # As Compose reads them: what stands in single quotes is nobody's to expand, and CR LF stays.
+            stream = StringIO(file.read_bytes().decode())
             merged |= {
                 name: value
-                for name, value in dotenv_values(file, interpolate=False).items()
+                for name, value in dotenv_values(stream=stream, interpolate=False).items()
                 if value is not None
             }
     return merged

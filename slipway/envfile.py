@@ -21,7 +21,27 @@ from slipway.errors import SlipwayError
 __all__ = ["Entry", "quote", "read", "with_values"]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_LINE = re.compile(r"\s*(?:export\s+)?[^=\s]+\s*=(?P<raw>.*)\Z", re.DOTALL)
+_NOT_TEXT = re.compile(r"\0|\r(?!\n)")
+# Only white space and names that are such to both: python-dotenv has more of the one, and quotes the other.
+_START = re.compile(r"[ \t\r\n]*(?:\Z|#|(?:export[ \t]+)?[A-Za-z_][A-Za-z0-9_]*[ \t]*=)")
+_VALUE = re.compile(
+    r"""
+    [ \t]* (?: '(?: [^'\\] | \\[^\\] )*' | (?P<double> "(?: [^"\\] | \\[^'0] )*" ) ) [ \t]* (?:\#.*)?
+    | (?P<plain> (?: \# | [ \t]* [^\s\#'"] ) \S* (?: [^\S\r\n]+ [^\s\#] \S* )* ) (?: [ \t]*[ ]\#.* | [ \t]* )
+    | [ \t]*
+    """,
+    re.VERBOSE,
+)
+# Before anything else, as in ^/api$, a $ is a dollar sign to both.
+_VARIABLE = re.compile(r"\$[$a-z_{(]|\\\$", re.IGNORECASE)
+# Why a text is no _VALUE, the first that is found.
+_DOUBTS = (
+    (r"[ \t]*'.*\\\\", "to one a doubled backslash is one, to the other two"),
+    (r"[ \t]*\".*\\['0]", "to one a backslash before ' or 0 is taken away, to the other it stays"),
+    (r"[ \t]+#", "to one the # starts a comment, to the other it is the value"),
+    (r".*\s#", "to one a # starts a comment after any white space, to the other after a plain space"),
+    (r"", "at its start or end is white space that is neither space nor tab"),
+)
 
 
 @dataclass(frozen=True)
@@ -48,9 +68,9 @@ def read(path: Path) -> dict[str, Entry]:
     entries: dict[str, Entry] = {}
     with _open(path) as stream:
         for binding in parse_stream(stream):
-            if _is_filler(binding):
-                continue
             entry = _entry(path, binding)
+            if entry is None:
+                continue
             if entry.name in entries:
                 raise _bad_line(
                     path,
@@ -71,7 +91,7 @@ def quote(value: str) -> str:
         return value
     # In single quotes python-dotenv undoes \' and \\; in double ones both expand $ and decode a \.
     for mark, unsafe in (("'", r"'|\\\\|\\\Z"), ('"', r'["$\\]')):
-        if not re.search(unsafe, value):
+        if not re.search(unsafe, value) and not _NOT_TEXT.search(value):
             return f"{mark}{value}{mark}"
     raise SlipwayError(
         "SLIP-004",
@@ -85,13 +105,14 @@ def with_values(path: Path, values: Mapping[str, str]) -> str:
 
     A comment behind such a value goes: it was about the old one. Raises as ``read``.
     """
-    entries = read(path)
-    lines = path.read_bytes().decode("utf-8").splitlines(keepends=True)
-    for name, value in values.items():
-        line = lines[entries[name].line - 1]
-        start = line[: line.index("=") + 1]
-        lines[entries[name].line - 1] = f"{start}{quote(value)}{line[len(line.rstrip(chr(13) + chr(10))) :]}"
-    return "".join(lines)
+    read(path)
+    parts = []
+    for binding in parse_stream(_open(path)):
+        text = binding.original.string
+        if start := binding.key in values and _START.match(text):
+            text = f"{start[0]}{quote(values[str(binding.key)])}{text[len(text.rstrip(chr(13) + chr(10))) :]}"
+        parts.append(text)
+    return "".join(parts)
 
 
 def _open(path: Path) -> io.StringIO:
@@ -102,6 +123,13 @@ def _open(path: Path) -> io.StringIO:
                 "SLIP-002",
                 f"{path.name} begins with a byte order mark, which is no part of a variable's name",
                 f"take it out: sed -i '1s/^\\xef\\xbb\\xbf//' {shlex.quote(path.name)}",
+            )
+        if broken := _NOT_TEXT.search(text):
+            raise _bad_line(
+                path,
+                text.count("\n", 0, broken.start()) + 1,
+                f"{broken[0]!r} is neither text nor the end of a line",
+                "save the file as plain text with LF or CR LF at the end of each line",
             )
     except FileNotFoundError:
         raise SlipwayError("SLIP-001", f"{path.name} does not exist", "create it with: invoke init") from None
@@ -120,25 +148,25 @@ def _open(path: Path) -> io.StringIO:
     return io.StringIO(text)
 
 
-def _is_filler(binding: Binding) -> bool:
-    return binding.key is None and not binding.error
-
-
-def _entry(path: Path, binding: Binding) -> Entry:
+def _entry(path: Path, binding: Binding) -> Entry | None:
+    """The variable of ``binding``; None where it is a comment, or blank."""
     text = binding.original.string
+    bare = text.strip(" \t\r\n")
     # A binding's text starts with the blank lines before it; the line to name is the variable's own.
-    line = binding.original.line + len(text) - len(text.lstrip("\n\r"))
-    shown = text.strip().splitlines()[0][:60] if text.strip() else ""
-    if binding.error or binding.key is None:
-        raise _bad_line(path, line, f"{shown!r} is not NAME=value", "write NAME=value, or start it with #")
-    if not _NAME.match(binding.key):
+    line = binding.original.line + text[: text.index(bare)].count("\n")
+    start = _START.match(text)
+    if start and binding.key is None and not binding.error:
+        return None
+    if binding.key is not None and not _NAME.match(binding.key):
         raise _bad_line(
             path, line, f"{binding.key!r} is not a variable name", "use letters, digits and _ only"
         )
-    if binding.value is None:
+    if binding.key is not None and binding.value is None:
         raise _bad_line(path, line, f"{binding.key} has no value", f"write {binding.key}=value")
-    match = _LINE.match(text)
-    doubt = _disagreement(match.group("raw").strip("\r\n") if match else "")
+    if not start or binding.key is None or binding.value is None:
+        shown = bare.split("\n")[0][:60]
+        raise _bad_line(path, line, f"{shown!r} is not NAME=value", "write NAME=value, or start it with #")
+    doubt = _disagreement(text[start.end() :].rstrip("\r\n"))
     if doubt:
         raise SlipwayError(
             "SLIP-004",
@@ -151,14 +179,10 @@ def _entry(path: Path, binding: Binding) -> Entry:
 
 def _disagreement(raw: str) -> str:
     """Why the two readers could differ on the text after ``=``; empty when they cannot."""
-    text = raw.strip(" \t")
-    if text.startswith("'"):
-        return "to one a doubled backslash is one, to the other two" if "\\\\" in text else ""
-    if re.match(r"[ \t]+#", raw):
-        return "to one the # starts a comment, to the other it is the value"
-    body = text if text.startswith('"') else re.sub(r"\s+#.*", "", text)
-    # Before anything else, as in ^/api$, it is a dollar sign to both.
-    return "a $ starts a variable" if re.search(r"\$[$A-Za-z_{(]|\\\$", body) else ""
+    if value := _VALUE.fullmatch(raw):
+        expanded = value["double"] or value["plain"] or ""
+        return "a $ starts a variable" if _VARIABLE.search(expanded) else ""
+    return next(why for pattern, why in _DOUBTS if re.match(pattern, raw, re.DOTALL))
 
 
 def _bad_line(path: Path, line: int, problem: str, fix: str) -> SlipwayError:
