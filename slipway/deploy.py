@@ -134,7 +134,7 @@ def _renew_others(session: Session, live: str) -> None:
             continue
         if why := replacement(session, service, images[service], stack=stack):
             note(f"{service} is replaced, and requests fail meanwhile: {why}")
-            force = ["--force-recreate"] if switchover.is_gone(container) else []
+            force = ["--force-recreate"] if container.is_moved else []
             session.runner.run(stack.command("up", "--detach", "--no-build", *force, service))
             _wait(session, service)
 

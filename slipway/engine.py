@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from slipway import engineapi
@@ -89,6 +90,11 @@ class ContainerState:
     """When it last ended, as ``started`` is written."""
     deaths: int = 0
     """How often it has ended while it was waited for; at least 3 where that is why waiting has ended."""
+
+    @property
+    def is_moved(self) -> bool:
+        """Whether the folder it was made from is gone: with a file of it mounted it cannot start again."""
+        return bool(self.folder) and not Path(self.folder).exists()
 
     @property
     def ready(self) -> bool:

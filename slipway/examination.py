@@ -20,6 +20,7 @@ from slipway import (
     diagnosis,
     engine,
     enginecheck,
+    maintenance,
     ownership,
     ports,
     preflight,
@@ -74,12 +75,12 @@ class Findings:
         """Those that are more than warnings."""
         return [finding for finding in self.found if not finding.warning]
 
-    def look(self, subject: str, check: Callable[..., object], *arguments: object) -> bool:
+    def look(self, subject: str, check: Callable[..., object], *arguments: object, **options: object) -> bool:
         """Keep the error of ``check`` and what it warns of on stderr; returns whether there was no error."""
         said = io.StringIO()
         try:
             with contextlib.redirect_stderr(said):
-                check(*arguments)
+                check(*arguments, **options)
         except SlipwayError as error:
             # `up` makes what is missing.
             missing = error.slip_code == "SLIP-001"
@@ -172,6 +173,7 @@ def _look_at_containers(result: Findings, session: Session) -> None:
     stack = session.stack
     states: list[ContainerState] = []
     result.look("containers", lambda: states.extend(engine.containers(stack.project)))
+    result.look("folder", ownership.check_moved, stack, running=True)
     failed = {state.service: state for state in reversed(states) if state.failed and not _was_stopped(state)}
     for service, state in sorted(failed.items()):
         result.look(service, _fail, session, state)
@@ -184,6 +186,7 @@ def _look_at_containers(result: Findings, session: Session) -> None:
             result.look(state.service, _warn_of_full_memory, session, state)
     if any(state.service == "nginx" and state.health == "healthy" for state in running):
         result.look("addresses", ports.warn_of_silence, session)
+        result.look("maintenance", _warn_of_closed, session)
     if running:
         for state in states:
             if stack.prod and state.service == "static":
@@ -228,6 +231,14 @@ def _used_percent(session: Session, state: ContainerState) -> int:
     said = session.runner.capture(argv, timeout=_EXEC_SECONDS).stdout.split()
     percent = said[-1].removesuffix("%") if said else ""
     return int(percent) if percent.isdecimal() else 0
+
+
+def _warn_of_closed(session: Session) -> None:
+    if maintenance.is_closed(session):
+        note(
+            "warning: SLIP-174: the site is closed for maintenance: visitors get a page with 503; "
+            "fix: invoke maintenance off --prod opens it"
+        )
 
 
 def _warn_of_absence(session: Session, service: str) -> None:

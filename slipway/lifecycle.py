@@ -166,6 +166,8 @@ def up(session: Session, *, scale: str, no_build: bool, as_json: bool, bring: Br
     # Production's containers are changed by one command at a time.
     with deploylock.held(settings.root, "up") if stack.prod and not runner.dry else nullcontext():
         build = None if no_build else lambda: _build_what_changed(session)
+        if not runner.dry:
+            _remove_moved(session)
         if bring and stack.prod and not runner.dry:
             bring(session, build, certificate)
         elif build:
@@ -177,6 +179,17 @@ def up(session: Session, *, scale: str, no_build: bool, as_json: bool, bring: Br
     rows(service_rows(states), ("service", "container", "state", "ports"), as_json=as_json)
     if not as_json:
         print(f"\n{settings.name} is up: {url(session)}")
+
+
+def _remove_moved(session: Session) -> None:
+    """Remove the containers of a folder that was moved; while ``web`` serves, those that have ended.
+
+    The rest is replaced behind it.
+    """
+    there = engine.containers(session.stack.project)
+    serves = session.stack.prod and any(c.service == "web" and c.state == "running" for c in there)
+    moved = [c for c in there if c.is_moved and not (serves and c.state == "running")]
+    replicas.remove(session, moved)
 
 
 def _start(session: Session, count: int | None) -> list[ContainerState]:
@@ -320,11 +333,12 @@ def _built(stack: Stack) -> list[str]:
 def change(session: Session, verb: str, services: Sequence[str]) -> None:
     """``start``, ``stop`` or ``restart`` the named services; all of them when none is named.
 
-    Raises what ``dbmajor.check_created`` raises.
+    Raises what ``ownership.check_moved`` and ``dbmajor.check_created`` raise.
     """
     names = session.check_services(services)
     if verb != "stop":
         dbmajor.check_created(session, names)
+        ownership.check_moved(session.stack, names, running=verb == "restart")
     session.runner.run(session.stack.lifecycle(verb, names))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from slipway.compose import Stack
 from slipway.errors import SlipwayError
 from slipway.session import Session
 
-__all__ = ["MIGRATE", "Reversal", "applied", "how_they_reverse", "migrate_back"]
+__all__ = ["MIGRATE", "Reversal", "applied", "how_they_reverse", "migrate_back", "planned"]
 
 MIGRATE = ("python", "/opt/slipway/migrate.py")
 _REFUSED = 2
@@ -48,6 +49,17 @@ def applied(session: Session, stack: Stack) -> set[str]:
     Raises ``SlipwayError`` SLIP-060 when the image or its database does not answer.
     """
     return set(_ask(session, stack, "applied"))
+
+
+def planned(session: Session, stack: Stack) -> dict[str, bool]:
+    """The migrations that ``stack``'s code has, as ``app.name``, each with whether it is applied.
+
+    Raises ``SlipwayError`` SLIP-060 when the image or its database does not answer.
+    """
+    argv = stack.one_off("migrate", ["python", "manage.py", "showmigrations", "--plan", "--no-color"])
+    lines = session.runner.capture(argv, check=True).stdout.splitlines()
+    found = [match for line in lines if (match := re.match(r"\[([ X])\]  (\S+\.\S+)", line))]
+    return {match[2]: match[1] == "X" for match in found}
 
 
 def how_they_reverse(session: Session, stack: Stack, names: Sequence[str]) -> list[Reversal]:

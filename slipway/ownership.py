@@ -8,6 +8,7 @@ it once the containers are gone, and after a take-over before they are made anew
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from slipway.output import note
 from slipway.run import Runner
 from slipway.settings import Settings, record_machine, recorded, unique_name
 
-__all__ = ["check", "claim", "forget", "is_taken", "named", "same_folder", "take_over"]
+__all__ = ["check", "check_moved", "claim", "forget", "is_taken", "named", "same_folder", "take_over"]
 
 
 def check(stack: Stack) -> None:
@@ -54,6 +55,27 @@ def check(stack: Stack) -> None:
         )
 
 
+def check_moved(stack: Stack, services: Collection[str] = (), *, running: bool) -> None:
+    """Return when the containers of ``services``, or all, can start; with ``running`` also those that run.
+
+    Raises ``SlipwayError`` SLIP-173 with the folder that they were made from and that is gone.
+    """
+    moved = [
+        container
+        for container in engine.containers(stack.project)
+        if container.is_moved
+        and (not services or container.service in services)
+        and (running or container.state != "running")
+    ]
+    if moved:
+        names = ", ".join(sorted({container.service for container in moved}))
+        raise SlipwayError(
+            "SLIP-173",
+            f"{names} cannot start again: the files were in {moved[0].folder}, which is not there any more",
+            f"invoke up{' --prod' if stack.prod else ''} makes new containers from {stack.settings.root}",
+        )
+
+
 def claim(stack: Stack, runner: Runner, *, creates: bool) -> None:
     """Write down that the stack is this folder's, where the task ``creates`` one or one is there."""
     record_machine(stack.settings.root, {"NAME_IS_NEW": ""})
@@ -78,6 +100,8 @@ def take_over(stack: Stack, runner: Runner) -> None:
     _mark(stack, runner, engine.folder_of_volume(_marker(stack.project)))
     came = f", and no longer {folder}'s" if folder and not same_folder(folder, stack.settings.root) else ""
     note(f"{stack.project} is the stack of {stack.settings.root} from now on{came}")
+    if engine.folders(stack.project):
+        note(f"next: invoke up{' --prod' if stack.prod else ''}, which makes its containers anew from here")
 
 
 def forget(stack: Stack, runner: Runner) -> None:

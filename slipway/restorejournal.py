@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from slipway import database, engine, extracontainers, front, maintenance, replicas
+from slipway import database, engine, extracontainers, front, maintenance, migrations, replicas
 from slipway.backupservice import ask, folder, require_database
 from slipway.engine import ContainerState
 from slipway.errors import SlipwayError
@@ -103,6 +103,12 @@ def settle(session: Session, journal: Journal) -> bool:
         fits = not stopped or _begin_anew(session, stopped, wait=True)
     if journal.closed and fits:
         maintenance.reopen(session)
+    elif (
+        session.stack.prod
+        and engine.running(session.stack.project, "nginx")
+        and maintenance.is_closed(session)
+    ):
+        note("the site is closed; to open it: invoke maintenance off --prod")
     if fits or not session.stack.prod:
         extracontainers.wake(session, journal.processes)
     elif journal.processes:
@@ -118,19 +124,26 @@ def settle(session: Session, journal: Journal) -> bool:
 def _fits(session: Session, journal: Journal) -> bool:
     """Tell what the code here and the restored database do not agree on; returns whether they do."""
     prod = " --prod" if session.stack.prod else ""
-    before, after = set(journal.migrations), set(ask(session, "backup", ["applied"]))
-    if missing := sorted(before - after):
-        note(f"the restored database lacks migrations: {', '.join(missing)}\n  fix: invoke migrate{prod}")
-    if more := sorted(after - before):
-        note(
-            f"the restored database has migrations that the code here may not know: {', '.join(more)}\n"
-            "  fix: deploy, or roll back to, the release that the backup was made of"
-        )
+    agree = False
+    try:
+        plan = migrations.planned(session, session.stack)
+        # Apps that the code no longer has leave records; what served with them is not stopped by them.
+        more = set(ask(session, "backup", ["applied"])) - plan.keys() - set(journal.migrations)
+    except SlipwayError as silent:
+        note(f"the code here cannot be asked about its migrations: {silent}")
+    else:
+        missing = [name for name, is_applied in plan.items() if not is_applied]
+        agree = not (missing or more)
+        if missing:
+            note(f"the restored database lacks migrations: {', '.join(missing)}\n  fix: invoke migrate{prod}")
+        if more:
+            note(
+                "the restored database has migrations that the code here does not have: "
+                f"{', '.join(sorted(more))}\n"
+                "  fix: deploy, or roll back to, the release that the backup was made of"
+            )
     web = [c for c in _web(session) if c.state == "running" or c.id in journal.web]
-    fits = _begin_anew(session, web, wait=before == after) and before == after
-    if journal.closed and not fits:
-        note("the site stays closed until that is done; then: invoke maintenance off --prod")
-    return fits
+    return _begin_anew(session, web, wait=agree) and agree
 
 
 def _web(session: Session) -> list[ContainerState]:

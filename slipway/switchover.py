@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from invoke.exceptions import Exit
 
@@ -35,7 +34,6 @@ from slipway.views import url
 __all__ = [
     "Step",
     "Switchover",
-    "is_gone",
     "plan",
     "replacement",
     "run_one_shot",
@@ -231,6 +229,10 @@ class Switchover:
             one_shots = [*self.session.stack.one_shots(), "nginx-configuration"]
             old = self.session.stack.for_release(self.previous)
             self.session.runner.run(old.up_only(*one_shots), check=False)
+            timeout = self.session.settings.wait_timeout
+            states = engine.wait(old.project, one_shots, timeout, lambda _summaries: None, finished=True)
+            # Where the settings do not let them end well either, they would look like a fault of what serves.
+            replicas.remove(self.session, [state for state in states if not state.ready], force=True)
         for take_back in reversed(self.undo):
             try:
                 take_back()
@@ -270,6 +272,8 @@ def run_one_shot(session: Session, stack: Stack, service: str) -> None:
     By `up`, as Compose itself would: the container stays, so that a later `up` finds it as it wants it.
     Raises what ``diagnosis.failure`` makes of one that failed.
     """
+    moved = [c for c in engine.containers(stack.project) if c.service == service and c.is_moved]
+    replicas.remove(session, moved, force=True)
     session.runner.run(stack.up_only(service))
     timeout = session.settings.wait_timeout
     states = engine.wait(stack.project, [service], timeout, lambda _summaries: None, finished=True)
@@ -297,16 +301,11 @@ def replacement(
         return "it is not there"
     if any(container.image_id != engine.image_id(image) for container in there):
         return f"the image {image} is another one now"
-    if gone := next((c.folder for c in there if is_gone(c)), ""):
+    if gone := next((c.folder for c in there if c.is_moved), ""):
         return f"its files were in {gone}, which is not there any more"
     if not confighash.is_current(session, stack or session.stack, there):
         return "its settings in .env or compose/ are others now"
     return ""
-
-
-def is_gone(container: ContainerState) -> bool:
-    """Whether the folder that a container was made from has been moved: it cannot start again."""
-    return bool(container.folder) and not Path(container.folder).exists()
 
 
 def _forget_old_images(session: Session) -> None:

@@ -81,6 +81,24 @@ def test_a_bad_dump_changes_nothing(
     assert docker(*reached, check=False) == ""
 
 
+def test_the_right_dump_after_a_wrong_one_opens_the_site(prod: World, tmp_path: Path) -> None:
+    """Red when what the wrong one had is taken for what the code here has."""
+    before = state(prod)
+    right, wrong = tmp_path / "right.sql", tmp_path / "wrong.sql"
+    right.write_bytes(_dumped(prod))
+    wrong.write_text("CREATE TABLE another_site (x int);")
+    said = prod.invoke("db.import", str(wrong), "--yes").stderr
+    assert "lacks migrations: " in said and "guestbook.0001_initial" in said and "invoke migrate" in said
+    assert Site(prod.url).get("/").status_code == 503
+    assert "SLIP-174" in prod.invoke("doctor", check=False).stdout
+    said = prod.invoke("db.import", str(right), "--yes").stderr
+    assert "migrations" not in said and "invoke maintenance off --prod" in said
+    prod.invoke("maintenance", "off")
+    assert state(prod) == before
+    assert_serves(prod)
+    assert_clean(prod)
+
+
 def test_uploads_are_served_whatever_their_modes_were(prod: World, tmp_path: Path) -> None:
     """Red when nginx answers 403, a backup cannot read a file, or one that was here stays."""
     uploads = tmp_path / "uploads"

@@ -108,3 +108,27 @@ def test_a_database_that_is_replaced_leaves_web_alone(prod: World) -> None:
         # A connection pool tries again by itself, after a pause of some seconds.
         eventually(lambda: Site(prod.url).get("/").status_code == 200, "the page again", timeout=30)
     assert_clean(prod, before)
+
+
+def test_a_folder_that_was_moved(prod: World) -> None:
+    """Red when a container of the old place is started again, whose secrets are not there any more."""
+    usual, moved = prod.root, prod.root.with_name("moved")
+    prod.invoke("stop")
+    usual.rename(moved)
+    prod.root = moved
+    try:
+        assert "invoke up --prod" in prod.invoke("init", "--take-over").stderr
+        refused = prod.invoke("start", check=False)
+        assert refused.returncode == 1 and "SLIP-173" in refused.stderr, refused.stderr
+        assert "SLIP-173" in prod.invoke("doctor", check=False).stdout
+        prod.invoke("up")
+        assert Site(prod.url).get("/").status_code == 200
+        prod.invoke("restart")
+        eventually(lambda: Site(prod.url).get("/").status_code == 200, "the page after a restart")
+    finally:
+        moved.rename(usual)
+        prod.root = usual
+        prod.invoke("init", "--take-over")
+        with visitors(prod) as load:
+            prod.invoke("up")
+    assert load.failures == [] and release(prod)

@@ -47,6 +47,16 @@ def test_applied_reads_its_line_whatever_stands_around(settings: Settings) -> No
     assert engine.asked == [[*PROGRAM, "--applied"]]
 
 
+def test_the_plan_is_read_whatever_stands_around(settings: Settings) -> None:
+    """Red when what Django writes behind a name, or a print of the settings, becomes part of a name."""
+    said = "[debug] on\n[X]  auth.0001_initial\n[ ]  shop.0002_x_squashed_0004 ... (auth.0001_initial)\nbye\n"
+    engine = Engine(said)
+    session = _session(settings, engine)
+    found = migrations.planned(session, session.stack)
+    assert found == {"auth.0001_initial": True, "shop.0002_x_squashed_0004": False}
+    assert engine.asked == [[*PROGRAM[:5], "python", "manage.py", "showmigrations", "--plan", "--no-color"]]
+
+
 def test_the_release_that_is_asked_is_the_stacks(settings: Settings) -> None:
     """Red when the recorded release is asked about migrations it does not have."""
     argv = Stack(settings, prod=True, cwd=settings.root).for_release("next").one_off("migrate", ["x"])

@@ -15,6 +15,7 @@ from test_tasks import NAMES, REQUIRED
 import tasks
 from slipway import engine, init, ownership
 from slipway.compose import Stack
+from slipway.engine import ContainerState
 from slipway.errors import SlipwayError
 from slipway.run import Runner
 from slipway.settings import load, record_machine, recorded
@@ -180,3 +181,34 @@ def test_a_name_of_ones_own_is_found_until_the_stack_was_claimed(
     # A person's own choice is theirs.
     (checkout / ".env").write_text("PROJECT_NAME=shop\n")
     assert ownership.named(load(checkout, environ={})).name == "shop"
+
+
+@pytest.mark.parametrize(
+    ("states", "services", "running", "named"),
+    [
+        ("exited running", [], True, "db, web"),
+        ("exited running", [], False, "db"),
+        ("exited running", ["web"], False, ""),
+        ("exited running", ["web"], True, "web"),
+    ],
+)
+def test_what_a_moved_folder_left_cannot_start(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, states: str, services: list[str], running: bool, named: str
+) -> None:
+    """Red when `start` or `restart` leaves it to the engine, after it has stopped what serves."""
+    there = [
+        ContainerState(
+            id=name, name=name, service=name, image="", state=state, health="", exit_code=0, ports=(),
+            addresses={}, health_output="", error="", restarts=0, folder=folder,
+        )
+        for name, state, folder in zip(
+            ("db", "web", "nginx"), [*states.split(), "exited"], ("/gone", "/gone", "/"), strict=True
+        )
+    ]  # fmt: skip
+    monkeypatch.setattr(engine, "containers", lambda _project: there)
+    if not named:
+        ownership.check_moved(stack, services, running=running)
+        return
+    with pytest.raises(SlipwayError, match=rf"SLIP-173: {named} cannot start.*/gone") as refused:
+        ownership.check_moved(stack, services, running=running)
+    assert "invoke up --prod" in refused.value.fix
