@@ -184,8 +184,7 @@ def maintenance(
     """Close the site for maintenance, or open it: on, off."""
     from slipway import maintenance as switch
 
-    work = session.begin(c, prod, looks=word == "status")
-    switch.maintenance(work, word, retry_after=retry_after, message=message, as_json=json)
+    switch.maintenance(session.begin(c, prod), word, retry_after=retry_after, message=message, as_json=json)
 
 
 @task(help={**PROD, **SERVICES})
@@ -394,7 +393,7 @@ def db_backups(c: Context, remote: bool = False, json: bool = False, prod: bool 
     """List backups and the dumps of deploys."""
     from slipway import backup
 
-    backup.show(session.begin(c, prod, looks=not remote), remote=remote, as_json=json)
+    backup.show(session.begin(c, prod), remote=remote, as_json=json)
 
 
 @task(name="fetch", help={**PROD, "name": "as db.backups --remote shows it, or: latest"})

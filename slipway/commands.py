@@ -12,6 +12,7 @@ from slipway import dbmajor, engine, values
 from slipway.errors import SlipwayError
 from slipway.lifeline import CALL, Lifeline
 from slipway.migrations import MIGRATE
+from slipway.output import note
 from slipway.session import Session
 
 __all__ = [
@@ -52,16 +53,38 @@ def execute(
     session.check_services([service])
     if not command:
         raise SlipwayError("SLIP-072", "no command given", "for example: invoke exec web -- python --version")
-    container = _running(session, service)
-    if container is None:
-        # A one-off starts what its service waits for, the database too.
-        dbmajor.check(session)
-    _attend(session, service, container, command, env=env)
+    _attend(session, service, _running(session, service), command, env=env)
 
 
 def _running(session: Session, service: str) -> str | None:
-    """The id of the container to run a command in, empty in a dry run; None where it takes one of its own."""
-    return "" if session.runner.dry else engine.first_running(session.stack.project, service) or None
+    """The id of the container to run a command in, empty in a dry run; None where it takes one of its own.
+
+    What that one needs is there then. Raises what ``_prepare_one_off`` raises.
+    """
+    if session.runner.dry:
+        return ""
+    if container := engine.first_running(session.stack.project, service):
+        return container
+    _prepare_one_off(session)
+    return None
+
+
+def _prepare_one_off(session: Session) -> None:
+    """Build what a command's own container is made of, where it is missing: in a fresh clone, for example.
+
+    Compose itself builds the one service it is asked for, and none that has no ``build:``.
+    Raises what ``lifecycle.build`` and ``dbmajor.check`` raise.
+    """
+    if session.runner.dry:
+        return
+    if missing := [image for image in session.stack.images() if not engine.image_id(image)]:
+        # Most commands run in a container that is there, and need none of it.
+        from slipway import lifecycle  # noqa: PLC0415
+
+        note(f"{', '.join(missing)}: not built yet, so that comes first")
+        lifecycle.build(session)
+    # It starts what its service waits for, the database too.
+    dbmajor.check(session)
 
 
 def _attend(
@@ -104,8 +127,6 @@ def migrate(session: Session, arguments: Sequence[str], *, plan: bool = False, c
     flags = [*(["--plan"] if plan else []), *(["--check"] if check else [])]
     # A one-off of `web` would first start what web waits for, and that is the migrations.
     container = _running(session, "web")
-    if container is None:
-        dbmajor.check(session)
     service = "migrate" if container is None else "web"
     _attend(session, service, container, [*MIGRATE, *flags, *arguments])
 
@@ -119,6 +140,7 @@ def makemigrations(session: Session, arguments: Sequence[str]) -> None:
 def collectstatic(session: Session) -> None:
     """Collect static files; in production publish the image's into the volume nginx serves."""
     if session.stack.prod:
+        _prepare_one_off(session)
         _attend(session, "static", None, [])
     else:
         manage(session, ["collectstatic", "--noinput"])

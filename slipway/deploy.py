@@ -25,6 +25,7 @@ from slipway import (
 from slipway.errors import SlipwayError
 from slipway.kit import place
 from slipway.output import note
+from slipway.pull import pull
 from slipway.releases import Release
 from slipway.session import Session
 from slipway.settings import load as settings_now
@@ -42,7 +43,8 @@ def deploy(session: Session, *, release: str = "", image: str = "") -> None:
 
     ``release`` is the id, by default the git revision (with a digest of the changes when there are any),
     or the one that ``image`` bears. Raises ``SlipwayError``: SLIP-077 when another deploy runs, SLIP-081
-    when nothing is up to deploy beside, SLIP-091 for a wrong image, and what ``Switchover.run`` raises.
+    when nothing is up to deploy beside, SLIP-091 for an image that is wrong or cannot be had, and what
+    ``Switchover.run`` raises.
     """
     settings = session.settings
     _check_name(release)
@@ -55,7 +57,7 @@ def deploy(session: Session, *, release: str = "", image: str = "") -> None:
         require_running(session)
         preflight.walk(session, *preflight.BUILDING)
         if image:
-            _fetch(session, image)
+            _fetch(image)
             facts["RELEASE"] = engine.image_release(image)
         live = front.live(session)
         name = _unused(live, release or facts["RELEASE"])
@@ -232,9 +234,13 @@ def require_running(session: Session) -> None:
         )
 
 
-def _fetch(session: Session, image: str) -> None:
-    if not engine.image_id(image):
-        session.runner.run(["docker", "pull", image])
+def _fetch(image: str) -> None:
+    if not engine.image_id(image) and (reason := pull(image).reason):
+        raise SlipwayError(
+            "SLIP-091",
+            f"{image} is not on this machine, and cannot be pulled: {reason}",
+            "correct the name or the tag; where its registry wants an account: docker login",
+        )
     if not engine.image_release(image):
         raise SlipwayError(
             "SLIP-091",

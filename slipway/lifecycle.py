@@ -111,7 +111,7 @@ def run_build(
     if not runner.dry:
         init.record_build(session.settings)
     argv = stack.build(services, no_cache=no_cache, progress=progress)
-    if runner.run(argv, check=False).returncode == 0:
+    if runner.run(argv, check=False, aside=True).returncode == 0:
         return
     # The same build again, told to print line by line: what succeeded is cached, the rest fails at once.
     again = runner.capture(stack.build(services, progress="plain"))

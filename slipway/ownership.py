@@ -19,7 +19,7 @@ from slipway.output import note
 from slipway.run import Runner
 from slipway.settings import Settings, record_machine, recorded, unique_name
 
-__all__ = ["check", "check_moved", "claim", "forget", "is_taken", "named", "same_folder", "take_over"]
+__all__ = ["check", "check_moved", "claim", "forget", "is_taken", "named", "same_folder", "take_over", "tell"]
 
 
 def check(stack: Stack) -> None:
@@ -74,6 +74,14 @@ def check_moved(stack: Stack, services: Collection[str] = (), *, running: bool) 
             f"{names} cannot start again: the files were in {moved[0].folder}, which is not there any more",
             f"invoke up{' --prod' if stack.prod else ''} makes new containers from {stack.settings.root}",
         )
+
+
+def tell(stack: Stack) -> None:
+    """Say on stderr what ``check`` would refuse a task for that changes the stack: this one only looks."""
+    try:
+        check(stack)
+    except SlipwayError as refused:
+        note(f"warning: {refused.slip_code}: {refused.problem}; fix: {refused.fix}")
 
 
 def claim(stack: Stack, runner: Runner, *, creates: bool) -> None:

@@ -23,6 +23,7 @@ from slipway.lifeline import Lifeline
 __all__ = ["INTERRUPTED", "Runner", "Terminated", "terminated_as_interrupted", "uninterrupted"]
 
 _ASKED_SECONDS = 1.0
+_STDERR = 2
 INTERRUPTED = 130  # 128 + SIGINT, what a shell reports
 
 # buildx writes the time of the build into a provenance attestation. In the containerd image store that is a
@@ -89,18 +90,20 @@ class Runner:
         stdin: Path | None = None,
         stdout: Path | None = None,
         answer: bool = False,
+        aside: bool = False,
         unless: Callable[[], bool] | None = None,
         lifeline: Lifeline | None = None,
         plain: bool = False,
     ) -> subprocess.CompletedProcess[str]:
         """Run ``argv`` on this terminal: its input, output and signals are the caller's.
 
-        With ``stdin`` it reads that file. With ``stdout`` its output is written to that file, which
-        only its owner can read, and which appears when it is complete and on the disk. With ``answer``
-        its output is returned; what it says on stderr still appears as it comes. ``unless`` is asked every
-        second while it runs: once it says yes, the command is interrupted. With ``lifeline`` it is the client
-        of a command in a container: this process's signals and its end reach the command. With ``plain`` its
-        output loses the code that clears a terminal's line, which Compose writes into a pipe too.
+        With ``stdin`` it reads that file. With ``stdout`` its output is written to that file, which only
+        its owner can read, and which appears when it is complete and on the disk. With ``answer`` its
+        output is returned; what it says on stderr still appears as it comes. With ``aside`` its output goes
+        to stderr, where it is not the task's answer. ``unless`` is asked every second while it runs: once
+        it says yes, the command is interrupted. With ``lifeline`` it is the client of a command in a
+        container: this process's signals and its end reach the command. With ``plain`` its output loses the
+        code that clears a terminal's line, which Compose writes into a pipe too.
         Returns the completed process (exit code 0 in a dry run). Raises ``SlipwayError`` SLIP-060 when
         ``check`` and the exit code is not 0, SLIP-061 when the program is missing, ``Exit(130)`` when
         the person interrupts it.
@@ -120,7 +123,7 @@ class Runner:
                         text=True,
                         stdin=source,
                         errors="surrogateescape" if plain else None,
-                        stdout=subprocess.PIPE if answer or plain else target,
+                        stdout=subprocess.PIPE if answer or plain else _STDERR if aside else target,
                         pass_fds=self.pass_fds,
                         preexec_fn=lifeline.prepare if lifeline else None,  # noqa: PLW1509 - one system call
                         # So that a signal to this one's group does not cut it off from the command. Who reads

@@ -53,8 +53,9 @@ class Session:
 def begin(c: Context, prod: bool, *, create: bool = False, looks: bool = False) -> Session:
     """Read the settings and return the session; with ``create`` missing files are created first.
 
-    Unless it only ``looks`` at the stack, a task ends here when that is another folder's. A dry run (Invoke's
-    ``--dry``) creates and writes nothing and takes defaults for what is missing.
+    Unless it only ``looks`` at the stack, running and building nothing of it, a task ends here when that is
+    another folder's; one that looks says whose it is. A dry run (Invoke's ``--dry``) creates and
+    writes nothing and takes defaults for what is missing.
     Raises the ``SlipwayError`` of ``settings.load``, ``ownership.check`` and ``init``.
     """
     from slipway import init, ownership, settings
@@ -70,6 +71,8 @@ def begin(c: Context, prod: bool, *, create: bool = False, looks: bool = False) 
     stack = Stack(found, prod)
     if not looks:
         ownership.check(stack)
+    elif not create:
+        ownership.tell(stack)
     if create:
         init.create_rest(found)
     init.record(found)

@@ -315,3 +315,11 @@ def test_down_keeps_data_and_down_volumes_leaves_nothing(dev: World, site: Site)
     dev.invoke("down", "--volumes", "--yes")
     assert dev.left_behind() == {"containers": [], "volumes": [], "networks": [], "images": []}
     assert (dev.root / "secrets" / "secret_key").exists()
+
+
+def test_a_command_in_a_fresh_clone_builds_what_it_needs(dev: World) -> None:
+    """And prints nothing of that. Red when `migrate`, which it waits for, has no image."""
+    dev.invoke("down", "--volumes", "--yes")
+    assert dev.invoke("exec", "web", "--", "echo", "said").stdout == "said\n"
+    dev.invoke("down", "--volumes", "--yes")
+    assert dev.left_behind() == {"containers": [], "volumes": [], "networks": [], "images": []}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from slipway import deploy, diagnosis, engine, engineapi, switchover
 from slipway.compose import Stack
 from slipway.engine import ContainerState
 from slipway.errors import SlipwayError
+from slipway.pull import Outcome, Pull
 from slipway.run import Runner
 from slipway.session import Session
 from slipway.settings import Settings, load, record_machine
@@ -73,16 +73,15 @@ _OTHERS = {
 }
 
 
-def test_an_image_is_fetched_only_when_it_is_not_here(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_image_is_fetched_only_when_it_is_not_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Red when a registry is asked for what is here, or a release is told by anything but its label."""
-    ran: list[list[str]] = []
+    pulled: list[str] = []
     here = {"here": _WEB, **_OTHERS}
 
-    def pull(_self: Runner, argv: Sequence[str], **_: object) -> None:
-        ran.append(list(argv))
-        here[argv[-1]] = _WEB
+    def pull(reference: str) -> Pull:
+        pulled.append(reference)
+        here[reference] = _WEB
+        return Pull(Outcome.PULLED)
 
     def get(path: str) -> dict[str, object]:
         name = path.removeprefix("/images/").removesuffix("/json")
@@ -90,17 +89,29 @@ def test_an_image_is_fetched_only_when_it_is_not_here(
             raise engineapi.NotFoundError(path)
         return {"Id": f"sha256:{name}", "Config": here[name]}
 
-    monkeypatch.setattr(Runner, "run", pull)
+    monkeypatch.setattr(deploy, "pull", pull)
     monkeypatch.setattr(engineapi, "get", get)
-    deploy._fetch(_session(settings), "here")
-    assert ran == []
-    deploy._fetch(_session(settings), "elsewhere/shop:r1")
-    assert ran == [["docker", "pull", "elsewhere/shop:r1"]]
+    deploy._fetch("here")
+    assert pulled == []
+    deploy._fetch("elsewhere/shop:r1")
+    assert pulled == ["elsewhere/shop:r1"]
     assert engine.image_release("elsewhere/shop:r1") == "r1"
     for other in _OTHERS:
         with pytest.raises(SlipwayError, match=f"SLIP-091.*{other}.*slipway.release") as refused:
-            deploy._fetch(_session(settings), other)
+            deploy._fetch(other)
         assert "built before" in refused.value.fix
+
+
+@pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.UNREACHABLE])
+def test_an_image_that_cannot_be_had_is_named_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch, outcome: Outcome
+) -> None:
+    """Red when only the exit code of `docker pull` is told, or a silent registry passes for an image."""
+    monkeypatch.setattr(engine, "image_id", lambda _reference: "")
+    monkeypatch.setattr(deploy, "pull", lambda _reference: Pull(outcome, "why not"))
+    with pytest.raises(SlipwayError, match=r"SLIP-091: nosuch:1 .*: why not") as refused:
+        deploy._fetch("nosuch:1")
+    assert "docker login" in refused.value.fix
 
 
 def test_the_label_of_a_release_is_on_the_target_web_alone() -> None:

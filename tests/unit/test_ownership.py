@@ -13,25 +13,23 @@ from invoke.context import Context
 from test_tasks import NAMES, REQUIRED
 
 import tasks
-from slipway import engine, init, ownership
+from slipway import engine, init, ownership, session
 from slipway.compose import Stack
 from slipway.engine import ContainerState
 from slipway.errors import SlipwayError
 from slipway.run import Runner
 from slipway.settings import load, record_machine, recorded
 
-# They change nothing of a stack, or are about files alone.
+# They run and build nothing of a stack, or are about files alone.
 LOOK = {
-    "bases", "config", "db.backups", "images", "init", "inspect", "logs", "machine", "networks", "open", "ps",
+    "bases", "config", "images", "init", "inspect", "logs", "machine", "networks", "open", "ps",
     "releases", "stats", "url", "volumes", "certs",
 }  # fmt: skip
 NO_STACK = {"adopt", "doctor", "new", "upgrade"}
 OPTIONS: list[tuple[str, dict[str, Any], bool]] = [
     ("certs", {"reload": True}, False),
     ("certs", {"renew": True}, False),
-    ("db.backups", {"remote": True}, False),
-    ("maintenance", {"word": "status"}, True),
-    ("maintenance", {"word": "off"}, False),
+    ("maintenance", {"word": "status"}, False),
     ("migrate", {"plan": True}, False),
     ("up", {"local": True}, True),
 ]
@@ -141,6 +139,29 @@ def test_another_folders_is_refused(stack: Stack, has: Engine, tmp_path: Path) -
     has(containers="/gone/away")
     with pytest.raises(SlipwayError, match=r"SLIP-170.*/gone/away, which is not there any more"):
         ownership.check(stack)
+
+
+def test_who_only_looks_is_told_whose_it_is(
+    stack: Stack,
+    has: Engine,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Red when an empty table of another folder's stack says nothing of that, or it stops who looks."""
+    monkeypatch.setattr(session, "ROOT", stack.settings.root)
+    monkeypatch.setattr(init, "record", lambda _settings: None)
+    (stack.settings.root / ".env").write_text("PROJECT_NAME=shop\n")
+    has(containers=stack.settings.root)
+    session.begin(Context(), prod=True, looks=True)
+    assert capsys.readouterr().err == ""
+    has(containers=tmp_path)
+    session.begin(Context(), prod=True, looks=True)
+    said = capsys.readouterr()
+    assert said.err.startswith(f"warning: SLIP-170: shop-prod is the stack of another folder: {tmp_path}; ")
+    assert said.err.count("\n") == 1 and said.out == ""
+    with pytest.raises(SlipwayError, match="SLIP-170"):
+        session.begin(Context(), prod=True)
 
 
 def test_volumes_that_nothing_tells_of(stack: Stack, has: Engine) -> None:

@@ -21,6 +21,12 @@ def test_commands_are_echoed_on_stderr_and_run(capfd: pytest.CaptureFixture[str]
     assert (out, err) == ("two words\n", "echo 'two words'\n")
 
 
+def test_what_is_not_the_answer_stays_out_of_it(capfd: pytest.CaptureFixture[str]) -> None:
+    """Red when what a build says of itself, which Compose prints on stdout, breaks `up --json`."""
+    Runner(echo=False).run(["echo", "#1 building"], aside=True)
+    assert capfd.readouterr() == ("", "#1 building\n")
+
+
 def test_a_dry_run_prints_and_runs_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     """Red when a dry run executes: the missing program would raise."""
     done = Runner(dry=True).run(["no-such-program", "a b"])
