@@ -171,8 +171,8 @@ def _entry(path: Path, binding: Binding) -> Entry | None:
         raise SlipwayError(
             "SLIP-004",
             f"{path.name}:{line}: Compose and python-dotenv read {binding.key} differently: {doubt}",
-            f"put the value in single quotes: {binding.key}='…'; or into a file of secrets/, and "
-            f"{binding.key}={{{{secret:FILE}}}}",
+            f"put the value in single quotes: {binding.key}='…'; a value of app.env may also be in a file of "
+            f"secrets/: {binding.key}={{{{secret:FILE}}}}",
         )
     return Entry(binding.key, binding.value, path, line)
 
