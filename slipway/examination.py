@@ -175,8 +175,11 @@ def _look_at_containers(result: Findings, session: Session) -> None:
     result.look("containers", lambda: states.extend(engine.containers(stack.project)))
     result.look("folder", ownership.check_moved, stack, running=True)
     failed = {state.service: state for state in reversed(states) if state.failed and not _was_stopped(state)}
+    serves = stack.prod and any(state.service == "web" and state.ready for state in states)
+    preparing = {*stack.one_shots(), "databases", "nginx-configuration"}
     for service, state in sorted(failed.items()):
-        result.look(service, _fail, session, state)
+        look = _warn_of_attempt if serves and service in preparing else _fail
+        result.look(service, look, session, state)
     running = [state for state in states if state.state == "running"]
     for state in running:
         if state.restarts and state.service not in failed:
@@ -193,7 +196,7 @@ def _look_at_containers(result: Findings, session: Session) -> None:
                 result.look("static files", diagnosis.warnings, state)
     # Where something failed, others wait for it.
     if running and not failed:
-        lasting = set(stack.services()) - {*stack.one_shots(), "databases", "nginx-configuration"}
+        lasting = set(stack.services()) - preparing
         for service in sorted(lasting - {state.service for state in running}):
             result.look(service, _warn_of_absence, session, service)
     if session.settings.database == "postgres" and not any(f.code == "SLIP-065" for f in result.found):
@@ -207,6 +210,14 @@ def _was_stopped(state: ContainerState) -> bool:
 
 def _fail(session: Session, state: ContainerState) -> None:
     raise diagnosis.cause(session, state)
+
+
+def _warn_of_attempt(session: Session, state: ContainerState) -> None:
+    cause = diagnosis.cause(session, state)
+    note(
+        f"warning: {cause.slip_code}: an attempt to change the site failed, and the site serves as before: "
+        f"{cause.problem}; fix: {cause.fix}; where that is done, the next deploy clears this"
+    )
 
 
 def _warn_of_restarts(state: ContainerState) -> None:

@@ -229,10 +229,6 @@ class Switchover:
             one_shots = [*self.session.stack.one_shots(), "nginx-configuration"]
             old = self.session.stack.for_release(self.previous)
             self.session.runner.run(old.up_only(*one_shots), check=False)
-            timeout = self.session.settings.wait_timeout
-            states = engine.wait(old.project, one_shots, timeout, lambda _summaries: None, finished=True)
-            # Where the settings do not let them end well either, they would look like a fault of what serves.
-            replicas.remove(self.session, [state for state in states if not state.ready], force=True)
         for take_back in reversed(self.undo):
             try:
                 take_back()

@@ -111,6 +111,18 @@ def test_memory_that_is_full_is_found(
     assert found(ready, prod=True).count("warning SLIP-185") == 1
 
 
+@pytest.mark.parametrize(("web", "code"), [("healthy", "warning SLIP-064"), ("unhealthy", "SLIP-064")])
+def test_what_an_attempt_left_is_no_fault_of_what_serves(
+    ready: Path, stack: Callable[..., None], monkeypatch: pytest.MonkeyPatch, web: str, code: str
+) -> None:
+    """Red when a failed deploy's migration counts as a fault as long as the old release serves."""
+    monkeypatch.setattr("slipway.maintenance.is_closed", lambda _session: False)
+    stack(
+        state("db"), state("nginx"), state("web", health=web), state("migrate", state="exited", exit_code=1)
+    )
+    assert code in found(ready, prod=True)
+
+
 def test_a_limit_of_pulls_is_told_before_it_stops_anybody(
     ready: Path, stack: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
