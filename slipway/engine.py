@@ -212,8 +212,10 @@ def logs(state: ContainerState, tail: int) -> list[str]:
         return _logs(state, tail=str(tail))
     # Without `tail`: the engine counts those lines from the end of the log, before it looks at `until`. Times
     # with their fraction, or what was said in that second is lost.
-    until = f"{_timestamp(state.started):.6f}"
-    lately = f"{_timestamp(state.finished) - _LAST_SECONDS:.6f}"
+    started, finished = _timestamp(state.started), _timestamp(state.finished)
+    # The engine notes a start after the new run's first lines, and an end before the old run's last ones.
+    until = f"{(started + finished) / 2:.6f}"
+    lately = f"{finished - _LAST_SECONDS:.6f}"
     lines = _logs(state, until=until, since=lately) or _logs(state, until=until)
     return lines[-tail:]
 
