@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from slipway import (
+    backupimage,
     database,
     deploylock,
     diagnosis,
@@ -182,8 +183,8 @@ def back_up(work: Switchover) -> None:
     settings = work.session.settings
     if settings.database != "postgres":
         return
-    folder = settings.path(settings.backup_dir)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    backupimage.make_folder(settings)
+    folder = backupimage.folder(settings)
     # Another one writes none at this moment: the deploy lock is held.
     for interrupted in folder.glob("*.part"):
         interrupted.unlink()
