@@ -336,7 +336,7 @@ def change(session: Session, verb: str, services: Sequence[str]) -> None:
     Raises what ``ownership.check_moved`` and ``dbmajor.check_created`` raise.
     """
     names = session.check_services(services)
-    if verb != "stop":
+    if verb != "stop" and not session.runner.dry:
         dbmajor.check_created(session, names)
         ownership.check_moved(session.stack, names, running=verb == "restart")
     session.runner.run(session.stack.lifecycle(verb, names))

@@ -51,7 +51,7 @@ def _invoke(kit: Path, *arguments: str, path: str | None = None) -> subprocess.C
     return subprocess.run(
         [sys.executable, "-m", "invoke", *arguments],
         cwd=kit,
-        env={**os.environ, **({"PATH": path} if path else {})},
+        env={**os.environ, **({"PATH": path, "DOCKER_HOST": "unix:///nowhere.sock"} if path else {})},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -119,7 +119,7 @@ def test_dry_prints_commands_and_needs_no_docker(
 ) -> None:
     """Red when a task asks the engine, or writes a file, in a dry run.
 
-    PATH holds nothing but the Python that runs Invoke: no docker, no git.
+    PATH holds nothing but the Python that runs Invoke: no docker, no git. Nor does an engine answer.
     """
     before = {str(p) for p in kit.rglob("*") if "__pycache__" not in p.parts}
     done = _invoke(kit, "--dry", name, *REQUIRED.get(name, []), *mode, path=str(tmp_path))
