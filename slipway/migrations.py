@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ __all__ = ["MIGRATE", "Reversal", "applied", "how_they_reverse", "migrate_back",
 
 MIGRATE = ("python", "/opt/slipway/migrate.py")
 _REFUSED = 2
+_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -56,10 +58,10 @@ def planned(session: Session, stack: Stack) -> dict[str, bool]:
 
     Raises ``SlipwayError`` SLIP-060 when the image or its database does not answer.
     """
-    argv = stack.one_off("migrate", ["python", "manage.py", "showmigrations", "--plan", "--no-color"])
-    lines = session.runner.capture(argv, check=True).stdout.splitlines()
-    found = [match for line in lines if (match := re.match(r"\[([ X])\]  (\S+\.\S+)", line))]
-    return {match[2]: match[1] == "X" for match in found}
+    command = ["python", "manage.py", "showmigrations", "--plan", "--no-color"]
+    # Django writes "(no migrations)" where there are none.
+    lines = _answer(session, stack, command, re.compile(r"\[([ X])\]  (\S+\.\S+)|\(no migrations\)"))
+    return {match[2]: match[1] == "X" for match in lines if match[2]}
 
 
 def how_they_reverse(session: Session, stack: Stack, names: Sequence[str]) -> list[Reversal]:
@@ -99,7 +101,25 @@ def migrate_back(session: Session, stack: Stack, names: Sequence[str]) -> None:
 
 
 def _ask(session: Session, stack: Stack, question: str, names: Sequence[str] = ()) -> Any:
-    argv = stack.one_off("migrate", [*MIGRATE, f"--{question}", *names])
-    lines = session.runner.capture(argv, check=True).stdout.splitlines()
-    # Around it may stand what the project's own modules print.
-    return next(json.loads(line)[question] for line in reversed(lines) if line.startswith(f'{{"{question}"'))
+    command = [*MIGRATE, f"--{question}", *names]
+    return json.loads(_answer(session, stack, command, re.compile(f'{{"{question}".*'))[-1][0])[question]
+
+
+def _answer(
+    session: Session, stack: Stack, command: Sequence[str], wanted: re.Pattern[str]
+) -> list[re.Match[str]]:
+    """The lines of the answer; the project's own modules may print others around them.
+
+    An engine can lose all that a short command printed, without an error: github.com/containerd/containerd,
+    issue 5741. That is no answer, so it is asked again.
+    """
+    argv = stack.one_off("migrate", command)
+    for _ in range(_TRIES):
+        lines = session.runner.capture(argv, check=True).stdout.splitlines()
+        if found := [match for line in lines if (match := wanted.match(line))]:
+            return found
+    raise SlipwayError(
+        "SLIP-060",
+        f"{shlex.join(command)} in a container of migrate succeeded {_TRIES} times without an answer",
+        "run the same task again; the engine's own log says why it lost what was printed",
+    )

@@ -277,10 +277,7 @@ def network(value: str) -> str:
 
 def networks(value: str) -> tuple[str, ...]:
     """Space-separated IP networks in CIDR notation, each once: nginx warns of one that comes twice."""
-    found = each(network)(value)
-    if twice := [one for number, one in enumerate(found) if one in found[:number]]:
-        raise ValueError(f"a list that names {twice[0]} twice")
-    return found
+    return _once(each(network)(value))
 
 
 def everything(of: Iterable[str]) -> str | None:
@@ -318,7 +315,7 @@ def addresses(value: str) -> tuple[str, ...]:
         if "%" in word:
             raise ValueError(f"not an IP address that a port can be published on: without a zone ({word})")
         found.append(address(word))
-        parsed = ipaddress.ip_address(word)
+        parsed = ipaddress.ip_address(found[-1])
         if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
             raise ValueError(f"not an IP address as it is written here: {parsed.ipv4_mapped} ({word})")
         # 0.0.0.0/8 but for its first, 240.0.0.0/4 and groups: no machine answers there.
@@ -403,11 +400,14 @@ def server_name(value: str) -> str:
 
 def server_names(value: str) -> tuple[str, ...]:
     """Space-separated names of nginx's server_name, each once, whatever its case: nginx warns of another."""
-    found = each(server_name)(value)
-    lower = [name.lower() for name in found]
+    return _once(each(server_name)(value))
+
+
+def _once(names: tuple[str, ...]) -> tuple[str, ...]:
+    lower = [name.lower() for name in names]
     if twice := [name for number, name in enumerate(lower) if name in lower[:number]]:
         raise ValueError(f"a list that names {twice[0]} twice")
-    return found
+    return names
 
 
 def _host_name(value: str) -> str:

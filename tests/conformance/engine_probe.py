@@ -38,12 +38,16 @@ def image_environment(image: str) -> dict[str, str]:
 
 
 def run(image: str, *command: str, options: tuple[str, ...] = (), check: bool = True) -> str:
-    """Run a command in a fresh container without the entrypoint; return what it printed."""
-    done = docker(
-        "run", "--rm", "--label", LABEL, *options, f"--entrypoint={command[0]}", image, *command[1:],
-        check=check,
-    )  # fmt: skip
-    return (done.stdout + ("" if check else done.stderr)).strip()
+    """Run a command in a fresh container without the entrypoint; return what it printed.
+
+    It is run twice when it printed nothing: containerd can lose what a short command printed (issue 5741).
+    """
+    argv = ("run", "--rm", "--label", LABEL, *options, f"--entrypoint={command[0]}", image, *command[1:])
+    for _ in range(2):
+        done = docker(*argv, check=check)
+        if said := (done.stdout + ("" if check else done.stderr)).strip():
+            return said
+    return ""
 
 
 def shell(image: str, script: str, *options: str) -> str:

@@ -57,6 +57,37 @@ def test_the_plan_is_read_whatever_stands_around(settings: Settings) -> None:
     assert engine.asked == [[*PROGRAM[:5], "python", "manage.py", "showmigrations", "--plan", "--no-color"]]
 
 
+class Forgetful(Engine):
+    """Loses the first ``lost`` outputs, as containerd can."""
+
+    def __init__(self, stdout: str, lost: int) -> None:
+        super().__init__(stdout)
+        object.__setattr__(self, "lost", lost)
+
+    def run(self, argv: Sequence[str], **more: object) -> subprocess.CompletedProcess[str]:
+        done = super().run(argv, **more)
+        return subprocess.CompletedProcess([], 0, "", "") if len(self.asked) <= self.lost else done
+
+    capture = run
+
+
+def test_an_answer_that_the_engine_lost_is_asked_for_again(settings: Settings) -> None:
+    """Red when a lost output is a plan without migrations, or a traceback in the middle of a deploy."""
+    session = _session(settings, Forgetful("[ ]  shop.0001_initial\n", lost=1))
+    assert migrations.planned(session, session.stack) == {"shop.0001_initial": False}
+    session = _session(settings, Forgetful('{"applied": ["shop.0001_initial"]}\n', lost=1))
+    assert migrations.applied(session, session.stack) == {"shop.0001_initial"}
+    session = _session(settings, Forgetful('{"applied": []}\n', lost=9))
+    with pytest.raises(SlipwayError, match=r"SLIP-060: .* --applied .* without an answer"):
+        migrations.applied(session, session.stack)
+
+
+def test_a_project_without_migrations_has_an_empty_plan(settings: Settings) -> None:
+    """Red when Django's word for an empty plan is taken for a lost answer."""
+    session = _session(settings, Engine("  (no migrations)\n(no migrations)\n"))
+    assert migrations.planned(session, session.stack) == {}
+
+
 def test_the_release_that_is_asked_is_the_stacks(settings: Settings) -> None:
     """Red when the recorded release is asked about migrations it does not have."""
     argv = Stack(settings, prod=True, cwd=settings.root).for_release("next").one_off("migrate", ["x"])
