@@ -5,6 +5,7 @@ from invoke.context import Context
 from invoke.tasks import task
 
 from slipway import session
+from slipway.checkout import ROOT
 from slipway.menu import menu
 
 PROD = {"prod": "the production stack instead of the development one"}
@@ -65,7 +66,7 @@ def adopt(
 
     dry = dry or bool(c.config.run.dry)
     folder = into or ("slipway" if copy else "")
-    scan_and_write(session.ROOT, path, dry=dry, yes=yes, as_json=json, manage_dir=manage_dir, into=folder)
+    scan_and_write(ROOT, path, dry=dry, yes=yes, as_json=json, manage_dir=manage_dir, into=folder)
 
 
 @task(help={**PROD, **SERVICES, "no-cache": "build every layer anew"})
@@ -536,7 +537,7 @@ def doctor(c: Context, json: bool = False, prod: bool = False) -> None:
     """What would stop `up`, or is wrong with what runs."""
     from slipway import doctor as examination
 
-    examination.doctor(session.ROOT, session.runner_of(c), prod, as_json=json)
+    examination.doctor(ROOT, session.runner_of(c), prod, as_json=json)
 
 
 # -- the kit itself ----------------------------------------------------------------------------------
@@ -553,7 +554,7 @@ def upgrade(c: Context, from_: str = "", to: str = "", prod: bool = False) -> No
     """Bring the kit's files here to those of a newer kit."""
     from slipway.kit.upgrading import upgrade as bring
 
-    bring(session.ROOT, session.runner_of(c), place=from_, revision=to)
+    bring(ROOT, session.runner_of(c), place=from_, revision=to)
 
 
 @task(
@@ -567,7 +568,7 @@ def new(c: Context, name: str, keep_example: bool = False, prod: bool = False) -
     """Make this fresh clone your project."""
     from slipway.kit import starting
 
-    starting.start(session.ROOT, name, session.runner_of(c), keep_example=keep_example)
+    starting.start(ROOT, name, session.runner_of(c), keep_example=keep_example)
 
 
 # -- the machine -------------------------------------------------------------------------------------

@@ -5,10 +5,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from slipway import database, deploylock, lifecycle, releases, restorejournal
+from slipway import database, deploylock, releases, restorejournal
 from slipway.backup import listed
 from slipway.backupservice import ask, folder, prepare
 from slipway.backupverify import LOCK
+from slipway.consent import require_consent
 from slipway.output import human_size, note, rows
 from slipway.session import Session
 
@@ -43,7 +44,7 @@ def prune(session: Session, *, yes: bool, as_json: bool) -> None:
             note("no backup is older than what is kept")
             return
         if shown:
-            lifecycle.require_consent(f"Remove these {len(shown)}?", yes)
+            require_consent(f"Remove these {len(shown)}?", yes)
         # Also without a name: it removes what a killed run has left in the making.
         ask(session, "backup", ["prune", *archives])
         paths = [folder(settings) / name for name in dumps]

@@ -15,13 +15,13 @@ from slipway import (
     engine,
     extracontainers,
     front,
-    lifecycle,
     maintenance,
     replicas,
     restorejournal,
 )
 from slipway.backup import write
 from slipway.backupservice import ask, folder, prepare, require_database
+from slipway.consent import require_consent
 from slipway.errors import SlipwayError
 from slipway.output import note
 from slipway.restorejournal import Journal
@@ -72,9 +72,7 @@ def restore(session: Session, name: str, *, from_project: str, yes: bool) -> Non
     with alone(session, "db.restore"):
         source = _open(session, name, from_project)
         _announce(session, source)
-        lifecycle.require_consent(
-            "Everything stored since then goes (a backup of it is made first). Go on?", yes
-        )
+        require_consent("Everything stored since then goes (a backup of it is made first). Go on?", yes)
         exchange(session, source)
     print(f"{session.stack.project}: {source.name} has been restored")
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from invoke.exceptions import Exit
 
-from slipway import bases, engine, lifecycle
+from slipway import bases, engine
 from slipway.backupimage import folder, make_folder, record_recipe
+from slipway.build import ensure_bases, run_build
 from slipway.errors import SlipwayError
 from slipway.output import note
 from slipway.session import Session
@@ -32,7 +33,7 @@ def prepare(session: Session) -> None:
 
     The image is built when it is missing, or when its recipe or its base has changed, and at no other
     time: a backup must not wait for a package mirror. Raises ``SlipwayError`` SLIP-103 when the folder
-    cannot be made, and what ``lifecycle.run_build`` raises.
+    cannot be made, and what ``run_build`` raises.
     """
     settings, stack = session.settings, session.stack
     if session.runner.dry:
@@ -40,11 +41,11 @@ def prepare(session: Session) -> None:
     make_folder(settings)
     if left := engine.finished_one_offs(stack.project, SERVICES):
         session.runner.run(["docker", "rm", *left], check=False)
-    lifecycle.ensure_bases(session)
+    ensure_bases(session)
     if engine.image_label(stack.backup_image, bases.LABEL) != record_recipe(settings):
         note("building the image that backups are made with")
         # Quietly: what Compose says of a build would stand in the task's answer.
-        lifecycle.run_build(session, stack, ["backup"], progress="quiet")
+        run_build(session, stack, ["backup"], progress="quiet")
 
 
 def follow(session: Session) -> None:

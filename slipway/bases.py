@@ -24,13 +24,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from slipway import aptlists, engine, mirrors, postgres
+from slipway.checkout import ROOT
 from slipway.errors import SlipwayError
 from slipway.pull import WAIT_OR_LOG_IN, Outcome, pull
 from slipway.run import Runner
 
 __all__ = ["KINDS", "Kind", "Row", "StandIn", "build", "describe", "ensure", "stand_in_for"]
 
-ROOT = Path(__file__).resolve().parent.parent
 RECIPES = ROOT / "docker" / "bases"
 SECRETS = ROOT / ".slipway" / "build"
 PREFIX = "slipway/"

@@ -13,14 +13,14 @@ from pathlib import Path
 
 from invoke.exceptions import Exit
 
-from slipway import init, lifecycle, machine
+from slipway import init, machine
+from slipway.build import ensure_bases
+from slipway.checkout import ROOT
 from slipway.compose import Stack
 from slipway.run import Runner
 from slipway.session import Session
 
 __all__ = ["main", "needs_engine"]
-
-ROOT = Path(__file__).resolve().parent.parent
 
 _NO_ENGINE = frozenset({"--local", "--dry", "--list", "-l", "--help", "-h", "--version", "-V"})
 
@@ -43,7 +43,7 @@ def make_ready(root: Path, runner: Runner) -> None:
     machine.ensure(runner)
     settings = init.create_missing(root)
     init.record(settings)
-    lifecycle.ensure_bases(Session(Stack(settings, prod=False), runner))
+    ensure_bases(Session(Stack(settings, prod=False), runner))
 
 
 def main(command: Sequence[str]) -> int:

@@ -23,6 +23,7 @@ from slipway import (
     switchover,
     tls,
 )
+from slipway.build import checked_out
 from slipway.errors import SlipwayError
 from slipway.kit import place
 from slipway.output import note
@@ -84,7 +85,7 @@ def bring(session: Session, build: Callable[[], None] | None, certificate: Certi
         return
     live = serving.pop() if len(serving) == 1 else front.live(session)
     fixed = settings.is_set_by_hand("RELEASE")
-    facts = lifecycle.checked_out(session) if build else {}
+    facts = checked_out(session) if build else {}
     release = settings.release if fixed or not build else facts["RELEASE"]
     why = ""
     if release == live:

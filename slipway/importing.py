@@ -14,9 +14,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from slipway import backuprestore, database, lifecycle, plainsql
+from slipway import backuprestore, database, plainsql
 from slipway.backuprestore import Part, Source
 from slipway.backupservice import ask
+from slipway.consent import require_consent
 from slipway.errors import SlipwayError
 from slipway.output import counted, human_size, note
 from slipway.session import Session
@@ -48,7 +49,7 @@ def import_database(session: Session, file: str, *, yes: bool) -> None:
         dump, roles = _dump(session, path)
         source = Source(path.name, "elsewhere", dump, roles=roles, migrations=_applied(session))
         note(f"{path.name} can be read.")
-        lifecycle.require_consent("The database here goes (a backup of it is made first). Go on?", yes)
+        require_consent("The database here goes (a backup of it is made first). Go on?", yes)
         backuprestore.exchange(session, source, _LABEL)
     print(f"{session.stack.project}: {path.name} has been imported")
 
@@ -69,7 +70,7 @@ def import_media(session: Session, folder: str, *, yes: bool) -> None:
         members = list(_members(root))
         sizes = [path.stat().st_size for path in members if not path.is_dir()]
         note(f"{root} holds {counted(len(sizes), 'file')}, {human_size(sum(sizes))}.")
-        lifecycle.require_consent("The uploads here go (a backup of them is made first). Go on?", yes)
+        require_consent("The uploads here go (a backup of them is made first). Go on?", yes)
         with _streamed(root, members) as stream:
             part = Part("media", stream, len(sizes), sum(sizes))
             backuprestore.exchange(session, Source(root.name, "elsewhere", None, (part,)), _LABEL)

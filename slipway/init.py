@@ -16,9 +16,9 @@ from slipway import (
     envfile,
     extraprocesses,
     mirrors,
-    ports,
     postgres,
     projectfile,
+    publishing,
     secretfiles,
 )
 from slipway.compose import Stack
@@ -165,7 +165,7 @@ def record(settings: Settings) -> None:
         if stack.processes:
             _record_processes(stack)
         if stack.addresses_file in stack.files():
-            write_if_changed(settings.root / stack.addresses_file, ports.overlay(stack))
+            write_if_changed(settings.root / stack.addresses_file, publishing.overlay(stack))
     if settings.backup_s3_bucket:
         _record_store_ca(settings)
     _record_place(settings)

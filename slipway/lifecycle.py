@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from slipway import (
     backupimage,
-    bases,
     buildrecord,
     confighash,
     dbmajor,
@@ -18,24 +15,23 @@ from slipway import (
     diagnosis,
     engine,
     front,
-    init,
     ownership,
     preflight,
     replicas,
-    revision,
     tls,
     upgradeundo,
     values,
 )
+from slipway.build import checked_out, ensure_bases, run_build
 from slipway.compose import Stack
+from slipway.consent import require_consent
 from slipway.engine import ContainerState
 from slipway.errors import SlipwayError
-from slipway.kit import place
-from slipway.output import confirm, note, rows
+from slipway.output import note, rows
 from slipway.scale import resize
 from slipway.session import Session
 from slipway.settings import change as change_settings
-from slipway.settings import load, record_machine, recorded
+from slipway.settings import load, record_machine
 from slipway.switchover import replacement, run_one_shot
 from slipway.views import service_rows, url
 
@@ -46,11 +42,7 @@ __all__ = [
     "build",
     "build_release",
     "change",
-    "checked_out",
     "down",
-    "ensure_bases",
-    "require_consent",
-    "run_build",
     "up",
 ]
 
@@ -93,40 +85,6 @@ def _build_what_changed(session: Session) -> None:
     _build(session)
     # Again: an image that was not here before now says itself what it is.
     dbmajor.check(session)
-
-
-def run_build(
-    session: Session,
-    stack: Stack,
-    services: Sequence[str] = (),
-    *,
-    no_cache: bool = False,
-    progress: str | None = None,
-) -> None:
-    """Build ``services`` of ``stack`` with nothing looked at before; ``progress`` as in ``Stack.build``.
-
-    Raises ``SlipwayError`` SLIP-050, or SLIP-172 when no build has begun.
-    """
-    runner = session.runner
-    if not runner.dry:
-        init.record_build(session.settings)
-    argv = stack.build(services, no_cache=no_cache, progress=progress)
-    if runner.run(argv, check=False, aside=True).returncode == 0:
-        return
-    # The same build again, told to print line by line: what succeeded is cached, the rest fails at once.
-    again = runner.capture(stack.build(services, progress="plain"))
-    said = again.stdout + again.stderr
-    if not re.search(r"^#\d+ ", said, re.MULTILINE):
-        raise SlipwayError(
-            "SLIP-172",
-            f"docker compose ended before it built anything: {failing_line(said)}",
-            "its own message is above; it names the file, the variable or the engine's refusal",
-        )
-    raise SlipwayError(
-        "SLIP-050",
-        f"the image build failed: {failing_line(said)}",
-        "the step and its output are above; docs/errors.md has the usual causes",
-    )
 
 
 def build_release(session: Session, stack: Stack, revision_id: str, services: Sequence[str]) -> None:
@@ -269,25 +227,6 @@ def _end_schedule(session: Session) -> None:
         runner.run(stack.command("rm", "--stop", "--force", "backup"))
 
 
-def ensure_bases(session: Session, *, force: bool = False) -> dict[str, str]:
-    """Make sure of the base images and record stand-ins; returns the references in use by variable.
-
-    ``force`` builds stand-ins afresh, for Debian's newest packages.
-    """
-    settings, runner = session.settings, session.runner
-    images = settings.images()
-    # What a person has named in .env or the environment is never replaced behind their back.
-    pinned = [name for name in images if settings.is_set_by_hand(name)]
-    replaced = bases.ensure(images, runner, pinned)
-    if not runner.dry:
-        record_machine(settings.root, replaced)
-    used = {**images, **replaced}
-    if force:
-        for variable, reference in used.items():
-            bases.build(bases.stand_in_for(variable, reference), runner, force=True)
-    return used
-
-
 def down(session: Session, *, volumes: bool, yes: bool) -> None:
     """Remove containers and networks; with ``volumes`` also data and images, after a question.
 
@@ -342,41 +281,6 @@ def change(session: Session, verb: str, services: Sequence[str]) -> None:
     session.runner.run(session.stack.lifecycle(verb, names))
 
 
-def require_consent(question: str, yes: bool) -> None:
-    """Return when the person agrees. Raises ``SlipwayError`` SLIP-069 otherwise."""
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise SlipwayError(
-            "SLIP-069", "nobody to ask: there is no terminal", "add --yes if that is what you want"
-        )
-    if not confirm(question):
-        raise SlipwayError("SLIP-069", "nothing was done", "answer y to go on")
-
-
-def failing_line(build_output: str) -> str:
-    """What the failing build step printed last, from BuildKit's plain output.
-
-    uv ends with a hint, often about something else: then it is the last error before that.
-    """
-    said: list[str] = []
-    engine_error = ""
-    for line in build_output.splitlines():
-        printed = re.match(r"#\d+ (?:\d+\.\d+ (?P<step>.+)|ERROR: (?P<error>.+))", line)
-        if printed and printed["step"] and printed["step"].strip():
-            said.append(printed["step"].strip())
-        elif printed and printed["error"]:
-            engine_error = printed["error"]
-    without = said[:]
-    while without and without[-1].startswith("hint: "):
-        without.pop()
-    if without and len(without) < len(said):
-        errors = [line for line in without if re.match(r"\w*error:", line, re.IGNORECASE)]
-        return (errors or without)[-1]
-    rest = build_output.strip().splitlines()
-    return said[-1] if said else engine_error or (rest[-1] if rest else "no output")
-
-
 def _prepare(session: Session) -> None:
     preflight.walk(session, preflight.DISK)
     ensure_bases(session)
@@ -388,17 +292,6 @@ def _record_release(session: Session) -> None:
     # Development has no releases: what serves in production must not change its name by a dev build.
     if session.stack.prod:
         record_machine(session.settings.root, checked_out(session))
-
-
-def checked_out(session: Session) -> dict[str, str]:
-    """``REVISION`` and ``RELEASE`` of what is checked out, as production's next build would record them."""
-    settings = session.settings
-    facts = revision.describe(settings.path(settings.project_root), session.runner, place.own_paths(settings))
-    known = recorded(settings.root)
-    # What was deployed under a name of its own keeps it as long as it is what is checked out.
-    if facts["RELEASE"] == known.get("SOURCE"):
-        facts["RELEASE"] = known.get("RELEASE", facts["RELEASE"])
-    return facts
 
 
 def _replicas(text: str) -> int:

@@ -10,16 +10,17 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self
+
+from slipway.checkout import ROOT
 
 __all__ = ["CALL", "Lifeline"]
 
 CALL = "SLIPWAY_CALL"
 """The variable by which the command's processes are known."""
 
-_SCRIPT = Path(__file__).resolve().parent.parent / "docker" / "end-with-caller"
+_SCRIPT = ROOT / "docker" / "end-with-caller"
 _POLL_SECONDS = 0.2
 # Beyond what the command has to end in: the engine is asked, and may be busy.
 _MORE_SECONDS = 30

@@ -6,7 +6,8 @@ import dataclasses
 import json
 
 from slipway import bases as base_images
-from slipway import lifecycle, machinereport
+from slipway import machinereport
+from slipway.build import ensure_bases
 from slipway.output import human_size, rows
 from slipway.session import Session
 
@@ -15,7 +16,7 @@ __all__ = ["bases", "machine"]
 
 def bases(session: Session, *, force: bool, as_json: bool) -> None:
     """Make sure of the base images and list them; ``force`` builds stand-ins afresh."""
-    used = lifecycle.ensure_bases(session, force=force)
+    used = ensure_bases(session, force=force)
     if session.runner.dry:
         return
     data = [

@@ -9,27 +9,14 @@ from collections.abc import Collection
 from typing import Any
 
 from slipway import engine
-from slipway.compose import Stack
 from slipway.errors import SlipwayError
 from slipway.output import note
+from slipway.publishing import in_url
 from slipway.session import Session
 
-__all__ = ["check", "check_all", "overlay", "warn_of_silence"]
+__all__ = ["check", "check_all", "warn_of_silence"]
 
 _ANSWER_SECONDS = 5.0
-
-
-def overlay(stack: Stack) -> str:
-    """The compose file that publishes nginx on each of several addresses of HTTP_ADDRESS.
-
-    ``compose/prod.yaml`` and ``compose/tls.yaml`` have a place for one.
-    """
-    ports = ["${HTTP_PORT:-8080}:8080"]
-    ports += ["${HTTPS_PORT:-8443}:8443"] if stack.settings.tls != "off" else []
-    lines = ["# Written by Slipway from HTTP_ADDRESS.", "services:", "  nginx:", "    ports: !override"]
-    for address in stack.settings.http_addresses:
-        lines += [f'      - "{_in_url(address)}:{port}"' for port in ports]
-    return "\n".join(lines) + "\n"
 
 
 def warn_of_silence(session: Session) -> None:
@@ -38,7 +25,7 @@ def warn_of_silence(session: Session) -> None:
     for address in settings.http_addresses:
         if ":" in address and not _answers("::1" if address == "::" else address, settings.http_port):
             note(
-                f"warning: SLIP-182: nginx is healthy, and nobody answers at {_in_url(address)}:"
+                f"warning: SLIP-182: nginx is healthy, and nobody answers at {in_url(address)}:"
                 f"{settings.http_port}, where HTTP_ADDRESS publishes it: the engine does not hand IPv6 on; "
                 "fix: leave its userland-proxy on, or give the network IPv6 (docs/ports.md#ipv6)"
             )
@@ -55,10 +42,6 @@ def _answers(address: str, port: int) -> bool:
     finally:
         connection.close()
     return True
-
-
-def _in_url(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
 
 
 def check_all(session: Session) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from slipway import engine
-from slipway.lifecycle import require_consent
+from slipway.consent import require_consent
 from slipway.output import human_size, note, rows
 from slipway.session import Session
 

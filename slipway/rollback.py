@@ -5,7 +5,8 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 
-from slipway import database, deploylock, engine, front, lifecycle, migrations, releases, switchover
+from slipway import database, deploylock, engine, front, migrations, releases, switchover
+from slipway.consent import require_consent
 from slipway.deploy import back_up, migrate, require_running
 from slipway.errors import SlipwayError
 from slipway.maintenance import close, is_closed, reopen
@@ -123,9 +124,7 @@ def _restoring(work: Switchover, backup: str, yes: bool) -> list[Step]:
             + (f": {backup} is gone" if backup else ""),
             "--keep-schema or --migrate-back; or put the file back",
         )
-    lifecycle.require_consent(
-        f"Everything stored since {backup} was written goes (a dump of it is made). Go on?", yes
-    )
+    require_consent(f"Everything stored since {backup} was written goes (a dump of it is made). Go on?", yes)
 
     def close_site() -> None:
         if not is_closed(session):

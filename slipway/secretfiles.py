@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from slipway import envfile
+from slipway.checkout import ROOT
 from slipway.errors import SlipwayError
 from slipway.output import note
 
@@ -165,7 +166,7 @@ def fill_in(variable: str, value: str, folder: Path) -> str:
 @functools.cache
 def _rules() -> dict[str, Any]:
     """docker/entrypoint.py, whose rules about placeholders are the only ones."""
-    return runpy.run_path(str(Path(__file__).resolve().parent.parent / "docker" / "entrypoint.py"))
+    return runpy.run_path(str(ROOT / "docker/entrypoint.py"))
 
 
 def _names(folder: Path) -> list[str]:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invoke.context import Context
+
+from slipway.checkout import ROOT
 
 if TYPE_CHECKING:  # `invoke --list` imports this module, and runs nothing
     from slipway import settings
     from slipway.compose import Stack
     from slipway.run import Runner
 
-__all__ = ["ROOT", "Session", "begin", "runner_of"]
-
-ROOT = Path(__file__).resolve().parent.parent
+__all__ = ["Session", "begin", "runner_of"]
 
 
 @dataclass(frozen=True)

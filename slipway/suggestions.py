@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import runpy
-from pathlib import Path
 from typing import Any
+
+from slipway.checkout import ROOT
 
 __all__ = ["suggest"]
 
-_TABLE = runpy.run_path(str(Path(__file__).resolve().parent.parent / "docker" / "suggestions.py"))
+_TABLE = runpy.run_path(str(ROOT / "docker/suggestions.py"))
 
 
 def suggest(name: str, **known: Any) -> str | None:

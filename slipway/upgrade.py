@@ -26,7 +26,6 @@ from slipway import (
     enginecheck,
     extracontainers,
     front,
-    lifecycle,
     machinereport,
     maintenance,
     postgres,
@@ -36,6 +35,7 @@ from slipway import (
     values,
 )
 from slipway.compose import Stack
+from slipway.consent import require_consent
 from slipway.errors import SlipwayError
 from slipway.output import human_size, note
 from slipway.run import Runner, Terminated, terminated_as_interrupted
@@ -78,7 +78,7 @@ def upgrade(session: Session, to: str, image: str, *, yes: bool) -> None:
             print(f"{session.stack.project} is on PostgreSQL {major} already")
             return
         closes = "the site is closed while it goes on" if session.stack.prod else "the site fails meanwhile"
-        lifecycle.require_consent(f"PostgreSQL {plan.written} to {major}: {closes}. Go on?", yes)
+        require_consent(f"PostgreSQL {plan.written} to {major}: {closes}. Go on?", yes)
         _Upgrade(watched, plan).run()
         backupservice.follow(replace(session, stack=Stack(load(session.settings.root), session.stack.prod)))
 
@@ -97,7 +97,7 @@ def discard_old(session: Session, *, yes: bool) -> None:
         return
     note(f"going: {', '.join(old)}; in use: {settings.db_volume(stack.prod)}")
     if not runner.dry:
-        lifecycle.require_consent("Delete the database as it was before the upgrade?", yes)
+        require_consent("Delete the database as it was before the upgrade?", yes)
     runner.run(["docker", "volume", "rm", *old])
 
 

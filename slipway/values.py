@@ -13,8 +13,9 @@ import runpy
 import shlex
 import unicodedata
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import TypeVar
+
+from slipway.checkout import ROOT
 
 T = TypeVar("T")
 
@@ -194,8 +195,7 @@ def port(value: str) -> int:
 def schedule(value: str) -> str:
     """A cron expression of five fields that has a next time, as docker/cron.py reads it."""
     # Only who has a schedule pays for it.
-    docker = Path(__file__).resolve().parent.parent / "docker"
-    runpy.run_path(str(docker / "cron.py"))["Times"](value)
+    runpy.run_path(str(ROOT / "docker/cron.py"))["Times"](value)
     return value
 
 

@@ -10,8 +10,8 @@ from slipway.adoption import report, write
 from slipway.adoption.layout import path_word
 from slipway.adoption.python import has_image
 from slipway.adoption.scan import scan
+from slipway.consent import require_consent
 from slipway.kit import copying
-from slipway.lifecycle import require_consent
 from slipway.output import note
 from slipway.settings import Settings
 

@@ -17,9 +17,9 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from slipway.adoption.finding import Findings
-from slipway.adoption.imagecode import load
 from slipway.adoption.layout import Layout, walk
 from slipway.errors import SlipwayError
+from slipway.imagecode import load
 
 __all__ = ["Dependencies", "installs", "scan"]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from slipway import bases, mirrors
+from slipway.checkout import ROOT
 from slipway.errors import SlipwayError
 from slipway.pull import Outcome, Pull, classify, pull
 
@@ -401,4 +402,4 @@ def test_failed_step_shows_its_last_lines(quiet_build):
 
 def test_docker_folder_is_not_a_package():
     """It would shadow the installed docker package. Red when: touch docker/__init__.py."""
-    assert list((bases.ROOT / "docker").rglob("__init__.py")) == []
+    assert list((ROOT / "docker").rglob("__init__.py")) == []

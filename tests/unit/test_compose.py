@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway import ports
+from slipway import publishing
 from slipway.compose import Stack
 from slipway.settings import Settings
 
@@ -138,10 +138,10 @@ def test_several_addresses_are_published_each(settings: Settings) -> None:
     stack = Stack(both, prod=True)
     # What a person adds comes after it.
     assert stack.files().index(file) < stack.files().index("mine.yaml")
-    assert re.findall(r'- "(.*)"', ports.overlay(stack)) == [
+    assert re.findall(r'- "(.*)"', publishing.overlay(stack)) == [
         "127.0.0.1:${HTTP_PORT:-8080}:8080", "[::1]:${HTTP_PORT:-8080}:8080",
     ]  # fmt: skip
     over_tls = Stack(replace(both, tls="local"), prod=True)
-    assert re.findall(r'- "(.*)"', ports.overlay(over_tls))[1::2] == [
+    assert re.findall(r'- "(.*)"', publishing.overlay(over_tls))[1::2] == [
         "127.0.0.1:${HTTPS_PORT:-8443}:8443", "[::1]:${HTTPS_PORT:-8443}:8443",
     ]  # fmt: skip

@@ -7,10 +7,11 @@ import subprocess
 import pytest
 
 from slipway import init
+from slipway.build import failing_line, run_build
 from slipway.compose import Stack
+from slipway.consent import require_consent
 from slipway.engine import ContainerState
 from slipway.errors import SlipwayError
-from slipway.lifecycle import failing_line, require_consent, run_build
 from slipway.run import Runner
 from slipway.session import Session
 from slipway.settings import Settings

@@ -97,7 +97,7 @@ def test_the_list_loads_nothing_that_tasks_need_to_run(kit: Path) -> None:
         "import sys, tasks; print(sorted(m for m in sys.modules if m.split('.')[0] in ('docker', 'slipway')))"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=kit, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "['slipway', 'slipway.menu', 'slipway.session']"
+    assert done.stdout.strip() == "['slipway', 'slipway.checkout', 'slipway.menu', 'slipway.session']"
 
 
 def test_looking_needs_no_docker_sdk(kit: Path) -> None:

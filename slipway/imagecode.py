@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib
 import sys
-from pathlib import Path
 from typing import Any
+
+from slipway.checkout import ROOT
 
 __all__ = ["load"]
 
-_FOLDER = str(Path(__file__).resolve().parents[2] / "docker")
+_FOLDER = str(ROOT / "docker")
 
 
 def load(name: str) -> Any:
