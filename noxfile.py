@@ -15,7 +15,7 @@ import nox
 ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT))  # nox runs this file without its folder on the path
 
-from slipway import mirrors  # noqa: E402
+from slipway.host import mirrors  # noqa: E402
 from tests.support import turns  # noqa: E402
 
 nox.needs_version = ">=2026.8"
@@ -57,6 +57,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "format", "--check", *PYTHON_FILES)
     session.run("ruff", "check", *PYTHON_FILES)
     session.run("mypy")
+    session.run("lint-imports", "tests/lint/imports.toml")
     # An image may have Python 3.10: nothing that these files import or call may be newer.
     kinds = ("arg-type", "assignment", "call-arg", "return-value", "var-annotated")
     disabled = [f"--disable-error-code={kind}" for kind in kinds]

@@ -4,9 +4,9 @@ from invoke.collection import Collection
 from invoke.context import Context
 from invoke.tasks import task
 
-from slipway import session
-from slipway.checkout import ROOT
-from slipway.menu import menu
+from slipway.commands.menu import menu
+from slipway.core.checkout import ROOT
+from slipway.orchestrators import session
 
 PROD = {"prod": "the production stack instead of the development one"}
 JSON = {"json": "print JSON, for scripts"}
@@ -33,7 +33,7 @@ def init(c: Context, take_over: bool = False, prod: bool = False) -> None:
     """Create missing env files and secrets."""
     work = session.begin(c, prod, create=True, looks=True)
     if take_over:
-        from slipway import ownership
+        from slipway.orchestrators import ownership
 
         ownership.take_over(work.stack, work.runner)
 
@@ -62,7 +62,7 @@ def adopt(
     prod: bool = False,
 ) -> None:
     """Scan your project, write .env and app.env."""
-    from slipway.adoption.adopt import adopt as scan_and_write
+    from slipway.commands.adopt import adopt as scan_and_write
 
     dry = dry or bool(c.config.run.dry)
     folder = into or ("slipway" if copy else "")
@@ -72,7 +72,7 @@ def adopt(
 @task(help={**PROD, **SERVICES, "no-cache": "build every layer anew"})
 def build(c: Context, services: str = "", no_cache: bool = False, prod: bool = False) -> None:
     """Build the images."""
-    from slipway import lifecycle
+    from slipway.release import lifecycle
 
     lifecycle.build(session.begin(c, prod, create=True), _list(services), no_cache=no_cache)
 
@@ -97,12 +97,12 @@ def up(
     """Build, start, wait until healthy, print the URL."""
     work = session.begin(c, prod, create=True, looks=local)
     if local:
-        from slipway.local import up as serve
+        from slipway.services.local import up as serve
 
         serve(work.settings, work.runner)
         return
-    from slipway import deploy as deploying
-    from slipway import lifecycle
+    from slipway.release import deploy as deploying
+    from slipway.release import lifecycle
 
     lifecycle.up(work, scale=scale, no_build=no_build, as_json=json, bring=deploying.bring)
     if prod and not work.runner.dry:
@@ -118,7 +118,7 @@ def up(
 )
 def deploy(c: Context, release: str = "", image: str = "", prod: bool = False) -> None:
     """Switch production to what is checked out."""
-    from slipway import deploy as deploying
+    from slipway.release import deploy as deploying
 
     deploying.deploy(session.begin(c, prod=True), release=release, image=image)
 
@@ -126,7 +126,7 @@ def deploy(c: Context, release: str = "", image: str = "", prod: bool = False) -
 @task(help={**ALWAYS_PROD, **JSON})
 def releases(c: Context, json: bool = False, prod: bool = False) -> None:
     """What was deployed, when, by whom, and how it ended."""
-    from slipway import releases as ledger
+    from slipway.state import releases as ledger
 
     ledger.show(session.begin(c, prod=True, looks=True).settings.root, as_json=json)
 
@@ -151,7 +151,7 @@ def rollback(
     prod: bool = False,
 ) -> None:
     """Switch production back to an earlier release."""
-    from slipway import rollback as back
+    from slipway.release import rollback as back
 
     choice = back.chosen(keep_schema=keep_schema, migrate_back=migrate_back, restore_backup=restore_backup)
     back.rollback(session.begin(c, prod=True), release=release, choice=choice, yes=yes)
@@ -160,7 +160,7 @@ def rollback(
 @task(help={**PROD, **YES, "volumes": "delete the data and the images too (asks first)"})
 def down(c: Context, volumes: bool = False, yes: bool = False, prod: bool = False) -> None:
     """Remove containers and networks; data stays."""
-    from slipway import lifecycle
+    from slipway.release import lifecycle
 
     lifecycle.down(session.begin(c, prod), volumes=volumes, yes=yes)
 
@@ -183,7 +183,7 @@ def maintenance(
     prod: bool = False,
 ) -> None:
     """Close the site for maintenance, or open it: on, off."""
-    from slipway import maintenance as switch
+    from slipway.services import maintenance as switch
 
     switch.maintenance(session.begin(c, prod), word, retry_after=retry_after, message=message, as_json=json)
 
@@ -191,7 +191,7 @@ def maintenance(
 @task(help={**PROD, **SERVICES})
 def start(c: Context, services: str = "", prod: bool = False) -> None:
     """Start stopped containers."""
-    from slipway import lifecycle
+    from slipway.release import lifecycle
 
     lifecycle.change(session.begin(c, prod), "start", _list(services))
 
@@ -199,7 +199,7 @@ def start(c: Context, services: str = "", prod: bool = False) -> None:
 @task(help={**PROD, **SERVICES})
 def stop(c: Context, services: str = "", prod: bool = False) -> None:
     """Stop containers without removing them."""
-    from slipway import lifecycle
+    from slipway.release import lifecycle
 
     lifecycle.change(session.begin(c, prod), "stop", _list(services))
 
@@ -207,7 +207,7 @@ def stop(c: Context, services: str = "", prod: bool = False) -> None:
 @task(help={**PROD, **SERVICES})
 def restart(c: Context, services: str = "", prod: bool = False) -> None:
     """Restart containers."""
-    from slipway import lifecycle
+    from slipway.release import lifecycle
 
     lifecycle.change(session.begin(c, prod), "restart", _list(services))
 
@@ -215,7 +215,7 @@ def restart(c: Context, services: str = "", prod: bool = False) -> None:
 @task(help={**PROD, **JSON, "all": "stopped and finished containers too"})
 def ps(c: Context, all: bool = False, json: bool = False, prod: bool = False) -> None:
     """List containers with state, health and ports."""
-    from slipway import views
+    from slipway.services import views
 
     views.ps(session.begin(c, prod, looks=True), everything=all, as_json=json)
 
@@ -240,7 +240,7 @@ def logs(
     prod: bool = False,
 ) -> None:
     """Print logs."""
-    from slipway import views
+    from slipway.services import views
 
     work = session.begin(c, prod, looks=True)
     views.logs(work, _list(services), follow=follow, tail=tail, since=since, timestamps=timestamps)
@@ -249,7 +249,7 @@ def logs(
 @task(help={**PROD, **JSON})
 def url(c: Context, json: bool = False, prod: bool = False) -> None:
     """Print the site's URL."""
-    from slipway import views
+    from slipway.services import views
 
     views.print_url(session.begin(c, prod, looks=True), as_json=json)
 
@@ -257,7 +257,7 @@ def url(c: Context, json: bool = False, prod: bool = False) -> None:
 @task(name="open", help={**PROD})
 def open_site(c: Context, prod: bool = False) -> None:
     """Open the site in a browser."""
-    from slipway import views
+    from slipway.services import views
 
     views.open_browser(session.begin(c, prod, looks=True))
 
@@ -274,7 +274,7 @@ def certs(
     c: Context, reload: bool = False, renew: bool = False, json: bool = False, prod: bool = False
 ) -> None:
     """The TLS certificate: names, expiry, how to trust it."""
-    from slipway import certs as certificate
+    from slipway.tls import certs as certificate
 
     certificate.certs(
         session.begin(c, prod=True, looks=not (reload or renew)), reload=reload, renew=renew, as_json=json
@@ -289,7 +289,7 @@ def certs(
 )
 def shell(c: Context, service: str = "web", django: bool = False, prod: bool = False) -> None:
     """Open bash in web, psql in db, or the Django shell."""
-    from slipway import commands
+    from slipway.commands import commands
 
     commands.shell(session.begin(c, prod), service, django=django)
 
@@ -299,7 +299,7 @@ def shell(c: Context, service: str = "web", django: bool = False, prod: bool = F
 )
 def manage(c: Context, command: str, prod: bool = False) -> None:
     """Run manage.py: invoke manage "migrate --plan"."""
-    from slipway import commands
+    from slipway.commands import commands
 
     commands.manage(session.begin(c, prod), commands.words(command, c.remainder))
 
@@ -316,7 +316,7 @@ def migrate(
     c: Context, target: str = "", plan: bool = False, check: bool = False, prod: bool = False
 ) -> None:
     """Apply database migrations, once however many start it."""
-    from slipway import commands
+    from slipway.commands import commands
 
     work = session.begin(c, prod)
     commands.migrate(work, commands.words(target, c.remainder), plan=plan, check=check)
@@ -330,7 +330,7 @@ def migrate(
 )
 def makemigrations(c: Context, apps: str = "", prod: bool = False) -> None:
     """Write new migrations into the project."""
-    from slipway import commands
+    from slipway.commands import commands
 
     commands.makemigrations(session.begin(c, prod), commands.words(apps, c.remainder))
 
@@ -338,7 +338,7 @@ def makemigrations(c: Context, apps: str = "", prod: bool = False) -> None:
 @task(help={"prod": "publish the image's files into the volume nginx serves"})
 def collectstatic(c: Context, prod: bool = False) -> None:
     """Collect static files."""
-    from slipway import commands
+    from slipway.commands import commands
 
     commands.collectstatic(session.begin(c, prod))
 
@@ -349,7 +349,7 @@ def createsuperuser(c: Context, username: str = "", email: str = "", prod: bool 
 
     With DJANGO_SUPERUSER_PASSWORD in the environment it asks nothing.
     """
-    from slipway import commands
+    from slipway.commands import commands
 
     commands.createsuperuser(session.begin(c, prod), username=username, email=email)
 
@@ -362,7 +362,7 @@ def createsuperuser(c: Context, username: str = "", email: str = "", prod: bool 
 )
 def test(c: Context, arguments: str = "", prod: bool = False) -> None:
     """Run the project's tests in its container."""
-    from slipway import commands
+    from slipway.commands import commands
 
     commands.test(session.begin(c, prod), commands.words(arguments, c.remainder))
 
@@ -373,7 +373,7 @@ def test(c: Context, arguments: str = "", prod: bool = False) -> None:
 )
 def exec_(c: Context, service: str, command: str = "", prod: bool = False) -> None:
     """Run any command: invoke exec web -- ls -l."""
-    from slipway import commands
+    from slipway.commands import commands
 
     commands.execute(session.begin(c, prod), service, commands.words(command, c.remainder))
 
@@ -384,7 +384,7 @@ def exec_(c: Context, service: str, command: str = "", prod: bool = False) -> No
 @task(name="backup", help={**PROD, **JSON, "label": "added to the name"})
 def db_backup(c: Context, label: str = "", json: bool = False, prod: bool = False) -> None:
     """Back up database and media."""
-    from slipway import backup
+    from slipway.backup import backup
 
     backup.make(session.begin(c, prod), label, as_json=json)
 
@@ -392,7 +392,7 @@ def db_backup(c: Context, label: str = "", json: bool = False, prod: bool = Fals
 @task(name="backups", help={**PROD, **JSON, "remote": "those in the S3-compatible store"})
 def db_backups(c: Context, remote: bool = False, json: bool = False, prod: bool = False) -> None:
     """List backups and the dumps of deploys."""
-    from slipway import backup
+    from slipway.backup import backup
 
     backup.show(session.begin(c, prod), remote=remote, as_json=json)
 
@@ -400,7 +400,7 @@ def db_backups(c: Context, remote: bool = False, json: bool = False, prod: bool 
 @task(name="fetch", help={**PROD, "name": "as db.backups --remote shows it, or: latest"})
 def db_fetch(c: Context, name: str, prod: bool = False) -> None:
     """Bring a backup back from the S3-compatible store."""
-    from slipway import backupstore
+    from slipway.backup import backupstore
 
     backupstore.fetch(session.begin(c, prod), name)
 
@@ -416,7 +416,7 @@ def db_fetch(c: Context, name: str, prod: bool = False) -> None:
 )
 def db_restore(c: Context, name: str, from_project: str = "", yes: bool = False, prod: bool = False) -> None:
     """Put a backup in the place of database and media."""
-    from slipway import backuprestore
+    from slipway.backup import backuprestore
 
     backuprestore.restore(session.begin(c, prod), name, from_project=from_project, yes=yes)
 
@@ -424,7 +424,7 @@ def db_restore(c: Context, name: str, from_project: str = "", yes: bool = False,
 @task(name="import", help={**PROD, **YES, "file": "of pg_dump: plain SQL (.gz too), custom or tar format"})
 def db_import(c: Context, file: str, yes: bool = False, prod: bool = False) -> None:
     """Put another site's dump in the place of the database."""
-    from slipway import importing
+    from slipway.backup import importing
 
     importing.import_database(session.begin(c, prod), file, yes=yes)
 
@@ -432,7 +432,7 @@ def db_import(c: Context, file: str, yes: bool = False, prod: bool = False) -> N
 @task(name="import", help={**PROD, **YES, "folder": "what was the other site's MEDIA_ROOT"})
 def media_import(c: Context, folder: str, yes: bool = False, prod: bool = False) -> None:
     """Put another site's uploads in the place of the media."""
-    from slipway import importing
+    from slipway.backup import importing
 
     importing.import_media(session.begin(c, prod), folder, yes=yes)
 
@@ -440,7 +440,7 @@ def media_import(c: Context, folder: str, yes: bool = False, prod: bool = False)
 @task(name="verify", help={**PROD, **JSON, "name": "as db.backups shows it, or: latest"})
 def db_verify(c: Context, name: str, json: bool = False, prod: bool = False) -> None:
     """Prove a backup by restoring it into throw-away containers."""
-    from slipway import backupverify
+    from slipway.backup import backupverify
 
     backupverify.verify(session.begin(c, prod), name, as_json=json)
 
@@ -448,7 +448,7 @@ def db_verify(c: Context, name: str, json: bool = False, prod: bool = False) -> 
 @task(name="prune", help={**PROD, **YES, **JSON})
 def db_prune(c: Context, yes: bool = False, json: bool = False, prod: bool = False) -> None:
     """Show, then remove, the backups that BACKUP_KEEP_* do not keep."""
-    from slipway import backupprune
+    from slipway.backup import backupprune
 
     backupprune.prune(session.begin(c, prod), yes=yes, as_json=json)
 
@@ -472,7 +472,7 @@ def db_upgrade(
     prod: bool = False,
 ) -> None:
     """Bring the database to another major version of PostgreSQL."""
-    from slipway import upgrade
+    from slipway.pgupgrade import upgrade
 
     work = session.begin(c, prod)
     if discard_old:
@@ -487,7 +487,7 @@ def db_upgrade(
 @task(help={**PROD, **JSON, "follow": "go on updating"})
 def stats(c: Context, follow: bool = False, json: bool = False, prod: bool = False) -> None:
     """CPU, memory and I/O of each container."""
-    from slipway import views
+    from slipway.services import views
 
     views.stats(session.begin(c, prod, looks=True), follow=follow, as_json=json)
 
@@ -495,7 +495,7 @@ def stats(c: Context, follow: bool = False, json: bool = False, prod: bool = Fal
 @task(help={**PROD, "service": "whose containers", "json": "accepted; the answer is JSON already"})
 def inspect(c: Context, service: str, json: bool = False, prod: bool = False) -> None:
     """All the engine knows of a service, as JSON."""
-    from slipway import views
+    from slipway.services import views
 
     views.inspect(session.begin(c, prod, looks=True), service)
 
@@ -503,7 +503,7 @@ def inspect(c: Context, service: str, json: bool = False, prod: bool = False) ->
 @task(help={**PROD, **JSON})
 def config(c: Context, json: bool = False, prod: bool = False) -> None:
     """The merged compose configuration."""
-    from slipway import views
+    from slipway.services import views
 
     views.config(session.begin(c, prod, looks=True), as_json=json)
 
@@ -511,7 +511,7 @@ def config(c: Context, json: bool = False, prod: bool = False) -> None:
 @task(help={**PROD, **JSON})
 def images(c: Context, json: bool = False, prod: bool = False) -> None:
     """Base images and built images, with sizes."""
-    from slipway import views
+    from slipway.services import views
 
     views.images(session.begin(c, prod, looks=True), as_json=json)
 
@@ -519,7 +519,7 @@ def images(c: Context, json: bool = False, prod: bool = False) -> None:
 @task(help={**PROD, **JSON})
 def volumes(c: Context, json: bool = False, prod: bool = False) -> None:
     """The stack's volumes."""
-    from slipway import views
+    from slipway.services import views
 
     views.objects(session.begin(c, prod, looks=True), "volume", as_json=json)
 
@@ -527,7 +527,7 @@ def volumes(c: Context, json: bool = False, prod: bool = False) -> None:
 @task(help={**PROD, **JSON})
 def networks(c: Context, json: bool = False, prod: bool = False) -> None:
     """The stack's networks."""
-    from slipway import views
+    from slipway.services import views
 
     views.objects(session.begin(c, prod, looks=True), "network", as_json=json)
 
@@ -535,7 +535,7 @@ def networks(c: Context, json: bool = False, prod: bool = False) -> None:
 @task(help={**PROD, **JSON})
 def doctor(c: Context, json: bool = False, prod: bool = False) -> None:
     """What would stop `up`, or is wrong with what runs."""
-    from slipway import doctor as examination
+    from slipway.checks import doctor as examination
 
     examination.doctor(ROOT, session.runner_of(c), prod, as_json=json)
 
@@ -577,7 +577,7 @@ def new(c: Context, name: str, keep_example: bool = False, prod: bool = False) -
 @task(help={**ANY_STACK, **JSON, "force": "build stand-ins afresh, with Debian's newest packages"})
 def bases(c: Context, force: bool = False, json: bool = False, prod: bool = False) -> None:
     """Base images: present, else pulled, else built."""
-    from slipway import machineviews
+    from slipway.commands import machineviews
 
     machineviews.bases(session.begin(c, prod, create=True, looks=True), force=force, as_json=json)
 
@@ -585,7 +585,7 @@ def bases(c: Context, force: bool = False, json: bool = False, prod: bool = Fals
 @task(help={**ANY_STACK, **JSON})
 def machine(c: Context, json: bool = False, prod: bool = False) -> None:
     """What this machine has: engine, versions, disk."""
-    from slipway import machineviews
+    from slipway.commands import machineviews
 
     machineviews.machine(session.begin(c, prod, create=True, looks=True), as_json=json)
 
@@ -608,7 +608,7 @@ def prune(
     prod: bool = False,
 ) -> None:
     """Show, then remove, what this project no longer uses."""
-    from slipway import prune as pruning
+    from slipway.commands import prune as pruning
 
     pruning.prune(session.begin(c, prod), volumes=volumes, system=system, yes=yes, as_json=json)
 

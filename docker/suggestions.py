@@ -1,7 +1,7 @@
 """What a variable that a project asks for probably wants, judged by its name.
 
-Read inside the image, where a build tells what is missing, and on the host by slipway/suggestions.py. The
-host names are those of the stack's services.
+Read inside the image, where a build tells what is missing, and on the host by slipway/core/suggestions.py.
+The host names are those of the stack's services.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Describing an existing project to the kit: its files are read, never imported, run or changed."""
+"""What an existing project needs: adopting."""

@@ -8,9 +8,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from slipway.adoption.project import Project
-from slipway.adoption.reading import Reading, text_of, texts
 from slipway.adoption.variables import try_values
-from slipway.suggestions import suggest
+from slipway.core.suggestions import suggest
+from slipway.project.reading import Reading, text_of, texts
 
 __all__ = ["databases"]
 

@@ -6,8 +6,8 @@ import ast
 import re
 from collections.abc import Iterator
 
-from slipway.adoption.evaluator import Evaluator
 from slipway.adoption.project import Project
+from slipway.project.evaluator import Evaluator
 
 __all__ = ["CODES", "choose"]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from slipway.adoption import reading
-from slipway.adoption.dependencies import Dependencies
-from slipway.adoption.finding import Findings
-from slipway.adoption.layout import Layout
-from slipway.adoption.reading import Reading
-from slipway.settings import variables
+from slipway.config.settings import variables
+from slipway.project import reading
+from slipway.project.dependencies import Dependencies
+from slipway.project.finding import Findings
+from slipway.project.layout import Layout
+from slipway.project.reading import Reading
 
 __all__ = ["Project"]
 

@@ -8,12 +8,13 @@ from collections.abc import Callable, Collection, Mapping
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from slipway import engine, pythonversion
 from slipway.adoption.project import Project
-from slipway.bases import KINDS, PREFIX
-from slipway.errors import SlipwayError
-from slipway.pythonversion import DEFAULT, OFFERED, Declaration
-from slipway.settings import variables
+from slipway.config.settings import variables
+from slipway.core.errors import SlipwayError
+from slipway.engine import engine
+from slipway.images import pythonversion
+from slipway.images.bases import KINDS, PREFIX
+from slipway.images.pythonversion import DEFAULT, OFFERED, Declaration
 
 __all__ = ["choose", "django_version", "has_image"]
 

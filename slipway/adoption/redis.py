@@ -6,8 +6,8 @@ import re
 from typing import Any
 
 from slipway.adoption.project import Project
-from slipway.adoption.reading import texts
-from slipway.suggestions import suggest
+from slipway.core.suggestions import suggest
+from slipway.project.reading import texts
 
 __all__ = ["redis"]
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from slipway.adoption.finding import Finding
 from slipway.adoption.project import Project
 from slipway.adoption.python import django_version
 from slipway.adoption.write import Change, difference
+from slipway.project.finding import Finding
 
 __all__ = ["as_json", "as_text", "last_words"]
 

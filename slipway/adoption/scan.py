@@ -6,22 +6,11 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from slipway import settings
-from slipway.adoption import (
-    databases,
-    dependencies,
-    health,
-    layout,
-    packages,
-    python,
-    redis,
-    server,
-    static,
-    variables,
-    workers,
-)
-from slipway.adoption.finding import Findings, Warned
+from slipway.adoption import databases, health, packages, python, redis, server, static, variables, workers
 from slipway.adoption.project import Project
+from slipway.config import settings
+from slipway.project import dependencies, layout
+from slipway.project.finding import Findings, Warned
 
 __all__ = ["scan"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from slipway.adoption.layout import walk
 from slipway.adoption.project import Project
+from slipway.project.layout import walk
 
 __all__ = ["choose"]
 

@@ -8,9 +8,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-from slipway.adoption.layout import walk
 from slipway.adoption.project import Project
-from slipway.adoption.reading import text_of
+from slipway.project.layout import walk
+from slipway.project.reading import text_of
 
 __all__ = ["assets", "collected", "uploads"]
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from slipway.adoption.library import GENERATED
-from slipway.adoption.objects import Read, Unknown
 from slipway.adoption.project import Project
-from slipway.adoption.reading import Reading
-from slipway.suggestions import suggest
+from slipway.core.suggestions import suggest
+from slipway.project.library import GENERATED
+from slipway.project.objects import Read, Unknown
+from slipway.project.reading import Reading
 
 __all__ = ["fill_required", "hosts", "off", "secret_key", "settle_https", "try_values"]
 

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from slipway import envfile
-from slipway.adoption.finding import Finding, Open
 from slipway.adoption.project import Project
-from slipway.settings import variables, write_if_changed
+from slipway.config.settings import variables, write_if_changed
+from slipway.core import envfile
+from slipway.project.finding import Finding, Open
 
 __all__ = ["Change", "changes", "difference", "put", "settled"]
 

@@ -1,1 +1,1 @@
-"""The kit's own files: copying them into a project, bringing them up to date, making a project of them."""
+"""The kit's own files: adopting inside, upgrades, new projects."""

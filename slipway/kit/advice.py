@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from slipway.errors import SlipwayError
-from slipway.kit import files
+from slipway.core.errors import SlipwayError
+from slipway.core.output import note
 from slipway.kit.merging import Plan
 from slipway.kit.sources import Source
-from slipway.output import note
+from slipway.project import files
 
 __all__ = ["advice", "refuse_conflicts", "say", "show"]
 

@@ -7,10 +7,11 @@ import re
 import shutil
 from pathlib import Path
 
-from slipway.errors import SlipwayError
-from slipway.kit import files, record
-from slipway.output import note
-from slipway.run import Runner
+from slipway.core.errors import SlipwayError
+from slipway.core.output import note
+from slipway.core.run import Runner
+from slipway.kit import record
+from slipway.project import files
 
 __all__ = ["DEFAULT_NAME", "check", "copy"]
 

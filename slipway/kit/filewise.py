@@ -11,15 +11,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from slipway import settings as kit_settings
-from slipway.errors import SlipwayError
-from slipway.kit import files, record
+from slipway.config import settings as kit_settings
+from slipway.core.errors import SlipwayError
+from slipway.core.output import note
+from slipway.core.run import Runner
+from slipway.kit import record
 from slipway.kit.advice import advice, refuse_conflicts, show
 from slipway.kit.merging import NEW_SUFFIX, Plan, plan
 from slipway.kit.record import Record
 from slipway.kit.sources import Source
-from slipway.output import note
-from slipway.run import Runner
+from slipway.project import files
 
 __all__ = ["BEFORE", "finish", "guess", "replace"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from slipway.kit.files import File, Tree, is_owned
+from slipway.project.files import File, Tree, is_owned
 
 __all__ = ["NEW_SUFFIX", "Plan", "plan"]
 

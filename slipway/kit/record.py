@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from slipway.errors import SlipwayError
-from slipway.kit.files import File, Tree
-from slipway.run import Runner
-from slipway.settings import record_machine, recorded, write_if_changed
+from slipway.config.settings import record_machine, recorded, write_if_changed
+from slipway.core.errors import SlipwayError
+from slipway.core.run import Runner
+from slipway.project.files import File, Tree
 
 __all__ = ["NAME", "Record", "as_text", "default_source", "read", "remember_folder", "remote", "write"]
 

@@ -6,9 +6,9 @@ import dataclasses
 import shutil
 from pathlib import Path
 
-from slipway.errors import SlipwayError
-from slipway.kit import files
-from slipway.run import Runner
+from slipway.core.errors import SlipwayError
+from slipway.core.run import Runner
+from slipway.project import files
 
 __all__ = ["Source", "open_source"]
 

@@ -9,12 +9,14 @@ import shutil
 import sys
 from pathlib import Path
 
-from slipway import envfile, local
-from slipway.errors import SlipwayError
-from slipway.kit import files, record, wiring
-from slipway.output import note
-from slipway.run import Runner
-from slipway.settings import record_machine, settings_file, write_if_changed
+from slipway.config.settings import record_machine, settings_file, write_if_changed
+from slipway.core import envfile
+from slipway.core.errors import SlipwayError
+from slipway.core.output import note
+from slipway.core.run import Runner
+from slipway.kit import record, wiring
+from slipway.project import files
+from slipway.services import local
 
 __all__ = ["check", "start"]
 

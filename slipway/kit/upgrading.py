@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from slipway.errors import SlipwayError
-from slipway.kit import files, record
+from slipway.core.errors import SlipwayError
+from slipway.core.output import note
+from slipway.core.run import Runner
+from slipway.kit import record
 from slipway.kit.advice import advice, refuse_conflicts, say
 from slipway.kit.filewise import BEFORE, finish, guess, replace
 from slipway.kit.record import Record
 from slipway.kit.sources import Source, open_source
-from slipway.output import note
-from slipway.run import Runner
+from slipway.project import files
 
 __all__ = ["upgrade"]
 

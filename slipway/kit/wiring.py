@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
-from slipway.errors import SlipwayError
+from slipway.core.errors import SlipwayError
 
 __all__ = ["environment", "module", "requirements", "settings", "urls"]
 

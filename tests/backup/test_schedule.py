@@ -19,8 +19,8 @@ import pytest
 from backupkit import folder
 from storekit import BUCKET, Store, store
 
-from slipway.compose import Stack
-from slipway.settings import load
+from slipway.config.settings import load
+from slipway.orchestrators.compose import Stack
 from tests.support.polling import eventually
 from tests.support.world import World, docker, world
 

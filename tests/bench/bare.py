@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from slipway import enginepackages, mirrors
+from slipway.host import enginepackages, mirrors
 from tests.bench.pairs import Pairs
 from tests.bench.registry import daemon_configuration, registry
 from tests.bench.results import Result
@@ -42,8 +42,9 @@ sys.exit(code)
 
 _ENSURE_BASE = """
 import pathlib, sys
-from slipway import bases, settings
-from slipway.run import Runner
+from slipway.config import settings
+from slipway.images import bases
+from slipway.core.run import Runner
 variable, images = sys.argv[1], settings.load(pathlib.Path.cwd(), required=False).images()
 print(bases.ensure({variable: images[variable]}, Runner()).get(variable, images[variable]))
 """

@@ -6,8 +6,8 @@ import statistics
 import sys
 from pathlib import Path
 
-from slipway.compose import Stack
-from slipway.settings import load
+from slipway.config.settings import load
+from slipway.orchestrators.compose import Stack
 from tests.bench.pairs import Pairs, paired, turns
 from tests.bench.results import Result
 from tests.bench.timed import timed

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from slipway import mirrors
+from slipway.host import mirrors
 from tests.bench.pairs import paired
 from tests.bench.results import Result
 from tests.bench.workshop import Workshop

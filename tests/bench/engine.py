@@ -7,7 +7,7 @@ import secrets
 import subprocess
 from pathlib import Path
 
-from slipway import mirrors
+from slipway.host import mirrors
 from tests.bench.workshop import Workshop
 from tests.support.polling import eventually
 from tests.support.world import ROOT, base_images, docker

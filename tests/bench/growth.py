@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import tasks
-from slipway.compose import Stack
-from slipway.settings import load
+from slipway.config.settings import load
+from slipway.orchestrators.compose import Stack
 from tests.bench.commands import INVOKE, ROUNDS_PER_RUN, compose
 from tests.bench.pairs import turns
 from tests.bench.results import Curve

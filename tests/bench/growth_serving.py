@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from slipway import connections, settings
+from slipway.config import settings
+from slipway.services import connections
 from tests.bench import stacks
 from tests.bench.loadmaker import PAGE_HEADERS, LoadMaker, Turn
 from tests.bench.results import Curve

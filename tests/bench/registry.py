@@ -10,7 +10,7 @@ import json
 import secrets
 import urllib.request
 
-from slipway.settings import variables
+from slipway.config.settings import variables
 from tests.bench.engine import LABEL, built
 from tests.bench.workshop import Workshop
 from tests.support.polling import eventually

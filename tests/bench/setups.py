@@ -14,9 +14,9 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from slipway import mirrors
-from slipway.compose import Stack
-from slipway.settings import load
+from slipway.config.settings import load
+from slipway.host import mirrors
+from slipway.orchestrators.compose import Stack
 from tests.bench.engine import Engine, own_engine
 from tests.bench.workshop import Workshop
 from tests.support.index import INDEX

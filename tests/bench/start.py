@@ -8,8 +8,8 @@ import json
 import time
 from collections.abc import Callable
 
-from slipway.compose import Stack
-from slipway.settings import load
+from slipway.config.settings import load
+from slipway.orchestrators.compose import Stack
 from tests.bench.engine import Engine
 from tests.bench.pairs import paired
 from tests.bench.results import Result

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from slipway import engineapi
+from slipway.engine import engineapi
 
 __all__ = ["Usage", "read", "usage"]
 

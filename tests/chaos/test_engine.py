@@ -9,7 +9,7 @@ import pytest
 from chaoskit import endured, init_pid, kill
 from conftest import SETTINGS
 
-from slipway.enginepackages import DEBIAN
+from slipway.host.enginepackages import DEBIAN
 from tests.rollout.rolloutkit import release
 from tests.support.polling import eventually
 from tests.support.pristine import Machine, pristine

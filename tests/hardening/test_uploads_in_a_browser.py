@@ -20,7 +20,7 @@ import pytest
 from inside import by_service
 from rawhttp import watched
 
-from slipway.mirrors import write_build_secrets
+from slipway.host.mirrors import write_build_secrets
 from tests.support.world import ROOT, World, base_images, docker
 
 pytestmark = pytest.mark.long

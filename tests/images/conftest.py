@@ -9,7 +9,7 @@ import pytest
 from imagekit import KIT, World
 from mirror import Mirror
 
-from slipway.mirrors import write_build_secrets
+from slipway.host.mirrors import write_build_secrets
 
 EXAMPLE_ENV = """\
 SECRET_KEY={{secret:secret_key}}

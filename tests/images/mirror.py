@@ -6,7 +6,7 @@ import base64
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from slipway.mirrors import debian_mirror
+from slipway.host.mirrors import debian_mirror
 from tests.support.index import INDEX
 
 

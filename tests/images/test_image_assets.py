@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from imagekit import World, copy_of_project, docker, plant
 
-from slipway import bases
-from slipway.run import Runner
+from slipway.core.run import Runner
+from slipway.images import bases
 
 NODE_IMAGE = os.environ.get("NODE_IMAGE", "slipway/node:24-trixie-slim")
 PACKAGE = """\

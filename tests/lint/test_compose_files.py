@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
-from slipway import extraprocesses, init, values
-from slipway.compose import Stack
-from slipway.settings import Settings, load
+from slipway.config import extraprocesses
+from slipway.config.settings import Settings, load
+from slipway.core import values
+from slipway.orchestrators import init
+from slipway.orchestrators.compose import Stack
 from tests.support.world import copy_checkout
 
 _KEPT = {"backup_schedule": "30 3 * * *", "backup_s3_bucket": "bucket"}
@@ -379,8 +381,8 @@ def test_compose_and_the_tasks_read_the_same_from_an_env_file(settings: Settings
 
     Every accepted form goes through Compose's own parser and must come out the same.
     """
-    from slipway import envfile
-    from slipway.errors import SlipwayError
+    from slipway.core import envfile
+    from slipway.core.errors import SlipwayError
 
     forms = [
         "x", "x ", " x", "'x '", '"x "', "x # c", "x#c", "'x' # c", "a'b", 'a"b', "a\\b", "'a\\b'", "'a\\'b'",

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from slipway.compose import Stack
-from slipway.settings import load
+from slipway.config.settings import load
+from slipway.orchestrators.compose import Stack
 from tests.support.polling import eventually
 from tests.support.world import World, docker
 

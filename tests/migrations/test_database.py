@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from slipway import database
-from slipway.compose import Stack
-from slipway.errors import SlipwayError
-from slipway.run import Runner
-from slipway.session import Session
-from slipway.settings import load
+from slipway.config.settings import load
+from slipway.core.errors import SlipwayError
+from slipway.core.run import Runner
+from slipway.orchestrators.compose import Stack
+from slipway.orchestrators.session import Session
+from slipway.postgres import database
 from tests.migrations.conftest import Project
 from tests.support.polling import eventually
 from tests.support.world import docker

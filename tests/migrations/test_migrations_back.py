@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from slipway.compose import Stack
-from slipway.errors import SlipwayError
-from slipway.migrations import Reversal, applied, how_they_reverse, migrate_back
-from slipway.run import Runner
-from slipway.session import Session
-from slipway.settings import load
+from slipway.config.settings import load
+from slipway.core.errors import SlipwayError
+from slipway.core.run import Runner
+from slipway.orchestrators.compose import Stack
+from slipway.orchestrators.session import Session
+from slipway.services.migrations import Reversal, applied, how_they_reverse, migrate_back
 from tests.migrations.conftest import Project
 from tests.support.polling import eventually
 

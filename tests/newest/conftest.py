@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from slipway import mirrors
+from slipway.host import mirrors
 from tests.support import engine29
 from tests.support.pristine import CA_IN_MACHINE, Machine, pristine
 from tests.support.world import base_images, docker
 
 _DEBIAN = "14"
-_ENSURE = "from slipway import machine; from slipway.run import Runner; machine.ensure(Runner())"
+_ENSURE = "from slipway.host import machine; from slipway.core.run import Runner; machine.ensure(Runner())"
 _SECONDS = 600
 _BUILT = "/opt/engine"
 # In the place of Debian's own programs; of the two docker-compose the plugin. What the engine before has left

@@ -54,7 +54,7 @@ def test_a_session_of_the_gate_passes(newest: Machine, session: list[str]) -> No
     "session", ["smoke(unchanged)", pytest.param("backup(short)", marks=pytest.mark.long)]
 )
 def test_the_other_image_store(newest: Machine, engine: str, session: str) -> None:
-    """Red without BUILDX_NO_DEFAULT_ATTESTATIONS in slipway/run.py: each build is another image there.
+    """Red without BUILDX_NO_DEFAULT_ATTESTATIONS in slipway/core/run.py: each build is another image there.
 
     The containerd image store, the default since Engine 29; there it is the one from before, after its own.
     """

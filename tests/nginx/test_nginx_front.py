@@ -32,7 +32,7 @@ def peers(nginx: Nginx, requests: int = 20) -> set[str]:
 
 
 def await_peers(nginx: Nginx, stubs: Sequence[Stub]) -> None:
-    """What ``slipway.front.wait_for_peers`` does."""
+    """What ``slipway.services.front.wait_for_peers`` does."""
     wanted = {stub.address() for stub in stubs}
     eventually("the preview reaches exactly those", lambda: peers(nginx) == wanted)
 

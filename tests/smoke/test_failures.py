@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway import engine
+from slipway.engine import engine
 from tests.support.polling import eventually
 from tests.support.site import Site
 from tests.support.world import World, base_images, docker, world

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
-from slipway.mirrors import pip_index
+from slipway.host.mirrors import pip_index
 
 
 def _default_index() -> str:

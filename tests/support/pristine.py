@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from slipway import mirrors
+from slipway.host import mirrors
 from tests.support.world import ARTIFACTS, ROOT, docker
 
 SUITES = {"12": "bookworm", "13": "trixie", "14": "forky"}

@@ -226,7 +226,7 @@ def apply_umask(folder: Path, umask: int) -> None:
 def base_images() -> dict[str, str]:
     """The base images this machine uses, so that a copy does not go looking for them again."""
     sys.path.insert(0, str(ROOT))
-    from slipway.settings import load
+    from slipway.config.settings import load
 
     return load(ROOT, required=False).images()
 
@@ -234,7 +234,7 @@ def base_images() -> dict[str, str]:
 def chosen_images() -> dict[str, str]:
     """Of those the ones that a person has chosen, in the environment or in .env, or that stand in."""
     images = base_images()
-    from slipway.settings import variables
+    from slipway.config.settings import variables
 
     known = variables()
     return {name: image for name, image in images.items() if image != known[name].default}
@@ -242,6 +242,6 @@ def chosen_images() -> dict[str, str]:
 
 def clean_environment() -> dict[str, str]:
     """This process's environment without the kit's variables: those of a test are in its own ``.env``."""
-    from slipway.settings import variables
+    from slipway.config.settings import variables
 
     return {k: v for k, v in os.environ.items() if k not in variables()}

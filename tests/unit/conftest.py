@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from kitfiles import DOCKER
 
-from slipway.settings import Settings, load, variables
+from slipway.config.settings import Settings, load, variables
 
 ROOT = Path(__file__).resolve().parents[2]
 WITH_ASGI = {"sync": "", "gthread": "", "asgi": ""}
@@ -40,7 +40,7 @@ def checkout(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def two_processors(monkeypatch: pytest.MonkeyPatch) -> None:
     """The engine's machine, wherever the tests run."""
-    monkeypatch.setattr("slipway.engine.processors", lambda: 2)
+    monkeypatch.setattr("slipway.engine.engine.processors", lambda: 2)
 
 
 @pytest.fixture

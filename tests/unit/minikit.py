@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.run import Runner
+from slipway.core.run import Runner
 
 QUIET = Runner(echo=False)
 GIT = pytest.mark.skipif(not shutil.which("git"), reason="git is not on this machine")
@@ -24,7 +24,7 @@ FIRST = {
     "docs/deleted-here.md": "first\n",
     "example/manage.py": "",
     "requirements/tools.txt": "a==1\n",
-    "slipway/settings.py": "",
+    "slipway/__init__.py": "",
     "tests/test_kit.py": "",
 }
 SECOND = {

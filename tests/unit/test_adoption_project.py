@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from adoptkit import MANAGE, SETTINGS, found_in, write
 
-from slipway import envfile
-from slipway.adoption.adopt import adopt
 from slipway.adoption.scan import scan
-from slipway.errors import SlipwayError
+from slipway.commands.adopt import adopt
+from slipway.core import envfile
+from slipway.core.errors import SlipwayError
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from adoptkit import SETTINGS, found_in
 
-from slipway import envfile
 from slipway.adoption import write
-from slipway.adoption.evaluator import Evaluator
+from slipway.core import envfile
+from slipway.project.evaluator import Evaluator
 
 POSTGRES = """
 DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql", "NAME": os.environ["N"], "USER": os.environ.get("U"),

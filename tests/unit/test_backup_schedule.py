@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from kitfiles import load
 
-from slipway import values
+from slipway.core import values
 
 _NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from slipway import bases, mirrors
-from slipway.checkout import ROOT
-from slipway.errors import SlipwayError
-from slipway.pull import Outcome, Pull, classify, pull
+from slipway.core.checkout import ROOT
+from slipway.core.errors import SlipwayError
+from slipway.engine.pull import Outcome, Pull, classify, pull
+from slipway.host import mirrors
+from slipway.images import bases
 
 OFFICIAL = {
     "PYTHON_IMAGE": "python:3.13-slim-trixie",

@@ -7,7 +7,7 @@ from dataclasses import astuple
 import httpx
 import pytest
 
-from slipway.settings import Settings
+from slipway.config.settings import Settings
 from tests.bench import __main__ as program
 from tests.bench import growth_serving, h2load, load, report, stacks, usage
 from tests.bench.loadmaker import SERVICE, Turn

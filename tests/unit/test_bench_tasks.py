@@ -14,9 +14,9 @@ from typing import Any, cast
 
 import pytest
 
-from slipway import enginepackages
-from slipway.compose import Stack
-from slipway.settings import load, variables
+from slipway.config.settings import load, variables
+from slipway.host import enginepackages
+from slipway.orchestrators.compose import Stack
 from tests.bench import bare, dev, growth, registry
 from tests.bench.__main__ import _by_function
 from tests.bench.commands import compose_up

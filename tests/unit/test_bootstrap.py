@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.bootstrap import needs_engine
+from slipway.commands.bootstrap import needs_engine
 
 ROOT = Path(__file__).resolve().parents[2]
 CREATES = "creating the tool environment"
@@ -18,14 +18,18 @@ CREATES = "creating the tool environment"
 
 @pytest.fixture
 def kit(tmp_path: Path) -> Path:
-    """A kit with the real script and, in place of slipway.bootstrap, one that notes its arguments."""
+    """A kit with the real script; slipway.commands.bootstrap is one that notes its arguments."""
     kit = tmp_path / "kit"
     (kit / "slipway").mkdir(parents=True)
     (kit / "requirements").mkdir()
     (kit / "requirements" / "tools.txt").touch()
-    for name in ("bootstrap", "slipway/__init__.py", "slipway/mirrors.py", "slipway/npmrc.py"):
+    for name in (
+        "bootstrap", "slipway/__init__.py", "slipway/host/__init__.py", "slipway/host/mirrors.py",
+        "slipway/host/npmrc.py", "slipway/commands/__init__.py",
+    ):  # fmt: skip
+        (kit / name).parent.mkdir(exist_ok=True)
         shutil.copy2(ROOT / name, kit / name)
-    (kit / "slipway" / "bootstrap.py").write_text(
+    (kit / "slipway/commands/bootstrap.py").write_text(
         "import os, sys\nprint('ready for', *sys.argv[1:])\nsys.exit(int(os.environ.get('REFUSE', 0)))\n"
     )
     return kit
@@ -69,7 +73,7 @@ def test_the_commands_exit_code_is_handed_on(kit: Path) -> None:
 
 
 def test_a_machine_that_is_not_ready_runs_nothing(kit: Path) -> None:
-    """Red when the exit code of slipway.bootstrap is lost."""
+    """Red when the exit code of slipway.commands.bootstrap is lost."""
     done = bootstrap(kit, "echo", "ran", REFUSE="3")
     assert (done.returncode, done.stdout) == (3, "")
 

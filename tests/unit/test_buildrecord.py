@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from slipway import buildrecord, engine, init
-from slipway.compose import Stack
-from slipway.run import Runner
-from slipway.session import Session
-from slipway.settings import load
+from slipway.config.settings import load
+from slipway.core.run import Runner
+from slipway.engine import engine
+from slipway.images import buildrecord
+from slipway.orchestrators import init
+from slipway.orchestrators.compose import Stack
+from slipway.orchestrators.session import Session
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = {
@@ -117,7 +119,7 @@ CHANGES: dict[str, tuple[str, Callable[[Path], object]]] = {
     "a build argument in .env": (".env", lambda path: path.write_text("RUNTIME_PACKAGES=libpq5\n")),
     "what is recorded of this machine": (".slipway/machine.env", _append),
     "a build secret": (".slipway/build/pip.conf", lambda path: path.write_text("[global]\n")),
-    "the kit's own code": ("slipway/kit/place.py", _append),
+    "the kit's own code": ("slipway/config/place.py", _append),
 }
 
 
@@ -187,7 +189,7 @@ def test_in_doubt_it_builds(kit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def unreadable(*_: object) -> None:
             raise PermissionError
 
-        patch.setattr("slipway.buildrecord.os.scandir", unreadable)
+        patch.setattr("slipway.images.buildrecord.os.scandir", unreadable)
         assert not _is_current(kit)
     (kit / ".slipway" / "built-dev.json").write_text("[")
     assert not _is_current(kit)

@@ -15,13 +15,13 @@ sys.path.insert(0, str(ROOT / "tests" / "tls"))
 
 import authority  # noqa: E402
 
-from slipway import certificates, localca, tls  # noqa: E402
-from slipway.compose import Stack  # noqa: E402
-from slipway.errors import SlipwayError  # noqa: E402
-from slipway.run import Runner  # noqa: E402
-from slipway.session import Session  # noqa: E402
-from slipway.settings import Settings  # noqa: E402
-from slipway.views import url  # noqa: E402
+from slipway.config.settings import Settings  # noqa: E402
+from slipway.core.errors import SlipwayError  # noqa: E402
+from slipway.core.run import Runner  # noqa: E402
+from slipway.orchestrators.compose import Stack  # noqa: E402
+from slipway.orchestrators.session import Session  # noqa: E402
+from slipway.services.views import url  # noqa: E402
+from slipway.tls import certificates, localca, tls  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_a_chain_ends_with_a_root_in_the_file_or_one_that_is_known(
     for broken in ((leaf,), (leaf, intermediate), (leaf, root), (leaf, root, intermediate)):
         with pytest.raises(SlipwayError, match="SLIP-119"):
             check(*broken)
-    monkeypatch.setattr("slipway.mirrors.ca_bundle", lambda: str(bundle))
+    monkeypatch.setattr("slipway.host.mirrors.ca_bundle", lambda: str(bundle))
     check(leaf, intermediate)
     with pytest.raises(SlipwayError, match="an intermediate is missing"):
         check(leaf)

@@ -6,12 +6,15 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from slipway import commands, dbmajor, engine, lifecycle
-from slipway.compose import Stack
-from slipway.errors import SlipwayError
-from slipway.run import Runner
-from slipway.session import Session
-from slipway.settings import Settings
+from slipway.commands import commands
+from slipway.config.settings import Settings
+from slipway.core.errors import SlipwayError
+from slipway.core.run import Runner
+from slipway.engine import engine
+from slipway.orchestrators.compose import Stack
+from slipway.orchestrators.session import Session
+from slipway.pgupgrade import dbmajor
+from slipway.release import lifecycle
 
 TASKS: list[tuple[Callable[[Session], None], bool]] = [
     (lambda session: commands.manage(session, ["check"]), False),

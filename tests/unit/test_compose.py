@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from slipway import publishing
-from slipway.compose import Stack
-from slipway.settings import Settings
+from slipway.config.settings import Settings
+from slipway.orchestrators import publishing
+from slipway.orchestrators.compose import Stack
 
 _FLAGS = ["--project-directory", ".", "--env-file", ".slipway/machine.env", "--env-file", ".env"]
 _DEV_SECRETS = ["-f", ".slipway/secrets-dev.yaml"]

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from slipway import confighash, engine
-from slipway.compose import Stack
-from slipway.engine import ContainerState
-from slipway.run import Runner
-from slipway.session import Session
-from slipway.settings import Settings
+from slipway.config.settings import Settings
+from slipway.core.run import Runner
+from slipway.engine import engine
+from slipway.engine.engine import ContainerState
+from slipway.orchestrators import confighash
+from slipway.orchestrators.compose import Stack
+from slipway.orchestrators.session import Session
 
 _PRINTED = "printed"
 

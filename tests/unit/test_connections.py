@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 
-from slipway import connections, deploy, lifecycle, preflight, values
-from slipway.compose import Stack
-from slipway.engine import ContainerState
-from slipway.errors import SlipwayError
-from slipway.run import Runner
-from slipway.session import Session
-from slipway.settings import Settings, load
+from slipway.checks import preflight
+from slipway.config.settings import Settings, load
+from slipway.core import values
+from slipway.core.errors import SlipwayError
+from slipway.core.run import Runner
+from slipway.engine.engine import ContainerState
+from slipway.orchestrators.compose import Stack
+from slipway.orchestrators.session import Session
+from slipway.release import deploy, lifecycle
+from slipway.services import connections
 
 
 @pytest.mark.parametrize(
@@ -69,7 +72,7 @@ def test_workers_are_those_gunicorn_starts(
     quota = int(cpus * 100_000) or "max"
     (tmp_path / "cpu.max").write_text(f"{quota} 100000\n")
     (tmp_path / "memory.max").write_text(f"{values.in_bytes(memory)}\n")
-    monkeypatch.setattr("slipway.engine.processors", lambda: processors)
+    monkeypatch.setattr("slipway.engine.engine.processors", lambda: processors)
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(processors)))
     counted = connections.workers(replace(settings, web_cpus=cpus, web_memory=memory))
     assert counted == configured()["default_workers"](tmp_path)
@@ -157,7 +160,7 @@ def test_up_refuses_before_it_does_anything(
         monkeypatch.setattr(Runner, name, never)
     # Whether the engine will do is looked at first: the check below may ask it for its processors.
     monkeypatch.setattr(preflight, "BUILDING", ())
-    monkeypatch.setattr("slipway.ports.check_all", never)
+    monkeypatch.setattr("slipway.services.ports.check_all", never)
     monkeypatch.setattr(lifecycle, "_build_what_changed", never)
     with pytest.raises(SlipwayError, match="SLIP-085: 5 replicas"):
         lifecycle.up(session, scale=scale, no_build=False, as_json=False)
@@ -177,9 +180,9 @@ def test_deploy_refuses_before_it_builds(
 ) -> None:
     """Red when the check is gone or comes later, or does not see what was scaled beyond WEB_REPLICAS."""
     found = [_running("nginx", 1), *(_running("web", number) for number in range(running))]
-    monkeypatch.setattr("slipway.engine.containers", lambda _project: found)
-    monkeypatch.setattr("slipway.front.live", lambda _session: "dev")
-    monkeypatch.setattr("slipway.preflight.BUILDING", ())
+    monkeypatch.setattr("slipway.engine.engine.containers", lambda _project: found)
+    monkeypatch.setattr("slipway.services.front.live", lambda _session: "dev")
+    monkeypatch.setattr("slipway.checks.preflight.BUILDING", ())
 
     def never(*_: object, **__: object) -> None:
         raise AssertionError("something was built or run")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from slipway import debugmode
-from slipway.errors import SlipwayError
-from slipway.settings import load
+from slipway.config.settings import load
+from slipway.core.errors import SlipwayError
+from slipway.images import debugmode
 
 
 def _checkout(root: Path, settings: str, *, own: str = "", app: str = "", prod: str = "") -> Path:

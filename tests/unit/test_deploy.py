@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from slipway import deploy, diagnosis, engine, engineapi, switchover
-from slipway.compose import Stack
-from slipway.engine import ContainerState
-from slipway.errors import SlipwayError
-from slipway.pull import Outcome, Pull
-from slipway.run import Runner
-from slipway.session import Session
-from slipway.settings import Settings, load, record_machine
+from slipway.config.settings import Settings, load, record_machine
+from slipway.core.errors import SlipwayError
+from slipway.core.run import Runner
+from slipway.engine import engine, engineapi
+from slipway.engine.engine import ContainerState
+from slipway.engine.pull import Outcome, Pull
+from slipway.orchestrators.compose import Stack
+from slipway.orchestrators.session import Session
+from slipway.release import deploy, switchover
+from slipway.services import diagnosis
 from tests.support.world import ROOT
 
 
@@ -149,7 +151,7 @@ def test_one_that_ends_without_an_error_is_told_so(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Red when its last line, which is no error, is given as the reason."""
-    monkeypatch.setattr("slipway.engine.logs", lambda *_: ["0 mails sent"])
+    monkeypatch.setattr("slipway.engine.engine.logs", lambda *_: ["0 mails sent"])
     state = ContainerState(
         id="1", name="shop-prod-mailer-1", service="mailer", image="i", state="restarting", health="starting",
         exit_code=0, ports=(), addresses={}, health_output="", error="", restarts=3, beside_web=True,

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from slipway import deploylock
-from slipway.errors import SlipwayError
+from slipway.core.errors import SlipwayError
+from slipway.state import deploylock
 
 _HOLD = """
 import sys, time
 sys.path.insert(0, {root!r})
 from pathlib import Path
-from slipway import deploylock
+from slipway.state import deploylock
 with deploylock.held(Path({folder!r}), "deploy"):
     print("held", flush=True)
     time.sleep(60)
@@ -40,7 +40,7 @@ def test_the_second_is_told_what_who_and_since_when(tmp_path: Path) -> None:
 
 def test_a_killed_holder_leaves_no_lock(tmp_path: Path) -> None:
     """Red when a file, and not the kernel, says that the lock is held."""
-    root = str(Path(deploylock.__file__).parents[1])
+    root = str(Path(deploylock.__file__).parents[2])
     holder = subprocess.Popen(
         [sys.executable, "-c", _HOLD.format(root=root, folder=str(tmp_path))],
         stdout=subprocess.PIPE,

@@ -15,7 +15,7 @@ from invoke.exceptions import ParseError
 from invoke.program import Program
 
 import tasks
-from slipway.settings import variables
+from slipway.config.settings import variables
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"

@@ -16,25 +16,21 @@ from typing import Any
 import pytest
 from invoke.exceptions import Exit
 
-from slipway import (
-    dbmajor,
-    deploylock,
-    diagnosis,
-    doctor,
-    engine,
-    engineapi,
-    enginecheck,
-    lifecycle,
-    preflight,
-)
-from slipway.compose import Stack
-from slipway.engine import ContainerState
-from slipway.errors import SlipwayError
-from slipway.examination import examine
-from slipway.pull import Outcome, Pull
-from slipway.run import Runner
-from slipway.session import Session
-from slipway.settings import Settings, load
+from slipway.checks import doctor, preflight
+from slipway.checks.examination import examine
+from slipway.config.settings import Settings, load
+from slipway.core.errors import SlipwayError
+from slipway.core.run import Runner
+from slipway.engine import engine, engineapi
+from slipway.engine.engine import ContainerState
+from slipway.engine.pull import Outcome, Pull
+from slipway.host import enginecheck
+from slipway.orchestrators.compose import Stack
+from slipway.orchestrators.session import Session
+from slipway.pgupgrade import dbmajor
+from slipway.release import lifecycle
+from slipway.services import diagnosis
+from slipway.state import deploylock
 
 PASSWORD = "Zk3-not-a-placeholder"
 
@@ -73,9 +69,9 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     monkeypatch.setattr(engine, "folders", lambda _project: [])
     monkeypatch.setattr(engine, "folder_of_volume", lambda _name: "")
     monkeypatch.setattr(engine, "volumes", lambda _project: {})
-    monkeypatch.setattr("slipway.ports.check_all", lambda _session: None)
-    monkeypatch.setattr("slipway.egress.check", lambda _session: None)
-    monkeypatch.setattr("slipway.examination._used_percent", lambda _session, _state: 3)
+    monkeypatch.setattr("slipway.services.ports.check_all", lambda _session: None)
+    monkeypatch.setattr("slipway.services.egress.check", lambda _session: None)
+    monkeypatch.setattr("slipway.checks.examination._used_percent", lambda _session, _state: 3)
     monkeypatch.setattr("shutil.disk_usage", lambda _path: type("Usage", (), {"total": 1, "free": 10**12}))
 
     def has(*states: ContainerState, **logs: list[str]) -> None:
@@ -107,7 +103,9 @@ def test_memory_that_is_full_is_found(
 ) -> None:
     """Red when every upload fails and nobody says why; seen with a project that fills /tmp."""
     percent = {"db": 100, "web": 97}
-    monkeypatch.setattr("slipway.examination._used_percent", lambda _session, state: percent[state.service])
+    monkeypatch.setattr(
+        "slipway.checks.examination._used_percent", lambda _session, state: percent[state.service]
+    )
     assert found(ready, prod=True).count("warning SLIP-185") == 1
 
 
@@ -116,7 +114,7 @@ def test_what_an_attempt_left_is_no_fault_of_what_serves(
     ready: Path, stack: Callable[..., None], monkeypatch: pytest.MonkeyPatch, web: str, code: str
 ) -> None:
     """Red when a failed deploy's migration counts as a fault as long as the old release serves."""
-    monkeypatch.setattr("slipway.maintenance.is_closed", lambda _session: False)
+    monkeypatch.setattr("slipway.services.maintenance.is_closed", lambda _session: False)
     stack(
         state("db"), state("nginx"), state("web", health=web), state("migrate", state="exited", exit_code=1)
     )
@@ -164,7 +162,7 @@ def test_what_an_engine_cannot_do_is_told(
     """Red when limits that nobody enforces are taken for limits, or port 80 for a rootless engine's."""
     monkeypatch.setattr(engine, "facts", lambda: {"DockerRootDir": "/", "NCPU": 2, **info})
     monkeypatch.setattr(enginecheck, "_first_port", lambda: 1024)
-    monkeypatch.setattr("slipway.connections.check", lambda *_: None)
+    monkeypatch.setattr("slipway.services.connections.check", lambda *_: None)
     (ready / ".env").write_text(f"{env}\n")
     assert found(ready, prod=True).count("warning SLIP-164") == codes
 
@@ -193,7 +191,7 @@ def test_all_is_found_at_once(
     def taken(_session: Session) -> None:
         raise SlipwayError("SLIP-063", "port 8000 (WEB_PORT) is taken by the process x (1)", "stop it")
 
-    monkeypatch.setattr("slipway.ports.check_all", taken)
+    monkeypatch.setattr("slipway.services.ports.check_all", taken)
     stack(state("db"), state("web", state="restarting", exit_code=1), web=["No module named x"])
     with pytest.raises(Exit) as ended:
         doctor.doctor(ready, Runner(), prod=False, as_json=False)
@@ -440,7 +438,7 @@ def test_nothing_is_written(ready: Path, stack: Callable[..., None], monkeypatch
 
 def test_up_walks_the_same_checks(ready: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Red when `up` does not look at one of them, or `doctor` does not."""
-    monkeypatch.setattr("slipway.upgradeundo.take_back_interrupted", lambda _session: None)
+    monkeypatch.setattr("slipway.pgupgrade.upgradeundo.take_back_interrupted", lambda _session: None)
     for prod in (False, True):
         looked: list[str] = []
 
@@ -457,7 +455,7 @@ def test_up_walks_the_same_checks(ready: Path, monkeypatch: pytest.MonkeyPatch) 
             )
             patched.setattr(preflight, "DISK", named(preflight.DISK))
             patched.setattr(engine, "containers", lambda _project: [])
-            for name in ("slipway.dbmajor.record", "slipway.tls.publish"):
+            for name in ("slipway.pgupgrade.dbmajor.record", "slipway.tls.tls.publish"):
                 patched.setattr(name, lambda *_: None)
             patched.setattr(lifecycle, "_build_what_changed", lifecycle._prepare)
             patched.setattr(lifecycle, "ensure_bases", lambda _session: {})
@@ -472,7 +470,8 @@ def test_up_walks_the_same_checks(ready: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_looking_is_cheap() -> None:
     """Red when a module that only `up` needs, or the docker SDK, is imported for it."""
-    script = "import sys, slipway.examination; print({'docker', 'slipway.lifecycle'} & {*sys.modules})"
+    looked_for = "{'docker', 'slipway.release.lifecycle'}"
+    script = f"import sys, slipway.checks.examination; print({looked_for} & {{*sys.modules}})"
     root = Path(__file__).parents[2]
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True

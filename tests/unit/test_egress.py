@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from slipway import egress
-from slipway.compose import Stack
-from slipway.errors import SlipwayError
-from slipway.run import Runner
-from slipway.session import Session
-from slipway.settings import Settings
+from slipway.config.settings import Settings
+from slipway.core.errors import SlipwayError
+from slipway.core.run import Runner
+from slipway.orchestrators.compose import Stack
+from slipway.orchestrators.session import Session
+from slipway.services import egress
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_a_network_that_is_otherwise_is_refused(
         asked.append(name)
         return internal
 
-    monkeypatch.setattr("slipway.engine.network_is_internal", answer)
+    monkeypatch.setattr("slipway.engine.engine.network_is_internal", answer)
     session = Session(Stack(replace(settings, web_egress=wanted), prod=True), Runner())
     if refused:
         with pytest.raises(SlipwayError, match=f"SLIP-126: WEB_EGRESS={wanted}"):

@@ -14,9 +14,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from slipway import engine, engineapi, init
-from slipway.engineapi import NotFoundError
-from slipway.errors import SlipwayError
+from slipway.core.errors import SlipwayError
+from slipway.engine import engine, engineapi
+from slipway.engine.engineapi import NotFoundError
+from slipway.orchestrators import init
 
 
 class _FakeEngine(BaseHTTPRequestHandler):

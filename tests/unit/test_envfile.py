@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from kitfiles import load
 
-from slipway import envfile
-from slipway.errors import SlipwayError
+from slipway.core import envfile
+from slipway.core.errors import SlipwayError
 
 
 def _read(tmp_path: Path, text: str) -> dict[str, str]:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from slipway import connections, extraprocesses, init
-from slipway.compose import Stack
-from slipway.errors import SlipwayError
-from slipway.settings import load
+from slipway.config import extraprocesses
+from slipway.config.settings import load
+from slipway.core.errors import SlipwayError
+from slipway.orchestrators import init
+from slipway.orchestrators.compose import Stack
+from slipway.services import connections
 
 
 def _load(checkout: Path, *lines: str):

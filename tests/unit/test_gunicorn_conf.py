@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from kitfiles import DOCKER
 
-from slipway.settings import variables
+from slipway.config.settings import variables
 
 
 def _write(folder: Path, files: dict[str, str]) -> None:

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from slipway import importing, plainsql
-from slipway.errors import SlipwayError
+from slipway.backup import importing
+from slipway.core.errors import SlipwayError
+from slipway.postgres import plainsql
 
 HEAD = """\
 --

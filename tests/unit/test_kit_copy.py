@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from minikit import GIT, QUIET, commit, contents, git, make_kit, plant
 
-from slipway.errors import SlipwayError
-from slipway.kit import copying, files, record
+from slipway.core.errors import SlipwayError
+from slipway.kit import copying, record
+from slipway.project import files
 from tests.support.world import copy_checkout
 
 PROJECT: dict[str, str | None] = {

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from minikit import GIT, QUIET, commit, contents, git, plant
 
-from slipway.errors import SlipwayError
+from slipway.core.errors import SlipwayError
+from slipway.core.run import Runner
 from slipway.kit import record, starting, wiring
 from slipway.kit.upgrading import upgrade
-from slipway.run import Runner
 from tests.support.world import ROOT, copy_checkout
 
 # The lines of Django's own template that matter here, as 5.2 and 6.1 have them.

@@ -9,9 +9,9 @@ import pytest
 import yaml
 from minikit import plant
 
-from slipway.compose import Stack
-from slipway.kit import place, testcode
-from slipway.settings import Settings, load
+from slipway.config import place, testcode
+from slipway.config.settings import Settings, load
+from slipway.orchestrators.compose import Stack
 
 ROOT = Path(__file__).resolve().parents[2]
 RULES = (ROOT / "Dockerfile.dockerignore").read_text()

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from minikit import FIRST, GIT, QUIET, SECOND, advance, commit, contents, git, make_kit, plant
 
-from slipway.errors import SlipwayError
+from slipway.core.errors import SlipwayError
+from slipway.core.run import Runner
 from slipway.kit import copying, filewise, record
 from slipway.kit.merging import plan
 from slipway.kit.upgrading import upgrade
-from slipway.run import Runner
 
 pytestmark = GIT
 
@@ -69,7 +69,7 @@ def test_what_was_changed_here_is_merged_kept_or_a_conflict(kit: Path, copy: Pat
             "docs/page.md": "one\nmine\nthree\n",
             "docs/edited-and-gone.md": "mine\n",
             "docs/deleted-here.md": None,
-            "slipway/settings.py": "MINE = 1\n",
+            "slipway/__init__.py": "MINE = 1\n",
             "docs/added.md": "mine too\n",
         },
     )
@@ -88,7 +88,7 @@ def test_what_was_changed_here_is_merged_kept_or_a_conflict(kit: Path, copy: Pat
     assert "<<<<<<< here\nmine\n=======\nzwei\n>>>>>>> the newer kit\n" in page
     assert text(copy, "docs/edited-and-gone.md") == "mine\n"
     assert not (copy / "docs/deleted-here.md").exists()
-    assert text(copy, "slipway/settings.py") == "MINE = 1\n"
+    assert text(copy, "slipway/__init__.py") == "MINE = 1\n"
     assert text(copy, "docs/added.md") == "mine too\n"
     assert text(copy, "docs/added.md.slipway-new") == "new\n"
     assert text(copy, "Dockerfile") == "FROM b\n"
@@ -321,6 +321,6 @@ def test_the_users_own_files_are_never_in_a_plan() -> None:
 
 
 def _file(name: str):  # type: ignore[no-untyped-def]
-    from slipway.kit.files import File
+    from slipway.project.files import File
 
     return File("100644", name)

@@ -6,15 +6,15 @@ import subprocess
 
 import pytest
 
-from slipway import init
-from slipway.build import failing_line, run_build
-from slipway.compose import Stack
-from slipway.consent import require_consent
-from slipway.engine import ContainerState
-from slipway.errors import SlipwayError
-from slipway.run import Runner
-from slipway.session import Session
-from slipway.settings import Settings
+from slipway.config.settings import Settings
+from slipway.core.consent import require_consent
+from slipway.core.errors import SlipwayError
+from slipway.core.run import Runner
+from slipway.engine.engine import ContainerState
+from slipway.images.build import failing_line, run_build
+from slipway.orchestrators import init
+from slipway.orchestrators.compose import Stack
+from slipway.orchestrators.session import Session
 
 _FAILED_BUILD = """\
 #11 [dependencies 3/3] RUN install-dependencies

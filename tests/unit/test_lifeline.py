@@ -35,8 +35,8 @@ sys.exit(code if code >= 0 else 128 - code)
 """
 _TASK = """\
 import sys
-from slipway.lifeline import Lifeline
-from slipway.run import Runner
+from slipway.core.lifeline import Lifeline
+from slipway.core.run import Runner
 print("task", flush=True)
 argv = [sys.executable, "-c", sys.argv[1], *sys.argv[2:]]
 Runner(echo=False).replace(argv, lifeline=Lifeline(lambda: "some", 3, terminal=False))

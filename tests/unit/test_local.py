@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from slipway import local
-from slipway.errors import SlipwayError
-from slipway.run import Runner
-from slipway.settings import Settings, load
+from slipway.config.settings import Settings, load
+from slipway.core.errors import SlipwayError
+from slipway.core.run import Runner
+from slipway.services import local
 
 
 def installs(folder: Path, root: Path = Path("/kit")) -> str:
@@ -121,7 +121,7 @@ def test_a_taken_port_is_named_where_no_engine_answers(
     def no_engine(port: int) -> None:
         raise SlipwayError("SLIP-062", "no engine", "")
 
-    monkeypatch.setattr("slipway.engine.publisher", no_engine)
+    monkeypatch.setattr("slipway.engine.engine.publisher", no_engine)
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         holder.listen()

@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 from invoke.exceptions import Exit
 
-from slipway import engine, enginecheck, enginepackages, machine, machinereport
-from slipway.enginecheck import parse_version
-from slipway.errors import SlipwayError
-from slipway.osinfo import Host, parse_os_release
-from slipway.run import Runner
+from slipway.core.errors import SlipwayError
+from slipway.core.run import Runner
+from slipway.engine import engine
+from slipway.host import enginecheck, enginepackages, machine, machinereport
+from slipway.host.enginecheck import parse_version
+from slipway.host.osinfo import Host, parse_os_release
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from slipway import engine
-from slipway.compose import Stack
-from slipway.errors import SlipwayError
-from slipway.maintenance import MESSAGE, maintenance
-from slipway.run import Runner
-from slipway.session import Session
-from slipway.settings import Settings
+from slipway.config.settings import Settings
+from slipway.core.errors import SlipwayError
+from slipway.core.run import Runner
+from slipway.engine import engine
+from slipway.orchestrators.compose import Stack
+from slipway.orchestrators.session import Session
+from slipway.services.maintenance import MESSAGE, maintenance
 
 _EXEC = ["exec", "-T", "nginx", "/srv/nginx/live/bin/maintenance"]
 _ONE_OFF = [

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from slipway import migrations
-from slipway.compose import Stack
-from slipway.errors import SlipwayError
-from slipway.migrations import Reversal
-from slipway.run import Runner
-from slipway.session import Session
-from slipway.settings import Settings
+from slipway.config.settings import Settings
+from slipway.core.errors import SlipwayError
+from slipway.core.run import Runner
+from slipway.orchestrators.compose import Stack
+from slipway.orchestrators.session import Session
+from slipway.services import migrations
+from slipway.services.migrations import Reversal
 
 PROGRAM = ["run", "--rm", "--no-deps", "-T", "migrate", "python", "/opt/slipway/migrate.py"]
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from slipway import mirrors
-from slipway.mirrors import AptSource
+from slipway.host import mirrors
+from slipway.host.mirrors import AptSource
 
 MIRROR = "http://mirror.example/debian"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -194,10 +194,11 @@ def test_build_secrets_are_private_and_rewritten_only_when_changed(machine, monk
 
 
 def test_importable_without_third_party_modules():
-    """The bootstrap needs it before there is an environment. Red when: it imports slipway.errors."""
+    """The bootstrap needs it before there is an environment. Red when: it imports slipway.core.errors."""
     import subprocess
     import sys
 
-    root = Path(mirrors.__file__).parent.parent
-    code = "import slipway.mirrors, sys; assert 'invoke' not in sys.modules; slipway.mirrors.debian_mirror()"
-    subprocess.run([sys.executable, "-S", "-E", "-c", code], cwd=root, check=True)
+    root = Path(mirrors.__file__).parents[2]
+    code = "import sys, slipway.host.mirrors as asked; asked.debian_mirror(); print('invoke' in sys.modules)"
+    argv = [sys.executable, "-S", "-E", "-c", code]
+    assert subprocess.run(argv, cwd=root, check=True, capture_output=True, text=True).stdout == "False\n"

@@ -156,7 +156,7 @@ SUGGESTED = {
 
 def test_a_variable_that_everybody_has_is_given_its_value() -> None:
     """Red when somebody else's key is said to be the generated one, or the host's way to the table breaks."""
-    from slipway.suggestions import suggest
+    from slipway.core.suggestions import suggest
 
     assert {name: suggest(name) for name in SUGGESTED} == SUGGESTED
     assert suggest("DB_USER", db_user="shop") == "shop"

@@ -13,12 +13,13 @@ from invoke.context import Context
 from test_tasks import NAMES, REQUIRED
 
 import tasks
-from slipway import engine, init, ownership, session
-from slipway.compose import Stack
-from slipway.engine import ContainerState
-from slipway.errors import SlipwayError
-from slipway.run import Runner
-from slipway.settings import load, record_machine, recorded
+from slipway.config.settings import load, record_machine, recorded
+from slipway.core.errors import SlipwayError
+from slipway.core.run import Runner
+from slipway.engine import engine
+from slipway.engine.engine import ContainerState
+from slipway.orchestrators import init, ownership, session
+from slipway.orchestrators.compose import Stack
 
 # They run and build nothing of a stack, or are about files alone.
 LOOK = {
@@ -46,7 +47,7 @@ def _looks(monkeypatch: pytest.MonkeyPatch, name: str, arguments: dict[str, Any]
         said["looks"] = looks
         raise BegunError
 
-    monkeypatch.setattr("slipway.session.begin", begin)
+    monkeypatch.setattr("slipway.orchestrators.session.begin", begin)
     with pytest.raises(BegunError):
         tasks.namespace[name].body(Context(), **arguments)
     return said["looks"]

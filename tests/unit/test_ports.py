@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from slipway import ports
-from slipway.compose import Stack
-from slipway.errors import SlipwayError
-from slipway.run import Runner
-from slipway.session import Session
-from slipway.settings import Settings
+from slipway.config.settings import Settings
+from slipway.core.errors import SlipwayError
+from slipway.core.run import Runner
+from slipway.orchestrators.compose import Stack
+from slipway.orchestrators.session import Session
+from slipway.services import ports
 
 ANY = "0.0.0.0"
 
@@ -22,7 +22,7 @@ ANY = "0.0.0.0"
 @pytest.fixture(autouse=True)
 def no_containers(monkeypatch: pytest.MonkeyPatch) -> None:
     """An engine that publishes nothing."""
-    monkeypatch.setattr("slipway.engine.publisher", lambda _port: None)
+    monkeypatch.setattr("slipway.engine.engine.publisher", lambda _port: None)
 
 
 def code(address: str, port: int) -> str:

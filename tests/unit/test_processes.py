@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from slipway import processes
-from slipway.errors import SlipwayError
-from slipway.settings import Settings
+from slipway.config.settings import Settings
+from slipway.core.errors import SlipwayError
+from slipway.services import processes
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_the_defaults_fit(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
 ) -> None:
     """Red when a default limit is below what default workers on a large machine need."""
-    monkeypatch.setattr("slipway.engine.processors", lambda: 128)
+    monkeypatch.setattr("slipway.engine.engine.processors", lambda: 128)
     processes.check(replace(settings, **changes))
 
 

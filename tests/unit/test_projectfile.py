@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from slipway import projectfile
-from slipway.compose import Stack
-from slipway.errors import SlipwayError
-from slipway.settings import Settings, load, variables
+from slipway.config.settings import Settings, load, variables
+from slipway.core.errors import SlipwayError
+from slipway.orchestrators import projectfile
+from slipway.orchestrators.compose import Stack
 
 ROOT = Path(__file__).resolve().parents[2]
 

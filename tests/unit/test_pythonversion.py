@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from slipway import pythonversion
-from slipway.errors import SlipwayError
-from slipway.pythonversion import OFFERED, choose, declared, poetry_ranges
-from slipway.settings import load
+from slipway.config.settings import load
+from slipway.core.errors import SlipwayError
+from slipway.images import pythonversion
+from slipway.images.pythonversion import OFFERED, choose, declared, poetry_ranges
 
 POETRY = "[tool.poetry.dependencies]\npython = {}\n"
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from slipway import releases
-from slipway.errors import SlipwayError
-from slipway.releases import Release
+from slipway.core.errors import SlipwayError
+from slipway.state import releases
+from slipway.state.releases import Release
 
 
 def _entry(identifier: str, result: str = "live", **more: object) -> Release:

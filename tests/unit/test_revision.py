@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from slipway.revision import describe
-from slipway.run import Runner
+from slipway.core.run import Runner
+from slipway.images.revision import describe
 
 
 def _git(folder: Path, *arguments: str) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from invoke.exceptions import Exit
 
-from slipway.errors import SlipwayError
-from slipway.run import Runner
+from slipway.core.errors import SlipwayError
+from slipway.core.run import Runner
 
 
 def test_commands_are_echoed_on_stderr_and_run(capfd: pytest.CaptureFixture[str]) -> None:
@@ -140,7 +140,7 @@ def test_what_clears_a_line_does_not_reach_a_pipe(capfd: pytest.CaptureFixture[s
 def test_a_reader_of_a_log_may_leave() -> None:
     """Red when `invoke logs --follow | head` goes on for ever, or ends with a traceback."""
     script = (
-        "import sys; from slipway.run import Runner; "
+        "import sys; from slipway.core.run import Runner; "
         "Runner(echo=False).replace([sys.executable, '-uc', "
         "'import itertools\\nfor n in itertools.count(): print(n)'], plain=True)"
     )

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from slipway import scale
-from slipway.compose import Stack
-from slipway.engine import ContainerState
-from slipway.errors import SlipwayError
-from slipway.run import Runner
-from slipway.session import Session
-from slipway.settings import Settings
+from slipway.config.settings import Settings
+from slipway.core.errors import SlipwayError
+from slipway.core.run import Runner
+from slipway.engine.engine import ContainerState
+from slipway.orchestrators.compose import Stack
+from slipway.orchestrators.session import Session
+from slipway.services import scale
 
 
 def _replica(number: int) -> ContainerState:

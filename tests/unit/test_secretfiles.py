@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from slipway import envfile, init, secretfiles
-from slipway.errors import SlipwayError
-from slipway.settings import load
+from slipway.config import secretfiles
+from slipway.config.settings import load
+from slipway.core import envfile
+from slipway.core.errors import SlipwayError
+from slipway.orchestrators import init
 
 
 def _entries(tmp_path: Path, text: str) -> dict[str, envfile.Entry]:

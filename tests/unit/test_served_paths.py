@@ -1,11 +1,11 @@
-"""docker/served_paths.py: settings and variables that do not agree. And slipway/npmrc.py."""
+"""docker/served_paths.py: settings and variables that do not agree. And slipway/host/npmrc.py."""
 
 from __future__ import annotations
 
 import pytest
 from kitfiles import load
 
-from slipway.npmrc import parse
+from slipway.host.npmrc import parse
 
 differences = load("served_paths").differences
 KIT = {"STATIC_URL": "/static/", "MEDIA_URL": "/media/", "MEDIA_ROOT": "/app/media"}

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from slipway import init, values
-from slipway.errors import SlipwayError
-from slipway.settings import Settings, load, record_machine, recorded, variables
+from slipway.config.settings import Settings, load, record_machine, recorded, variables
+from slipway.core import values
+from slipway.core.errors import SlipwayError
+from slipway.orchestrators import init
 
 ROOT = Path(__file__).resolve().parents[2]
 _NOT_SETTINGS = {"APP_ENV_DIGEST", "BACKUP_RECIPE", "BACKUP_USER", "COMPOSE_PROJECT_NAME", "KIT_ROOT"}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from kitfiles import load
 
-from slipway.settings import variables
+from slipway.config.settings import variables
 
 POSTGRESQL = "django.db.backends.postgresql"
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from slipway import envfile
-from slipway.errors import SlipwayError
-from slipway.settings import load, record_machine, variables
+from slipway.config.settings import load, record_machine, variables
+from slipway.core import envfile
+from slipway.core.errors import SlipwayError
 
 
 @dataclass(frozen=True)

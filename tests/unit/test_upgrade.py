@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from slipway import dbmajor, engine, envfile, init, postgres, settings, upgradecompare
-from slipway.compose import Stack
-from slipway.errors import SlipwayError
-from slipway.run import Runner
-from slipway.session import Session
+from slipway.config import postgres, settings
+from slipway.core import envfile
+from slipway.core.errors import SlipwayError
+from slipway.core.run import Runner
+from slipway.engine import engine
+from slipway.orchestrators import init
+from slipway.orchestrators.compose import Stack
+from slipway.orchestrators.session import Session
+from slipway.pgupgrade import dbmajor, upgradecompare
 
 
 @pytest.mark.parametrize(

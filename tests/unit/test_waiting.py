@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 
-from slipway import diagnosis, engine, engineapi, examination, lifecycle, replicas
-from slipway.compose import Stack
-from slipway.engine import ContainerState
-from slipway.errors import SlipwayError
-from slipway.run import Runner
-from slipway.session import Session
-from slipway.settings import Settings
+from slipway.checks import examination
+from slipway.config.settings import Settings
+from slipway.core.errors import SlipwayError
+from slipway.core.run import Runner
+from slipway.engine import engine, engineapi
+from slipway.engine.engine import ContainerState
+from slipway.orchestrators.compose import Stack
+from slipway.orchestrators.session import Session
+from slipway.release import lifecycle
+from slipway.services import diagnosis, replicas
 from tests.support.world import USUAL_SIGNALS
 
 _STARTING = ContainerState(

@@ -1,9 +1,0 @@
-"""Where this checkout of the kit is."""
-
-from __future__ import annotations
-
-from pathlib import Path
-
-__all__ = ["ROOT"]
-
-ROOT = Path(__file__).resolve().parent.parent

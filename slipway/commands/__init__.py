@@ -1,0 +1,1 @@
+"""Single tasks that belong to no other package."""

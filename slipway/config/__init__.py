@@ -1,0 +1,1 @@
+"""The values a person has set. Asks no engine, runs nothing."""

@@ -1,0 +1,43 @@
+"""Line ends of Windows in what containers read as it is: scripts and secrets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from slipway.config.secretfiles import GENERATED
+from slipway.config.settings import Settings
+from slipway.core.errors import SlipwayError
+
+__all__ = ["check"]
+
+
+def check(settings: Settings) -> None:
+    """Return when no script of the kit and no generated secret has a carriage return at a line's end.
+
+    Linux looks for an interpreter called ``sh\\r``; and PostgreSQL's image takes the carriage return for part
+    of the password, the project's entrypoint does not. Raises ``SlipwayError`` SLIP-160.
+    """
+    for name in GENERATED:
+        secret = settings.path(settings.secrets_dir) / name
+        if secret.is_file() and b"\r" in secret.read_bytes():
+            raise SlipwayError(
+                "SLIP-160",
+                f"{secret} has a line end of Windows, which to some is part of the secret",
+                f"take it out: sed -i 's/\\r$//' {secret}",
+            )
+    scripts = [path for folder in ("docker", "nginx") for path in sorted((settings.root / folder).rglob("*"))]
+    if spoilt := [path for path in scripts if path.is_file() and _is_spoilt(path)]:
+        others = f" and {len(spoilt) - 1} more" if len(spoilt) > 1 else ""
+        first = spoilt[0].relative_to(settings.root)
+        raise SlipwayError(
+            "SLIP-160",
+            f"scripts of the kit have line ends of Windows and cannot run: {first}{others}",
+            f"git config core.autocrlf input; then in {settings.root}: "
+            "grep -rlI \"$(printf '\\r')\" docker nginx | xargs sed -i 's/\\r$//'",
+        )
+
+
+def _is_spoilt(script: Path) -> bool:
+    with script.open("rb") as file:
+        first = file.readline(200)
+    return first.startswith(b"#!") and first.endswith(b"\r\n")

@@ -1,0 +1,1 @@
+"""No import of another package. Nothing here knows Docker or Django."""

@@ -1,0 +1,309 @@
+"""Creating what a checkout needs before its first start; nothing that exists is ever overwritten."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from slipway.config import extraprocesses, place, postgres, secretfiles
+from slipway.config.settings import (
+    Settings,
+    load,
+    record_machine,
+    recorded,
+    settings_file,
+    variables,
+    write_if_changed,
+)
+from slipway.core import envfile
+from slipway.core.errors import SlipwayError
+from slipway.core.output import note
+from slipway.engine import engine, engineapi
+from slipway.host import mirrors
+from slipway.orchestrators import projectfile, publishing
+from slipway.orchestrators.compose import Stack
+
+__all__ = [
+    "backup_user", "check", "create_env_file", "create_missing", "create_rest", "record", "record_build",
+]  # fmt: skip
+
+_OWNERS = ("backup",)  # of secrets in a subfolder
+_SUBFOLDERS = (*_OWNERS, "tls")
+_USUAL_SOCKETS = ("/var/run/docker.sock", "/run/docker.sock")
+_NOT_ROOT = 10001  # as the Dockerfile has it
+_MOUNTED_SCRIPTS = ("docker/db", "docker/redis")
+"""Of the kit's folders, those that compose files take ``configs`` from."""
+_READ, _RUN = 0o444, 0o555
+
+
+def create_env_file(root: Path) -> None:
+    """Create the kit's own settings file where there is none, and say so."""
+    own = settings_file(root)
+    if not own.exists():
+        _copy(root / ".env.example", own)
+
+
+def create_missing(root: Path) -> Settings:
+    """Create the env files and secrets that are missing, say which, and return the settings.
+
+    Raises the ``SlipwayError`` of ``settings.load``.
+    """
+    create_env_file(root)
+    settings = load(root)
+    create_rest(settings)
+    return settings
+
+
+def create_rest(settings: Settings) -> None:
+    """The same, but for the kit's own settings file."""
+    root = settings.root
+    for name, example in (
+        (settings.app_env, "app.env.example"),
+        (settings.app_dev_env, "app.dev.env.example"),
+        (settings.app_prod_env, "app.prod.env.example"),
+        (settings.app_local_env, "app.local.env.example"),
+    ):
+        target = settings.path(name)
+        if not target.exists():
+            _copy(root / example, target)
+    folder = settings.path(settings.secrets_dir)
+    for path in secretfiles.create_missing(folder):
+        note(f"created {path.relative_to(root) if path.is_relative_to(root) else path}")
+    # The kit's own .gitignore names the usual folder alone.
+    ignore = folder / ".gitignore"
+    if folder != settings.path("secrets") and not ignore.exists():
+        with suppress(OSError):  # Somebody else's folder: then no repository of this person's.
+            ignore.write_text("*\n", encoding="utf-8")
+
+
+def check(settings: Settings, prod: bool) -> None:
+    """Check what the containers of a stack will read.
+
+    Raises ``SlipwayError`` SLIP-001 to SLIP-004 for the project's env files, SLIP-002, SLIP-009 and SLIP-010
+    for secrets, SLIP-007 for their folder, SLIP-175 for a file in the place of a subfolder, SLIP-113 for
+    those of the store that backups are copied to, SLIP-190 for what only this person may read.
+    """
+    for path, wanted in _mounted(settings):
+        # Containers for development and for backups run as this person.
+        others = path.name in secretfiles.GENERATED or (prod and path.parent.name != "backup")
+        if others or wanted == _RUN:
+            _require_mode(path, wanted)
+    entries: dict[str, envfile.Entry] = {}
+    for name in (settings.app_env, settings.app_prod_env if prod else settings.app_dev_env):
+        entries |= envfile.read(settings.path(name))
+    _check_subfolders(settings)
+    secretfiles.check(settings.path(settings.secrets_dir), entries, _OWNERS)
+    if settings.backup_s3_bucket:
+        _check_store(settings)
+
+
+def _check_subfolders(settings: Settings) -> None:
+    folder = settings.path(settings.secrets_dir)
+    if not folder.is_dir():
+        raise SlipwayError(
+            "SLIP-007",
+            f"SECRETS_DIR ({settings.origins['SECRETS_DIR']}) names a folder that does not exist: {folder}",
+            "it counts from the kit's folder; invoke init makes it, with the standard secrets",
+        )
+    files = (settings.tls_certificate, settings.tls_key, settings.acme_ca_file, settings.backup_s3_ca_file)
+    used = {parent for name in files if name for parent in settings.path(name).parents}
+    for path in sorted(folder.glob("[!.]*")):
+        if path.name in _SUBFOLDERS and path.is_file():
+            raise SlipwayError(
+                "SLIP-175",
+                f"the secret {path} is a file, and the kit looks for secrets in a folder of that name",
+                f"rename it, or move it into such a folder, as {folder / 'backup' / 'passphrase'}",
+            )
+        # A compose file of this person's may give it to a service of theirs.
+        told = path.name in _SUBFOLDERS or path.resolve() in used or settings.overlays
+        if not told and secretfiles.files(path):
+            note(
+                f"warning: SLIP-175: the secrets in {str(path)!r} reach no container: the kit has no service "
+                f"of that name; fix: move them to {folder}"
+            )
+
+
+def _check_store(settings: Settings) -> None:
+    for name in ("s3_access_key", "s3_secret_key"):
+        path = settings.path(settings.secrets_dir) / "backup" / name
+        # `secretfiles.check` has refused an empty one.
+        if not path.is_file():
+            raise SlipwayError(
+                "SLIP-113",
+                f"BACKUP_S3_BUCKET ({settings.origins['BACKUP_S3_BUCKET']}) names a store, and {path} is "
+                "missing",
+                "write the store's key into it; or take BACKUP_S3_BUCKET out",
+            )
+
+
+def record(settings: Settings) -> None:
+    """Write what Compose must know of this host and checkout: ids, place, secrets, build secrets.
+
+    Raises ``SlipwayError`` SLIP-113 when the store's CA file cannot be read.
+    """
+    mirrors.write_build_secrets(settings.root / ".slipway" / "build")
+    _open_to_containers(settings)
+    for stack in (Stack(settings, prod=False), Stack(settings, prod=True)):
+        folder = settings.path(settings.secrets_dir)
+        text = secretfiles.overlay(
+            folder, "${SECRETS_DIR:-secrets}", stack.project_services(), owners=_OWNERS
+        )
+        write_if_changed(settings.root / stack.secrets_file, text)
+        write_if_changed(settings.root / stack.project_file, projectfile.text(stack))
+        if stack.processes:
+            _record_processes(stack)
+        if stack.addresses_file in stack.files():
+            write_if_changed(settings.root / stack.addresses_file, publishing.overlay(stack))
+    if settings.backup_s3_bucket:
+        _record_store_ca(settings)
+    _record_place(settings)
+    digest = hashlib.sha256()
+    for name in (settings.app_env, settings.app_prod_env):
+        path = settings.path(name)
+        digest.update(path.read_bytes() if path.is_file() else b"")
+    # What the image's own entrypoint wants of its volume. Where the name does not tell, dbmajor.check asks.
+    major = postgres.major_in(settings.postgres_image)
+    # Compose must build on the image of PYTHON_VERSION too; its own default is that of the kit's.
+    follows = not settings.is_set_by_hand("PYTHON_IMAGE")
+    differs = settings.python_image != variables()["PYTHON_IMAGE"].default
+    # A name that the kit has chosen stays, whatever becomes of the folder and of those beside it.
+    chosen = {} if settings.is_set_by_hand("PROJECT_NAME") else {"PROJECT_NAME": settings.name}
+    is_new = {} if "KIT_ROOT" in recorded(settings.root) else {"NAME_IS_NEW": "yes"}
+    record_machine(
+        settings.root,
+        {
+            **chosen,
+            **is_new,
+            **({"PYTHON_IMAGE": settings.python_image if differs else ""} if follows else {}),
+            **({"DB_VOLUME_TARGET": postgres.mount_target(major)} if major else {}),
+            "APP_ENV_DIGEST": digest.hexdigest()[:16],
+            "KIT_ROOT": str(settings.root),
+            "HOST_UID": str(_in_containers()[0]),
+            "HOST_GID": str(_in_containers()[1]),
+            "BACKUP_USER": "{}:{}".format(*backup_user()),
+        },
+    )
+
+
+def _record_processes(stack: Stack) -> None:
+    settings = stack.settings
+    template = settings.root / "compose" / f"process-{'prod' if stack.prod else 'dev'}.yaml"
+    waited_for = {"migrate": "service_completed_successfully"}
+    waited_for |= {"db": "service_healthy"} if settings.database == "postgres" else {}
+    waited_for |= {"redis": "service_healthy"} if settings.redis == "on" else {}
+    text = extraprocesses.overlay(template, stack.commands, waited_for)
+    write_if_changed(settings.root / stack.processes_file, text)
+    if stack.prod and settings.scheduled_commands:
+        volumes = extraprocesses.cron_volumes(settings.scheduled_commands)
+        write_if_changed(settings.root / stack.cron_file, volumes)
+
+
+def _record_place(settings: Settings) -> None:
+    """Write what keeps the kit's own files out of the project's image and of the containers that mount it."""
+    root = settings.root
+    # Each build writes it anew; it looks through the project, which not every task should wait for.
+    if not (root / place.DOCKERFILE).exists():
+        record_build(settings)
+    stack = Stack(settings, prod=False)
+    if place.hides(settings):
+        write_if_changed(root / stack.hidden_file, place.hidden(settings, stack.project_services()))
+
+
+def record_build(settings: Settings) -> None:
+    """Write the Dockerfile that images are built from, and beside it what never reaches a build."""
+    dockerfile = settings.root / place.DOCKERFILE
+    ignored = (settings.root / "Dockerfile.dockerignore").read_text(encoding="utf-8")
+    write_if_changed(dockerfile.with_name("Dockerfile.dockerignore"), place.dockerignore(ignored, settings))
+    write_if_changed(dockerfile, (settings.root / "Dockerfile").read_text(encoding="utf-8"))
+
+
+def _mounted(settings: Settings) -> Iterator[tuple[Path, int]]:
+    """Yield each file that containers mount as it is, and what everybody must be allowed to do with it."""
+    for folder in _MOUNTED_SCRIPTS:
+        yield from ((path, _RUN) for path in sorted((settings.root / folder).glob("*.sh")))
+    secrets = settings.path(settings.secrets_dir)
+    for owned in (secrets, secrets / "backup"):
+        yield from ((path, _READ) for path in secretfiles.files(owned))
+
+
+def _open_to_containers(settings: Settings) -> None:
+    """Give the files that containers mount the modes that these need, for a mount has the host's.
+
+    What was written under a strict umask (077) is for this person alone; the containers' users are others.
+    A secret only where its folder keeps other people out, as ``secretfiles.create_missing`` makes it.
+    """
+    secrets = settings.path(settings.secrets_dir)
+    for path, wanted in _mounted(settings):
+        mode = path.stat().st_mode
+        private = wanted != _READ or not secrets.stat().st_mode & 0o077
+        if mode & wanted != wanted and private:
+            with suppress(OSError):  # Somebody else's: `check` tells.
+                path.chmod(stat.S_IMODE(mode) | wanted)
+
+
+def _require_mode(path: Path, wanted: int) -> None:
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & wanted != wanted:
+        folder = f"chmod 700 {path.parent} && " if wanted == _READ else ""
+        raise SlipwayError(
+            "SLIP-190",
+            f"{path} has mode {mode:o}: it is mounted into containers, whose users may not read it",
+            f"as its owner: {folder}chmod {wanted:o} {path}",
+        )
+
+
+def _record_store_ca(settings: Settings) -> None:
+    """Write the certificates to trust for the store: those named, else this host's own, else none."""
+    named = settings.backup_s3_ca_file
+    bundle = settings.path(named) if named else mirrors.ca_bundle()
+    try:
+        text = bundle.read_text(encoding="utf-8", errors="replace") if bundle else ""
+    except OSError as problem:
+        raise SlipwayError(
+            "SLIP-113",
+            f"BACKUP_S3_CA_FILE ({settings.origins['BACKUP_S3_CA_FILE']}) cannot be read: "
+            f"{problem.strerror}: {bundle}",
+            "it counts from the kit's folder; name a PEM file",
+        ) from None
+    path = settings.root / ".slipway" / "backup-s3-ca.pem"
+    write_if_changed(path, text)
+    # The container's user is not this one.
+    path.chmod(0o644)
+
+
+def backup_user() -> tuple[int, int]:
+    """Uid and gid of the containers that write backups: this person's, or 10001 in root's place."""
+    ids = os.getuid(), os.getgid()
+    return _in_containers() if ids[0] else (_NOT_ROOT, _NOT_ROOT)
+
+
+def _in_containers() -> tuple[int, int]:
+    """Uid and gid that this person has in a container: root's on an engine that runs as this person.
+
+    Such a one is never at the usual socket, so the others are not asked.
+    """
+    socket = engineapi.local_socket()
+    if os.getuid() and socket and socket not in _USUAL_SOCKETS:
+        with suppress(SlipwayError):
+            if engine.rootless():
+                return 0, 0
+    return os.getuid(), os.getgid()
+
+
+def _copy(example: Path, target: Path) -> None:
+    try:
+        shutil.copyfile(example, target)
+    except OSError as problem:
+        raise SlipwayError(
+            "SLIP-011",
+            f"{target.name} cannot be created from {example.name}: {problem.strerror}",
+            "restore the example file from the repository, or write the file by hand",
+        ) from None
+    # It may come to hold credentials; the example it came from is public.
+    target.chmod(0o600)
+    note(f"created {target.name} (from {example.name})")

@@ -1,0 +1,1 @@
+"""PostgreSQL of another major version."""

@@ -1,0 +1,1 @@
+"""A Django project's files. Runs nothing of them."""

@@ -1,0 +1,1 @@
+"""A stack brought up, changed, taken down."""

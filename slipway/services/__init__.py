@@ -1,0 +1,1 @@
+"""Running containers: nginx, replicas, processes."""

@@ -1,0 +1,93 @@
+"""The containers of the processes beside web, while something else changes: a release, or the database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from slipway.core.output import note
+from slipway.engine import engine
+from slipway.engine.engine import ContainerState
+from slipway.orchestrators.compose import Stack
+from slipway.orchestrators.session import Session
+from slipway.services import diagnosis
+from slipway.services.replicas import grace
+
+__all__ = ["Rest", "containers", "stop", "wake"]
+
+
+def containers(stack: Stack, *, running: bool = False) -> list[ContainerState]:
+    """Those there are, also of lines that have gone from ``.env`` since; with ``running`` those at work."""
+    found = [c for c in engine.containers(stack.project) if c.beside_web]
+    return [c for c in found if c.state in {"running", "restarting"}] if running else found
+
+
+def stop(session: Session) -> list[str]:
+    """Have those at work finish what they do, and stay away until they are started; returns their ids."""
+    ids = [c.id for c in containers(session.stack, running=True)]
+    if ids:
+        session.runner.run(["docker", "stop", "-t", grace(session), *ids])
+    return ids
+
+
+def wake(session: Session, ids: Sequence[str]) -> None:
+    """Start again those of ``ids`` that are still there."""
+    there = [c.id for c in containers(session.stack) if c.id in ids]
+    if there:
+        session.runner.run(["docker", "start", *there])
+
+
+class Rest:
+    """The processes of the release that serves, as a switch-over to another finds them."""
+
+    def __init__(self, session: Session, previous: str) -> None:
+        self._session = session
+        self._old = session.stack.for_release(previous)
+        self._there: list[ContainerState] | None = None
+
+    def begin(self) -> None:
+        """Have them finish and stop; the second time nothing is left to do."""
+        if self._there is None:
+            self._there = containers(self._session.stack, running=True)
+        stop(self._session)
+
+    def replace(self, stack: Stack) -> None:
+        """Put those of ``stack``'s release in their place, and wait until they stay.
+
+        Raises what ``diagnosis.failure`` makes of one that does not.
+        """
+        self.begin()
+        if not stack.processes:
+            return
+        self._session.runner.run(_up(stack, stack.processes))
+        timeout = self._session.settings.wait_timeout
+        states = engine.wait(stack.project, stack.processes, timeout, lambda _summaries: None)
+        if broken := [state for state in states if not state.ready]:
+            raise diagnosis.failure(self._session, broken)
+
+    def take_back(self) -> None:
+        """Have those at work that were, of the release that they were of."""
+        if self._there is None:
+            return
+        note("the processes beside web are those of the former release again")
+        here = {c.id for c in containers(self._session.stack)}
+        known = self._old.processes
+        gone = [c.service for c in self._there if c.id not in here and c.service in known]
+        # What only the new release has.
+        was = {c.service for c in self._there}
+        new = [c.id for c in containers(self._session.stack) if c.service not in was]
+        if new:
+            self._session.runner.run(["docker", "rm", "--force", *new], check=False)
+        if gone:
+            self._session.runner.run(_up(self._old, gone), check=False)
+        wake(self._session, [c.id for c in self._there])
+
+    def forget(self) -> None:
+        """Remove those whose line has gone from ``.env``."""
+        known = self._session.stack.processes
+        old = [c.id for c in containers(self._session.stack) if c.service not in known]
+        if old:
+            self._session.runner.run(["docker", "rm", "--force", *old], check=False)
+
+
+def _up(stack: Stack, services: Sequence[str]) -> list[str]:
+    return stack.command("up", "--detach", "--no-build", "--no-deps", *services)

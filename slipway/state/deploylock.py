@@ -1,0 +1,66 @@
+"""One deploy, rollback or change of replicas at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from slipway.core.errors import SlipwayError
+from slipway.state.releases import who
+
+__all__ = ["check", "held"]
+
+_FOLDER = Path(".slipway")
+
+
+@contextmanager
+def held(root: Path, what: str, name: str = "deploy", *, wait: bool = False) -> Iterator[None]:
+    """Hold the lock of the checkout at ``root`` while doing ``what``; with ``wait`` as soon as it is free.
+
+    ``name`` is that of another lock, for what a deploy need not wait for.
+
+    The kernel frees it with the process, so a stale one cannot be. Without ``wait`` raises
+    ``SlipwayError`` SLIP-077 with who holds it, since when and for what.
+    """
+    path = root / _FOLDER / f"{name}.lock"
+    path.parent.mkdir(exist_ok=True)
+    with path.open("a+", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise _taken(path) from None
+        lock.truncate(0)
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        lock.write(json.dumps({"what": what, "who": who(), "pid": os.getpid(), "since": since}))
+        lock.flush()
+        yield
+        lock.truncate(0)
+
+
+def check(root: Path) -> None:
+    """Return when nobody holds the lock of deploys. Raises ``SlipwayError`` SLIP-077 as ``held``.
+
+    Whoever holds it has written so into the file; only then the lock is tried, which might be in the way.
+    """
+    path = root / _FOLDER / "deploy.lock"
+    if not path.exists() or not path.stat().st_size:
+        return
+    with path.open(encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise _taken(path) from None
+
+
+def _taken(path: Path) -> SlipwayError:
+    try:
+        holder = json.loads(path.read_text(encoding="utf-8"))
+        by = f"{holder['what']} by {holder['who']}, process {holder['pid']}, since {holder['since']}"
+    except (ValueError, KeyError):
+        by = "it has only just begun"
+    return SlipwayError("SLIP-077", f"another one runs: {by}", "wait for it to end")
