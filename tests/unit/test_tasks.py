@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -98,10 +99,55 @@ def test_the_list_loads_nothing_that_tasks_need_to_run(kit: Path) -> None:
         "import sys, tasks; print(sorted(m for m in sys.modules if m.split('.')[0] in ('docker', 'slipway')))"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=kit, capture_output=True, text=True, check=True)
-    modules = {name for name in ast.literal_eval(done.stdout) if name.count(".") != 1}
-    assert modules == {
-        "slipway", "slipway.commands.menu", "slipway.core.checkout", "slipway.orchestrators.session",
+    loaded = {name for name in ast.literal_eval(done.stdout) if name.count(".") > 1}
+    assert {name for name in loaded if not name.startswith("slipway.tasks.")} == {
+        "slipway.core.checkout", "slipway.orchestrators.session",
     }  # fmt: skip
+
+
+_OWN = """
+from invoke.tasks import task
+
+
+@task
+def report(c):
+    \"\"\"Mail the report.\"\"\"
+    print("mailed")
+
+
+@task
+def url(c):
+    \"\"\"The address behind our proxy.\"\"\"
+    print("https://shop.example.org")
+
+
+namespace.add_task(report)
+namespace.add_task(url)
+"""
+
+
+def test_a_task_of_ones_own_is_listed_and_takes_the_place_of_the_kits(tmp_path: Path) -> None:
+    """Red when the list shows the kit's tasks alone, or the kit's task of that name runs."""
+    own = tmp_path / "own"
+    copy_checkout(own)
+    with (own / "tasks.py").open("a") as file:
+        file.write(_OWN)
+    shown = _invoke(own, "--list").stdout
+    assert shown.endswith("own:\n  report   Mail the report.\n\n"), shown
+    assert "The address behind our proxy." in shown and "Print the site's URL." not in shown
+    assert _invoke(own, "report").stdout == "mailed\n"
+    assert _invoke(own, "url").stdout == "https://shop.example.org\n"
+
+
+def test_the_example_of_a_task_of_ones_own_works(tmp_path: Path) -> None:
+    """Red when the lines at the end of tasks.py do not run as they stand there."""
+    own = tmp_path / "own"
+    copy_checkout(own)
+    text = (own / "tasks.py").read_text()
+    head, example = text.split("takes its place.\n#\n")
+    (own / "tasks.py").write_text(head + "takes its place.\n" + re.sub(r"^# ?", "", example, flags=re.M))
+    done = _invoke(own, "--dry", "report")
+    assert done.returncode == 0 and done.stdout.endswith(" python manage.py mail_report\n"), done
 
 
 def test_looking_needs_no_docker_sdk(kit: Path) -> None:
