@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from world import World
 
-from tests.unit.test_settings_values import TABLE
+from tests.unit.config.test_settings_values import TABLE
 
 # As compose/prod.yaml hands them on, under names that begin with NGINX_.
 _HANDED_ON = (

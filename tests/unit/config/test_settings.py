@@ -13,7 +13,7 @@ from slipway.core import values
 from slipway.core.errors import SlipwayError
 from slipway.orchestrators import init
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 _NOT_SETTINGS = {"APP_ENV_DIGEST", "BACKUP_RECIPE", "BACKUP_USER", "COMPOSE_PROJECT_NAME", "KIT_ROOT"}
 
 

@@ -13,7 +13,7 @@ from slipway.config import place, testcode
 from slipway.config.settings import Settings, load
 from slipway.orchestrators.compose import Stack
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 RULES = (ROOT / "Dockerfile.dockerignore").read_text()
 
 

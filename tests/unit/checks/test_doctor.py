@@ -472,7 +472,7 @@ def test_looking_is_cheap() -> None:
     """Red when a module that only `up` needs, or the docker SDK, is imported for it."""
     looked_for = "{'docker', 'slipway.release.lifecycle'}"
     script = f"import sys, slipway.checks.examination; print({looked_for} & {{*sys.modules}})"
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True
     )

@@ -16,7 +16,7 @@ from slipway.commands.adopt import adopt
 from slipway.core import envfile
 from slipway.core.errors import SlipwayError
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from invoke.context import Context
-from test_tasks import NAMES, REQUIRED
+from taskkit import NAMES, REQUIRED
 
 import tasks
 from slipway.config.settings import load, record_machine, recorded

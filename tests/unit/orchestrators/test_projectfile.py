@@ -15,7 +15,7 @@ from slipway.core.errors import SlipwayError
 from slipway.orchestrators import projectfile
 from slipway.orchestrators.compose import Stack
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_the_volume_is_in_every_service_of_production(settings: Settings) -> None:

@@ -13,26 +13,12 @@ from pathlib import Path
 
 import pytest
 from invoke.tasks import Task
+from taskkit import NAMES, REQUIRED
 
 import tasks
 from tests.support.world import copy_checkout
 
-ROOT = Path(__file__).resolve().parents[2]
-NAMES = sorted(tasks.namespace.task_names)
-# Arguments a task cannot do without.
-REQUIRED = {
-    "adopt": ["example"],
-    "manage": ["check"],
-    "maintenance": ["on"],
-    "exec": ["web", "--command", "true"],
-    "inspect": ["web"],
-    "db.upgrade": ["--to", "18"],
-    "db.fetch": ["latest"],
-    "db.restore": ["latest"],
-    "db.import": ["site.sql"],
-    "media.import": ["uploads"],
-    "db.verify": ["latest"],
-}
+ROOT = Path(__file__).resolve().parents[3]
 # About the kit's own files: refused in a checkout without git, and no docker command is run.
 ABOUT_FILES = {"new", "upgrade"}
 # No command is theirs to print.

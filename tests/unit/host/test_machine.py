@@ -19,7 +19,7 @@ from slipway.host import enginecheck, enginepackages, machine, machinereport
 from slipway.host.enginecheck import parse_version
 from slipway.host.osinfo import Host, parse_os_release
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 DEBIAN_13 = Host(
     system="Linux",

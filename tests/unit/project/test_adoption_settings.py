@@ -183,7 +183,7 @@ ALLOWED_HOSTS = os.environ["HOSTS"].split()
 REDIS_URL = os.environ["REDIS_URL"]
 PAY = os.environ["PAY_API_KEY"]
 """
-    kit = Path(__file__).parents[2]
+    kit = Path(__file__).parents[3]
     found = found_in(tmp_path / "p", more=more)
     names = (".env", "app.env", "app.dev.env", "app.local.env")
     files = {name: tmp_path / "kit" / name for name in names}

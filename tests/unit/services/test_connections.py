@@ -49,7 +49,7 @@ def test_what_is_needed(settings: Settings, changes: dict[str, Any], replicas: i
 
 def test_the_reserve_is_what_the_page_says() -> None:
     """Red when the reserve changes and docs/command.md does not."""
-    page = (Path(__file__).resolve().parents[2] / "docs" / "command.md").read_text()
+    page = (Path(__file__).resolve().parents[3] / "docs" / "command.md").read_text()
     row = re.search(r"\| \+ reserve \| (\d+) \| (.+) \|", page)
     assert row
     assert int(row[1]) == sum(connections.RESERVE.values())

@@ -12,7 +12,7 @@ import pytest
 
 from slipway.commands.bootstrap import needs_engine
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 CREATES = "creating the tool environment"
 
 

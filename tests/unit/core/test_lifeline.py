@@ -15,7 +15,7 @@ import pytest
 from tests.support.polling import eventually
 from tests.support.world import USUAL_SIGNALS
 
-_ROOT = Path(__file__).resolve().parents[2]
+_ROOT = Path(__file__).resolve().parents[3]
 # As `docker exec` is: what it has begun is not its child, and hears nothing of what becomes of it.
 _DOCKER = """\
 #!/bin/sh

@@ -18,7 +18,7 @@ from slipway.orchestrators import init
 from slipway.orchestrators.compose import Stack
 from slipway.orchestrators.session import Session
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 IMAGES = {
     "python:3.13-slim-trixie": "sha256:python",
     "postgres:17-trixie": "sha256:postgres",
