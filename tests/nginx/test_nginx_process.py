@@ -156,6 +156,23 @@ def test_a_reload_does_not_cut_idle_connections(world: World) -> None:
         connection.close()
 
 
+def test_directives_of_the_projects_own_are_part_of_the_site(world: World) -> None:
+    """Red when site.conf does not include site.d/, nginx.conf not http.d/, or publishing leaves one out."""
+    world.own = world.folder / "own"
+    for name, text in {
+        "http.d/words.conf": 'map $arg_word $spoken {\n    default "nothing";\n    ~^[a-z]+$ $arg_word;\n}\n',
+        "site.d/say.conf": 'location = /say {\n    return 200 "$spoken";\n}\n',
+    }.items():
+        (world.own / name).parent.mkdir(parents=True)
+        (world.own / name).write_text(text)
+    world.start_stub()
+    nginx = world.start_nginx()
+    world.wait_for_application(nginx)
+    assert nginx.request("/say?word=hello").body == b"hello"
+    assert nginx.request("/say?word=1").body == b"nothing"
+    assert nginx.request("/echo").status == 200
+
+
 def test_a_template_of_the_projects_own_adds_a_location(world: World) -> None:
     """Red when site.conf does not include conf.d/site.d/."""
     world.templates = world.folder / "templates"

@@ -224,6 +224,8 @@ class World:
 
     folder: Path
     templates: Path = KIT / "nginx" / "templates"
+    own: Path = KIT / "nginx"
+    """Where http.d and site.d are."""
     name: str = field(default_factory=lambda: f"slipway-nginx-{uuid.uuid4().hex[:8]}")
     serial: int = 0
     ipv6: bool = False
@@ -314,6 +316,8 @@ class World:
             KIT / "nginx" / "snippets": "/opt/nginx/snippets:ro",
             KIT / "nginx" / "html": "/opt/nginx/html:ro",
             self.templates: "/opt/nginx/templates:ro",
+            self.own / "http.d": "/opt/nginx/http.d:ro",
+            self.own / "site.d": "/opt/nginx/site.d:ro",
             self.folder / "static": "/srv/static:ro",
             self.folder / "media": "/srv/media:ro",
             self._writable("state"): "/srv/state",
