@@ -96,12 +96,18 @@ def default_threads(workers, root=CGROUP):
     return max(1, min(MOST_DEFAULT_THREADS, 1 + spare // THREAD_BYTES))
 
 
-def whole_number(name, default):
-    """Return the environment variable ``name`` as a number of at least 1; end with a message otherwise."""
-    text = os.environ.get(name) or str(default)
-    if not text.isdecimal() or int(text) < 1:
-        raise SystemExit(f"SLIP-059: {name}={text!r} is not a number above 0\n  fix: e.g. {name}={default}")
-    return int(text)
+def whole_number(name, default, unit=""):
+    """Return the environment variable ``name`` as a number of at least 1; end with a message otherwise.
+
+    Without ``unit``, which may stand behind it.
+    """
+    text = os.environ.get(name) or f"{default}{unit}"
+    number = text.removesuffix(unit)
+    if not number.isdecimal() or int(number) < 1:
+        raise SystemExit(
+            f"SLIP-059: {name}={text!r} is not a number above 0\n  fix: e.g. {name}={default}{unit}"
+        )
+    return int(number)
 
 
 def server_target():
@@ -274,15 +280,15 @@ first_worker = FirstWorker(alone=workers >= 1.5 * (cgroup_cpus() or len(os.sched
 # nginx, or a POST meets a closing connection and, not being repeatable, becomes a 502.
 keepalive = 75
 
-# A worker that gives no heartbeat for so long is killed and replaced: one that is stopped, or stuck in C. Not
-# shorter, because loading the project counts too; not longer than nginx waits for an answer.
-timeout = 30
+# A worker that gives no heartbeat for so long is killed and replaced: one that is stopped, or stuck in C.
+# Loading the project counts too. nginx waits as long for an answer, unless PROXY_TIMEOUT says otherwise.
+timeout = whole_number("WEB_TIMEOUT", 30, "s")
 
 # The heartbeat is a file; on a disk under load its update can block a healthy worker.
 worker_tmp_dir = "/dev/shm"  # noqa: S108
 
-# Shorter than compose's stop_grace_period of 35 s, so that the last request ends before SIGKILL.
-graceful_timeout = 25
+# As long as a request may take. STOP_GRACE_PERIOD is longer, so the last one ends before SIGKILL.
+graceful_timeout = timeout
 
 # Slow leaks end here. The jitter keeps the workers from restarting together.
 max_requests = 10_000

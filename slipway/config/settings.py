@@ -30,6 +30,7 @@ __all__ = [
     "record_machine",
     "recorded",
     "settings_file",
+    "times_after",
     "unique_name",
     "variables",
 ]
@@ -77,6 +78,24 @@ _REQUIREMENTS = values.each(
 _NAMES = values.each(
     values.matching(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", "names separated by spaces")
 )
+
+
+def times_after(web_timeout: str) -> dict[str, str]:
+    """PROXY_TIMEOUT and STOP_GRACE_PERIOD as they follow from WEB_TIMEOUT, by name.
+
+    nginx waits for an answer as long as a request may take. A container that stops gives its requests as long
+    (gunicorn's ``graceful_timeout``), and has 5 s more to end by itself, before the engine kills it.
+    """
+    return {
+        "PROXY_TIMEOUT": web_timeout,
+        "STOP_GRACE_PERIOD": values.duration(f"{values.seconds(web_timeout) + 5}s"),
+    }
+
+
+def _web_timeout(value: str) -> str:
+    """A duration that leaves room for the grace period, which is longer."""
+    times_after(value)
+    return value
 
 
 @dataclass(frozen=True)
@@ -256,6 +275,8 @@ class Settings:
             "a number of buffers, 2 to 16, and their size, 4k to 64k",
         ),
     )  # fmt: skip
+    web_timeout: str = _setting("WEB_TIMEOUT", "30s", _web_timeout)
+    # `times_after` has the default of this and of STOP_GRACE_PERIOD where WEB_TIMEOUT is another one.
     proxy_timeout: str = _setting("PROXY_TIMEOUT", "30s", values.duration)
     login_rate: str = _setting(
         "LOGIN_RATE", "10r/m", values.matching(r"[1-9][0-9]{0,5}r/[sm]", "a rate, requests per s or m")
@@ -457,6 +478,11 @@ def load(
             origin = "the folder's name"
         if variable.name == "PYTHON_IMAGE" and origin.startswith(("machine.env:", "default")):
             text, origin = _image_of(chosen["python_version"], variable, text, origin)
+        # machine.env has them for Compose alone, and perhaps of an earlier WEB_TIMEOUT.
+        follows = variable.name in {"PROXY_TIMEOUT", "STOP_GRACE_PERIOD"}
+        if follows and origin.startswith(("machine.env:", "default")):
+            text = times_after(chosen["web_timeout"])[variable.name]
+            origin = "default" if origins["WEB_TIMEOUT"] == "default" else "by WEB_TIMEOUT"
         if variable.name in {"HOST_UID", "HOST_GID"} and origin == "default":
             text = str(os.getuid() if variable.name == "HOST_UID" else os.getgid())
         try:
@@ -613,13 +639,27 @@ def _check_served_urls(settings: Settings) -> None:
 
 
 def _check_times(settings: Settings) -> None:
-    if values.seconds(settings.stop_grace_period) <= values.seconds(settings.proxy_timeout):
-        raise SlipwayError(
-            "SLIP-012",
-            f"STOP_GRACE_PERIOD ({settings.stop_grace_period}) is not longer than PROXY_TIMEOUT "
-            f"({settings.proxy_timeout}): a request may be cut when its container stops",
-            "raise STOP_GRACE_PERIOD above PROXY_TIMEOUT, or lower PROXY_TIMEOUT",
-        )
+    grace, origins = settings.stop_grace_period, settings.origins
+    # Of two that are as long, the one that a person has set.
+    name, longest = max(
+        (("WEB_TIMEOUT", settings.web_timeout), ("PROXY_TIMEOUT", settings.proxy_timeout)),
+        key=lambda time: (values.seconds(time[1]), settings.is_set_by_hand(time[0])),
+    )
+    if values.seconds(grace) > values.seconds(longest):
+        return
+    if name == "WEB_TIMEOUT":
+        follows = times_after(longest)["STOP_GRACE_PERIOD"]
+        fix = f"take STOP_GRACE_PERIOD out, it is {follows} then; or raise it above {longest}"
+    elif settings.is_set_by_hand("STOP_GRACE_PERIOD"):
+        fix = "raise STOP_GRACE_PERIOD above PROXY_TIMEOUT; or take both out, they follow from WEB_TIMEOUT"
+    else:
+        fix = f"set WEB_TIMEOUT={longest} in place of PROXY_TIMEOUT, or STOP_GRACE_PERIOD to more than that"
+    raise SlipwayError(
+        "SLIP-012",
+        f"STOP_GRACE_PERIOD ({grace}, {origins['STOP_GRACE_PERIOD']}) is not longer than {name} "
+        f"({longest}, {origins[name]}): a request may be cut when its container stops",
+        fix,
+    )
 
 
 def _check_processes(settings: Settings) -> None:

@@ -17,6 +17,7 @@ from slipway.config.settings import (
     record_machine,
     recorded,
     settings_file,
+    times_after,
     variables,
     write_if_changed,
 )
@@ -171,6 +172,8 @@ def record(settings: Settings) -> None:
     # Compose must build on the image of PYTHON_VERSION too; its own default is that of the kit's.
     follows = not settings.is_set_by_hand("PYTHON_IMAGE")
     differs = settings.python_image != variables()["PYTHON_IMAGE"].default
+    # Those of the default are Compose's own; those that a person has set come after machine.env.
+    times = times_after(settings.web_timeout)
     # A name that the kit has chosen stays, whatever becomes of the folder and of those beside it.
     chosen = {} if settings.is_set_by_hand("PROJECT_NAME") else {"PROJECT_NAME": settings.name}
     is_new = {} if "KIT_ROOT" in recorded(settings.root) else {"NAME_IS_NEW": "yes"}
@@ -180,6 +183,7 @@ def record(settings: Settings) -> None:
             **chosen,
             **is_new,
             **({"PYTHON_IMAGE": settings.python_image if differs else ""} if follows else {}),
+            **{name: time if time != variables()[name].default else "" for name, time in times.items()},
             **({"DB_VOLUME_TARGET": postgres.mount_target(major)} if major else {}),
             "APP_ENV_DIGEST": digest.hexdigest()[:16],
             "KIT_ROOT": str(settings.root),

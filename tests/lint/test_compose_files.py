@@ -172,6 +172,18 @@ def test_a_process_beside_web_is_given_what_web_has(settings: Settings, prod: bo
         assert service["restart"] == ("always" if prod else "on-failure"), name
 
 
+def test_the_time_of_a_request_reaches_every_container(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Red when one keeps its own time: a request is cut by it, or waits for an answer that cannot come."""
+    monkeypatch.setenv("WEB_TIMEOUT", "60s")
+    chosen = replace(load(settings.root), named_processes={"mailer": ("true",)})
+    services = _config(chosen, prod=True)["services"]
+    assert services["web"]["environment"]["WEB_TIMEOUT"] == "60s"
+    assert services["nginx-configuration"]["environment"]["NGINX_PROXY_TIMEOUT"] == "60s"
+    assert {services[name]["stop_grace_period"] for name in ("web", "nginx", "mailer")} == {"1m5s"}
+
+
 @pytest.mark.parametrize("prod", [False, True], ids=["dev", "prod"])
 def test_one_shots_see_the_files_that_web_sees(settings: Settings, prod: bool) -> None:
     """Red when a volume is given to web alone: a migration that opens an upload then finds none."""

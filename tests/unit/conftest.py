@@ -58,7 +58,7 @@ def configured(monkeypatch: pytest.MonkeyPatch) -> Any:
         workers.SUPPORTED_WORKERS = supported  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, "gunicorn", ModuleType("gunicorn"))
         monkeypatch.setitem(sys.modules, "gunicorn.workers", workers)
-        for name in ("WEB_WORKERS", "WEB_THREADS", "SERVER_TARGET"):
+        for name in ("WEB_WORKERS", "WEB_THREADS", "WEB_TIMEOUT", "SERVER_TARGET"):
             monkeypatch.delenv(name, raising=False)
         for name, value in {"SERVER_TARGET": "config.wsgi:application", **environment}.items():
             monkeypatch.setenv(name, value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -249,6 +250,95 @@ def test_compose_is_told_of_the_python_image(checkout: Path) -> None:
     assert recorded(checkout)["PYTHON_IMAGE"] == "python:3.11-slim-trixie"
     init.record(load(checkout, environ={}))
     assert "PYTHON_IMAGE" not in recorded(checkout)
+
+
+@pytest.mark.parametrize(
+    ("lines", "gunicorn", "proxy", "grace"),
+    [
+        ("", 30, "30s", "35s"),
+        ("WEB_TIMEOUT=60s", 60, "60s", "65s"),
+        ("WEB_TIMEOUT=5s", 5, "5s", "10s"),
+        ("PROXY_TIMEOUT=20s", 30, "20s", "35s"),
+        ("STOP_GRACE_PERIOD=50s", 30, "30s", "50s"),
+        ("WEB_TIMEOUT=60s PROXY_TIMEOUT=20s", 60, "20s", "65s"),
+        ("WEB_TIMEOUT=60s STOP_GRACE_PERIOD=90s", 60, "60s", "90s"),
+        ("PROXY_TIMEOUT=40s STOP_GRACE_PERIOD=50s", 30, "40s", "50s"),
+        ("WEB_TIMEOUT=60s PROXY_TIMEOUT=70s STOP_GRACE_PERIOD=90s", 60, "70s", "90s"),
+        ("WEB_TIMEOUT=60s PROXY_TIMEOUT= STOP_GRACE_PERIOD=", 60, "60s", "65s"),
+    ],
+)
+def test_every_time_of_a_request_follows_from_one(
+    checkout: Path, configured: Any, lines: str, gunicorn: int, proxy: str, grace: str
+) -> None:
+    """Red when a time stays behind WEB_TIMEOUT, or one that a person has set is overruled."""
+    (checkout / ".env").write_text(lines.replace(" ", "\n") + "\n")
+    in_file = load(checkout, environ={})
+    (checkout / ".env").write_text("")
+    record_machine(checkout, {"PROXY_TIMEOUT": "300s", "STOP_GRACE_PERIOD": "305s"})
+    in_environment = load(checkout, environ=dict(line.split("=") for line in lines.split()))
+    for found in (in_file, in_environment):
+        server = configured(WEB_TIMEOUT=found.web_timeout)
+        assert (server["timeout"], server["graceful_timeout"]) == (gunicorn, gunicorn)
+        assert (found.proxy_timeout, found.stop_grace_period) == (proxy, grace)
+
+
+@pytest.mark.parametrize(
+    ("lines", "problem", "fix", "absent"),
+    [
+        (
+            "WEB_TIMEOUT=60s STOP_GRACE_PERIOD=40s",
+            "STOP_GRACE_PERIOD (40s, .env:2) is not longer than WEB_TIMEOUT (60s, .env:1)",
+            "take STOP_GRACE_PERIOD out, it is 65s then; or raise it above 60s",
+            "PROXY_TIMEOUT",
+        ),
+        (
+            "STOP_GRACE_PERIOD=30s",
+            "STOP_GRACE_PERIOD (30s, .env:1) is not longer than WEB_TIMEOUT (30s, default)",
+            "take STOP_GRACE_PERIOD out, it is 35s then; or raise it above 30s",
+            "PROXY_TIMEOUT",
+        ),
+        (
+            "STOP_GRACE_PERIOD=25s PROXY_TIMEOUT=20s",
+            "STOP_GRACE_PERIOD (25s, .env:1) is not longer than WEB_TIMEOUT (30s, default)",
+            "raise it above 30s",
+            "PROXY_TIMEOUT",
+        ),
+        (
+            "STOP_GRACE_PERIOD=50s PROXY_TIMEOUT=50s",
+            "STOP_GRACE_PERIOD (50s, .env:1) is not longer than PROXY_TIMEOUT (50s, .env:2)",
+            "raise STOP_GRACE_PERIOD above PROXY_TIMEOUT; or take both out",
+            "WEB_TIMEOUT (",
+        ),
+        (
+            "STOP_GRACE_PERIOD=30s PROXY_TIMEOUT=30s",
+            "STOP_GRACE_PERIOD (30s, .env:1) is not longer than PROXY_TIMEOUT (30s, .env:2)",
+            "raise STOP_GRACE_PERIOD above PROXY_TIMEOUT; or take both out",
+            "WEB_TIMEOUT (",
+        ),
+        (
+            "PROXY_TIMEOUT=35s",
+            "STOP_GRACE_PERIOD (35s, default) is not longer than PROXY_TIMEOUT (35s, .env:1)",
+            "set WEB_TIMEOUT=35s in place of PROXY_TIMEOUT, or STOP_GRACE_PERIOD to more",
+            "",
+        ),
+        (
+            "WEB_TIMEOUT=60s PROXY_TIMEOUT=70s",
+            "STOP_GRACE_PERIOD (65s, by WEB_TIMEOUT) is not longer than PROXY_TIMEOUT (70s, .env:2)",
+            "set WEB_TIMEOUT=70s in place of PROXY_TIMEOUT, or STOP_GRACE_PERIOD to more",
+            "",
+        ),
+    ],
+)
+def test_a_short_grace_period_is_told_by_the_variables_that_a_person_has_set(
+    checkout: Path, lines: str, problem: str, fix: str, absent: str
+) -> None:
+    """Red when the message names a variable that is not in .env, or a fix that does not help."""
+    (checkout / ".env").write_text(lines.replace(" ", "\n") + "\n")
+    with pytest.raises(SlipwayError) as caught:
+        load(checkout, environ={})
+    assert caught.value.slip_code == "SLIP-012"
+    assert problem in caught.value.problem and fix in caught.value.fix
+    assert not absent or absent not in str(caught.value)
 
 
 def test_addresses_and_networks_are_lists_with_ipv6(checkout: Path) -> None:

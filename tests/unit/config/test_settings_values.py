@@ -222,6 +222,7 @@ TABLE = {
         ("4 16k", "2 4k", "16 64k"), ("4", "16k", "4 16", "4 16m", "0 16k", "17 16k", "4 128k",
          "4,16k", "4 16k;")
     ),
+    "WEB_TIMEOUT": Values(("1s", "600s", "604795s"), ("604796s", *TIMES)),
     "PROXY_TIMEOUT": Values(("1s", "34s"), ("35s", *TIMES)),
     "LOGIN_RATE": Values(
         ("1r/s", "10r/m"),

@@ -9,6 +9,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 from kitfiles import DOCKER
 
 from slipway.config.settings import variables
@@ -85,11 +86,23 @@ def test_the_environment_decides_when_it_says(configured: Any) -> None:
     assert (result["workers"], result["threads"]) == (7, 2)
 
 
+def test_the_server_gives_a_request_as_long_as_the_environment_says(configured: Any) -> None:
+    """Red when WEB_TIMEOUT is ignored or does not reach web; or without it the default is another one."""
+    default = variables()["WEB_TIMEOUT"].default
+    for environment, seconds in (({}, int(default[:-1])), ({"WEB_TIMEOUT": "120s"}, 120)):
+        result = configured(**environment)
+        assert (result["timeout"], result["graceful_timeout"]) == (seconds, seconds)
+    web = yaml.safe_load((DOCKER.parent / "compose" / "prod.yaml").read_text())["services"]["web"]
+    assert web["environment"]["WEB_TIMEOUT"] == f"${{WEB_TIMEOUT:-{default}}}"
+
+
 @pytest.mark.parametrize(
     ("environment", "reason"),
     [
         ({"WEB_WORKERS": "many"}, "WEB_WORKERS='many' is not a number"),
         ({"WEB_THREADS": "0"}, "WEB_THREADS='0'"),
+        ({"WEB_TIMEOUT": "1m"}, "WEB_TIMEOUT='1m'"),
+        ({"WEB_TIMEOUT": "0s"}, "e.g. WEB_TIMEOUT=30s"),
         ({"SERVER_TARGET": ""}, "SERVER_TARGET is empty"),
     ],
 )
