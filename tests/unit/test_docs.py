@@ -15,7 +15,7 @@ from invoke.exceptions import ParseError
 from invoke.program import Program
 
 import tasks
-from slipway.config.settings import variables
+from slipway.config.settings import load, variables
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
@@ -222,6 +222,25 @@ def test_readme_states_the_real_defaults() -> None:
         for name, default in zip(_SPAN.findall(cells[0]), _defaults(cells[1]), strict=True):
             assert name in variables(), name
             assert default == variables()[name].default, name
+
+
+def test_readme_names_the_file_to_open_for_each_wish(checkout: Path) -> None:
+    """Red when a file or variable of the table is renamed, or a value is refused as it is written there."""
+    rows = table("Where do I change…")
+    assert len(rows) == 11
+    (checkout / "compose").mkdir()
+    (checkout / "compose/mine.yaml").write_text("services: {}\n")
+    for wish, opened, written in rows:
+        if opened == "`.env`":
+            lines = [span for span in _SPAN.findall(written) if "=" in span]
+            (checkout / ".env").write_text("\n".join(lines) + "\n")
+            found = load(checkout, environ={})
+            names = {line.split("=")[0] for line in lines}
+            known = {name for name in names & variables().keys() if found.is_set_by_hand(name)}
+            assert names == known or found.scheduled_commands, wish
+        elif found_paths := _SPAN.findall(opened):
+            path = ROOT / found_paths[0]
+            assert path.exists() or path.parent.is_dir(), wish
 
 
 def _defaults(cell: str) -> list[str]:
