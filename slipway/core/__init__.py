@@ -1,1 +1,1 @@
-"""No import of another package. Nothing here knows Docker or Django."""
+"""The base of all packages: imports none of them and knows nothing of Docker or Django."""

@@ -1,4 +1,4 @@
-"""Asking the person at the terminal before something goes."""
+"""Asks the person at the terminal before something is removed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def require_consent(question: str, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise SlipwayError(
-            "SLIP-069", "nobody to ask: there is no terminal", "add --yes if that is what you want"
+            "SLIP-069", "there is no terminal to ask for confirmation", "add --yes if that is what you want"
         )
     if not confirm(question):
-        raise SlipwayError("SLIP-069", "nothing was done", "answer y to go on")
+        raise SlipwayError("SLIP-069", "nothing was done", "answer y to continue")

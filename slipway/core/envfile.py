@@ -1,8 +1,8 @@
-"""One env file, read so that Docker Compose and python-dotenv can only agree on it.
+"""Reads an env file so that Docker Compose and python-dotenv are sure to agree on it.
 
 Both tools read the same files here (Compose for interpolation and ``env_file``, python-dotenv for the
-tasks), and their dialects differ: Compose expands ``$VAR``, python-dotenv only ``${VAR}``; after ``A= #b``
-one has a value and the other none. Anything on which they could differ is refused with the line.
+tasks), and their dialects differ: Compose expands ``$VAR``, python-dotenv only ``${VAR}``; from ``A= #b``
+one reads a value and the other none. A line that they could read differently is refused by its number.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["Entry", "quote", "read", "with_values"]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _NOT_TEXT = re.compile(r"\0|\r(?!\n)")
-# Only white space and names that are such to both: python-dotenv has more of the one, and quotes the other.
+# Only white space and names that both accept: python-dotenv accepts more white space, and quoted names.
 _START = re.compile(r"[ \t\r\n]*(?:\Z|#|(?:export[ \t]+)?[A-Za-z_][A-Za-z0-9_]*[ \t]*=)")
 _VALUE = re.compile(
     r"""
@@ -32,15 +32,15 @@ _VALUE = re.compile(
     """,
     re.VERBOSE,
 )
-# Before anything else, as in ^/api$, a $ is a dollar sign to both.
+# Before any other character, as in ^/api$, both read a $ as a dollar sign.
 _VARIABLE = re.compile(r"\$[$a-z_{(]|\\\$", re.IGNORECASE)
-# Why a text is no _VALUE, the first that is found.
+# Why a text is no _VALUE; the first match counts.
 _DOUBTS = (
-    (r"[ \t]*'.*\\\\", "to one a doubled backslash is one, to the other two"),
-    (r"[ \t]*\".*\\['0]", "to one a backslash before ' or 0 is taken away, to the other it stays"),
-    (r"[ \t]+#", "to one the # starts a comment, to the other it is the value"),
-    (r".*\s#", "to one a # starts a comment after any white space, to the other after a plain space"),
-    (r"", "at its start or end is white space that is neither space nor tab"),
+    (r"[ \t]*'.*\\\\", "one reads a doubled backslash as one, the other as two"),
+    (r"[ \t]*\".*\\['0]", "one drops a backslash before ' or 0, the other keeps it"),
+    (r"[ \t]+#", "one reads the # as a comment, the other as the value"),
+    (r".*\s#", "one starts a comment at a # after any white space, the other only after a plain space"),
+    (r"", "it starts or ends with white space that is neither space nor tab"),
 )
 
 
@@ -55,12 +55,12 @@ class Entry:
 
     @property
     def where(self) -> str:
-        """``FILE:LINE``, the form editors and terminals link."""
+        """``FILE:LINE``, the form that editors and terminals turn into a link."""
         return f"{self.path.name}:{self.line}"
 
 
 def read(path: Path) -> dict[str, Entry]:
-    """Read ``path``; returns the entries by name, in file order.
+    """Read ``path`` and return its entries by name, in file order.
 
     Raises ``SlipwayError``: SLIP-001 missing, SLIP-002 unreadable, SLIP-003 a bad line,
     SLIP-004 a value on which Compose and python-dotenv disagree.
@@ -83,27 +83,27 @@ def read(path: Path) -> dict[str, Entry]:
 
 
 def quote(value: str) -> str:
-    """Write ``value`` so that both readers return it unchanged.
+    """Return ``value`` quoted so that both readers return it unchanged.
 
-    Raises ``SlipwayError`` SLIP-004 where that cannot be: both kinds of quotes in it, for example.
+    Raises ``SlipwayError`` SLIP-004 when that is impossible, for example with both kinds of quotes in it.
     """
     if re.fullmatch(r"[A-Za-z0-9_./:@%+,=\[\]{}-]*", value):
         return value
-    # In single quotes python-dotenv undoes \' and \\; in double ones both expand $ and decode a \.
+    # In single quotes python-dotenv unescapes \' and \\; in double quotes both expand $ and decode a \.
     for mark, unsafe in (("'", r"'|\\\\|\\\Z"), ('"', r'["$\\]')):
         if not re.search(unsafe, value) and not _NOT_TEXT.search(value):
             return f"{mark}{value}{mark}"
     raise SlipwayError(
         "SLIP-004",
         f"Compose and python-dotenv read this differently, however it is quoted: {value}",
-        "take the quotes, $ or backslashes out of it; where it is the name of a folder, rename the folder",
+        "remove the quotes, $ or backslashes from it; if it is the name of a folder, rename the folder",
     )
 
 
 def with_values(path: Path, values: Mapping[str, str]) -> str:
-    """The text of ``path`` with other values for variables it names; every other character as it is.
+    """The text of ``path`` with new ``values`` for variables it names; every other character is kept.
 
-    A comment behind such a value goes: it was about the old one. Raises as ``read``.
+    A comment after a replaced value is dropped: it was about the old one. Raises as ``read``.
     """
     read(path)
     parts = []
@@ -122,7 +122,7 @@ def _open(path: Path) -> io.StringIO:
             raise SlipwayError(
                 "SLIP-002",
                 f"{path.name} begins with a byte order mark, which is no part of a variable's name",
-                f"take it out: sed -i '1s/^\\xef\\xbb\\xbf//' {shlex.quote(path.name)}",
+                f"remove it: sed -i '1s/^\\xef\\xbb\\xbf//' {shlex.quote(path.name)}",
             )
         if broken := _NOT_TEXT.search(text):
             raise _bad_line(
@@ -149,10 +149,10 @@ def _open(path: Path) -> io.StringIO:
 
 
 def _entry(path: Path, binding: Binding) -> Entry | None:
-    """The variable of ``binding``; None where it is a comment, or blank."""
+    """The variable of ``binding``; None for a comment or a blank line."""
     text = binding.original.string
     bare = text.strip(" \t\r\n")
-    # A binding's text starts with the blank lines before it; the line to name is the variable's own.
+    # A binding's text includes the blank lines before it; errors name the line of the variable itself.
     line = binding.original.line + text[: text.index(bare)].count("\n")
     start = _START.match(text)
     if start and binding.key is None and not binding.error:

@@ -1,4 +1,4 @@
-"""Errors a user can cause: one clear message, a stable code, a fix, never a traceback."""
+"""Errors that a user can fix: one clear message, a stable code, a fix, never a traceback."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ __all__ = ["SlipwayError"]
 
 
 class SlipwayError(Exit):
-    """Something the person at the keyboard can put right.
+    """An error that the person at the keyboard can fix.
 
     ``code`` is stable (``SLIP-012``) and has a section in ``docs/errors.md``; ``message`` says what is
-    wrong, ``fix`` what to do about it. Invoke prints it and exits with ``exit_code``.
+    wrong, ``fix`` how to fix it. Invoke prints it and exits with ``exit_code``.
     """
 
     def __init__(self, code: str, message: str, fix: str, exit_code: int = 1) -> None:

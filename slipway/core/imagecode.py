@@ -1,4 +1,4 @@
-"""Files of docker/, which run inside images and are no package: a build's rules, asked beforehand."""
+"""Loads files of docker/, which run inside images and are no package, so that tasks share a build's rules."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FOLDER = str(ROOT / "docker")
 
 
 def load(name: str) -> Any:
-    """Return docker/NAME.py as a module; the files beside it can be imported by it."""
+    """Return docker/NAME.py as a module; it can import the other files of that folder."""
     sys.path.insert(0, _FOLDER)
     try:
         return importlib.import_module(name)

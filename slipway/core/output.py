@@ -1,4 +1,4 @@
-"""What tasks print: tables for people, JSON for scripts."""
+"""Output of tasks: tables for people, JSON for scripts."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def rows(data: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json: 
 
 
 def note(text: str) -> None:
-    """Say something about the task itself, on stderr, so that stdout stays the task's answer."""
+    """Print something about the task itself to stderr, so that stdout holds only the task's answer."""
     print(text, file=sys.stderr, flush=True)
 
 
 def confirm(question: str) -> bool:
-    """Ask on the terminal; anything but ``y`` or ``yes`` is no."""
+    """Ask on the terminal; return True for ``y`` or ``yes`` only."""
     try:
         return input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
     except EOFError:

@@ -1,4 +1,4 @@
-"""The one place where commands are executed: every one is echoed first, so nobody is locked in."""
+"""The one place that executes commands. It echoes each one first, so that anyone can run it by hand."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ _ASKED_SECONDS = 1.0
 _STDERR = 2
 INTERRUPTED = 130  # 128 + SIGINT, what a shell reports
 
-# buildx writes the time of the build into a provenance attestation. In the containerd image store that is a
-# part of the image: each build would have another id, and Compose would replace what nothing has changed for.
+# buildx writes the time of the build into a provenance attestation. In the containerd image store that is
+# part of the image: each build would get a new id, and Compose would recreate containers without a change.
 # https://docs.docker.com/build/building/variables/#buildx_no_default_attestations
 _BUILDS = {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
-# Compose would advise to remove what has gone from .env, in a deploy that still needs it. Compose refuses
-# the variable beside the option that removes.
+# Without it Compose advises to remove services that .env no longer names, in a deploy that still needs them.
+# Compose refuses the variable together with --remove-orphans.
 _IGNORE_ORPHANS, _REMOVE_ORPHANS = "COMPOSE_IGNORE_ORPHANS", "--remove-orphans"
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM came; unlike an interrupt from the terminal, the running command has not had it too."""
+    """SIGTERM came; unlike Ctrl-C in the terminal, it has not reached the running command as well."""
 
 
 @contextmanager
 def terminated_as_interrupted(interrupt: type[KeyboardInterrupt] = KeyboardInterrupt) -> Iterator[None]:
-    """SIGTERM, what a service manager or a CI sends, ends the block as Ctrl-C does: with cleaning up.
+    """SIGTERM, which a service manager or a CI sends, ends the block as Ctrl-C does: with clean-up.
 
-    With ``Terminated`` it is passed on to the running command; else that one is waited for.
+    With ``Terminated`` the runner passes it on to the running command; else it waits for that command.
     """
 
     def raise_it(*_: object) -> None:
@@ -58,7 +58,7 @@ def terminated_as_interrupted(interrupt: type[KeyboardInterrupt] = KeyboardInter
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """SIGTERM and Ctrl-C do not end the block: what it does is short, and half of it is worse than either."""
+    """SIGTERM and Ctrl-C do not end the block, for short work that must not be left half done."""
     before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
@@ -79,7 +79,7 @@ class Runner:
     echo: bool = True
     env: Mapping[str, str] = field(default_factory=dict)
     pass_fds: tuple[int, ...] = ()
-    """Files of this process that commands inherit, for whoever waits until all of them have ended."""
+    """File descriptors that commands inherit, so that a reader can wait until all of them have ended."""
 
     def run(
         self,
@@ -99,21 +99,21 @@ class Runner:
 
         With ``stdin`` it reads that file. With ``stdout`` its output is written to that file, which only
         its owner can read, and which appears when it is complete and on the disk. With ``answer`` its
-        output is returned; what it says on stderr still appears as it comes. With ``aside`` its output goes
-        to stderr, where it is not the task's answer. ``unless`` is asked every second while it runs: once
-        it says yes, the command is interrupted. With ``lifeline`` it is the client of a command in a
-        container: this process's signals and its end reach the command. With ``plain`` its output loses the
-        code that clears a terminal's line, which Compose writes into a pipe too.
+        output is returned; its stderr still appears as it comes. With ``aside`` its output goes to stderr,
+        because it is not the task's answer. ``unless`` is called every second while it runs: once it
+        returns True, the command is interrupted. With ``lifeline`` it is the client of a command in a
+        container: this process's signals and its end reach the command. With ``plain`` the code that clears
+        a terminal's line, which Compose writes into a pipe too, is removed from its output.
         Returns the completed process (exit code 0 in a dry run). Raises ``SlipwayError`` SLIP-060 when
-        ``check`` and the exit code is not 0, SLIP-061 when the program is missing, ``Exit(130)`` when
-        the person interrupts it.
+        ``check`` is set and the exit code is not 0, SLIP-061 when the program is missing, ``Exit(130)``
+        when the person interrupts it.
         """
         self._show(argv, stdin, stdout)
         if self.dry:
             return subprocess.CompletedProcess(list(argv), 0, "", "")
-        beside: AbstractContextManager[Any] = lifeline or nullcontext()
+        around: AbstractContextManager[Any] = lifeline or nullcontext()
         held: AbstractContextManager[list[int]] = nullcontext([]) if lifeline else _interrupts_held_back()
-        with _reading(stdin) as source, _writing(stdout) as target, beside:
+        with _reading(stdin) as source, _writing(stdout) as target, around:
             with held as interrupts:
                 try:
                     process = subprocess.Popen(
@@ -126,8 +126,8 @@ class Runner:
                         stdout=subprocess.PIPE if answer or plain else _STDERR if aside else target,
                         pass_fds=self.pass_fds,
                         preexec_fn=lifeline.prepare if lifeline else None,  # noqa: PLW1509 - one system call
-                        # So that a signal to this one's group does not cut it off from the command. Who reads
-                        # from a terminal has to be in the group that is in front.
+                        # Its own group: a signal to this process's group must not end the client. A client
+                        # that reads from a terminal must be in the foreground group.
                         process_group=0 if lifeline and not sys.stdin.isatty() else None,
                     )
                 except FileNotFoundError as missing:
@@ -144,32 +144,32 @@ class Runner:
             except KeyboardInterrupt as interrupt:
                 if isinstance(interrupt, Terminated):
                     process.terminate()
-                # The child got the same SIGINT and knows best how to stop (compose leaves a state the
-                # next `up` repairs); leaving it behind half way would not.
+                # The child got the same SIGINT and stops by itself: Compose leaves a state that the next `up`
+                # repairs, which a killed one does not.
                 process.communicate()
                 raise Exit("interrupted", INTERRUPTED) from None
             if target and stdout and code == 0:
                 _put(target, stdout)
         if code == -signal.SIGPIPE:
-            # Whoever read the output has seen enough (`| head`): no error, as in any shell pipe.
+            # The reader has closed the pipe (`| head`): no error, as in any shell pipe.
             raise Exit(code=128 + signal.SIGPIPE)
         if check and code != 0:
             raise SlipwayError(
                 "SLIP-060",
                 f"the command above ended with exit code {code}: {shlex.join(argv)[:200]}",
-                "its own last lines say why; the same command can be repeated by hand",
+                "its own last lines say why; the same command can be run by hand",
                 exit_code=code if 0 < code < 126 else 1,
             )
         return subprocess.CompletedProcess(list(argv), code, output, "")
 
     def replace(self, argv: Sequence[str], *, lifeline: Lifeline | None = None, plain: bool = False) -> None:
-        """Run ``argv`` and hand on its exit code unchanged, for tasks that only wrap a command.
+        """Run ``argv`` and exit with its exit code, for tasks that only wrap a command.
 
         ``lifeline`` and ``plain`` as in ``run``.
         """
         code = self.run(argv, check=False, lifeline=lifeline, plain=plain).returncode
         if code:
-            # Negative: the signal that ended it.
+            # A negative code is the signal that ended it.
             raise Exit(code=code if code > 0 else 128 - code)
 
     def capture(
@@ -180,11 +180,11 @@ class Runner:
         timeout: float | None = None,
         stdin: Path | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        """Run ``argv`` silently and return its output; questions only, so a dry run asks them too.
+        """Run ``argv`` silently and return its output; for queries only, so a dry run executes them too.
 
         ``timeout`` is in seconds; with ``stdin`` it reads that file. A missing program is exit code
         127, a timeout 124. Raises ``SlipwayError`` SLIP-060 with the program's last error line when
-        ``check`` and it failed.
+        ``check`` is set and it failed.
         """
         try:
             with _reading(stdin) as source:
@@ -208,7 +208,7 @@ class Runner:
             raise SlipwayError(
                 "SLIP-060",
                 f"{shlex.join(argv)[:200]} failed with exit code {done.returncode}: {last}",
-                "repeat the command by hand to see all it says",
+                "run the command by hand to see all its output",
             )
         return done
 
@@ -217,7 +217,7 @@ class Runner:
             line = shlex.join(argv)
             line += f" < {shlex.quote(str(stdin))}" if stdin else ""
             line += f" > {shlex.quote(str(stdout))}" if stdout else ""
-            # Dry output is the answer itself, so it goes to stdout where it can be piped.
+            # In a dry run the commands are the answer, so they go to stdout, which can be piped.
             print(line, file=sys.stdout if self.dry else sys.stderr, flush=True)
 
     def _environment(self, argv: Sequence[str]) -> dict[str, str]:
@@ -226,7 +226,7 @@ class Runner:
 
 
 def _interrupt_when(process: subprocess.Popen[str], asked: Callable[[], bool]) -> None:
-    """Ask every second until ``process`` has ended; interrupt it on yes, and where asking fails."""
+    """Call ``asked`` every second until ``process`` has ended; interrupt it on True or an exception."""
     while True:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_ASKED_SECONDS)
@@ -246,7 +246,7 @@ _CLEAR_LINE = "\x1b[2K"
 
 
 def _hand_on(process: subprocess.Popen[str]) -> bool:
-    """Print what ``process`` prints as it comes; whether somebody reads it to the end."""
+    """Print the output of ``process`` as it comes; return False if the reader closes the pipe."""
     assert process.stdout
     try:
         for line in process.stdout:
@@ -255,7 +255,7 @@ def _hand_on(process: subprocess.Popen[str]) -> bool:
     except BrokenPipeError:
         process.terminate()
         process.communicate()
-        # Or the interpreter complains when it closes what nobody reads.
+        # Otherwise the interpreter reports an error when it closes the broken pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return False
     return True
@@ -276,12 +276,12 @@ def _draft(path: Path) -> Path:
 
 @contextmanager
 def _writing(path: Path | None) -> Iterator[IO[bytes] | None]:
-    """Open a file beside ``path``; whatever has not become ``path`` at the end is removed."""
+    """Open a draft of ``path`` in the same folder; remove it at the end if it has not become ``path``."""
     if path is None:
         yield None
         return
     draft = _draft(path)
-    # Of a run that was killed: it may have another mode.
+    # A killed run may have left one, with another mode.
     draft.unlink(missing_ok=True)
     try:
         with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123
@@ -291,7 +291,7 @@ def _writing(path: Path | None) -> Iterator[IO[bytes] | None]:
 
 
 def _put(file: IO[bytes], path: Path) -> None:
-    """Give the complete ``file`` its name, so that a power cut leaves all of it or none."""
+    """Rename the complete ``file`` to ``path``, so that a power cut leaves all of it or none."""
     os.fsync(file.fileno())
     _draft(path).replace(path)
     folder = os.open(path.parent, os.O_RDONLY)
@@ -303,9 +303,9 @@ def _put(file: IO[bytes], path: Path) -> None:
 
 @contextmanager
 def _interrupts_held_back() -> Iterator[list[int]]:
-    """Signals that end a command come after the block, as a list: in it they would lose the child.
+    """Collect signals that end a command in a list, to be handled after the block.
 
-    A child that is being made is nobody's yet: an exception there leaves it running, unwaited for.
+    An exception while the child is being created would leave it running, with nothing that waits for it.
     """
     came: list[int] = []
     usual = {
@@ -313,7 +313,7 @@ def _interrupts_held_back() -> Iterator[list[int]]:
         for number in (signal.SIGINT, signal.SIGTERM)
         if callable(handler := signal.getsignal(number))
     }
-    # Only the main thread is interrupted, and only it may say how.
+    # Only the main thread is interrupted, and only it may set handlers.
     if threading.current_thread() is threading.main_thread():
         for number in usual:
             signal.signal(number, lambda number, _frame: came.append(number))

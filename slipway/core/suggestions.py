@@ -1,4 +1,4 @@
-"""The table of docker/suggestions.py, which an image has without this package."""
+"""The table of docker/suggestions.py, which images have without this package."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ _TABLE = runpy.run_path(str(ROOT / "docker/suggestions.py"))
 
 
 def suggest(name: str, **known: Any) -> str | None:
-    """What docker/suggestions.py says: a value for the variable ``name``; None where only a person knows."""
+    """A value for the variable ``name``, from docker/suggestions.py; None where only a person knows one."""
     value: str | None = _TABLE["suggest"](name, **known)
     return value

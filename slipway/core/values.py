@@ -32,14 +32,14 @@ _WEEK = 7 * 24 * 3600
 
 
 def text(value: str) -> str:
-    """Any text without control characters and ends of lines."""
+    """Any text without control characters and line ends."""
     if re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", value):
         raise ValueError("not one line of text")
     return value
 
 
 def words(value: str) -> tuple[str, ...]:
-    """Space-separated words. Nginx, Compose and shells split at no other white space, and show none."""
+    """Space-separated words. Other white space is refused: nginx, Compose and shells do not split at it."""
     for character in text(value):
         if character != " " and unicodedata.category(character) in {"Zs", "Cf"}:
             name = unicodedata.name(character, "invisible").lower()
@@ -48,7 +48,7 @@ def words(value: str) -> tuple[str, ...]:
 
 
 def matching(pattern: str, description: str) -> Callable[[str], str]:
-    """Text that matches ``pattern`` whole; ``description`` says so in words."""
+    """Text that matches ``pattern`` as a whole; ``description`` names it in the error message."""
     compiled = re.compile(pattern)
 
     def convert(value: str) -> str:
@@ -76,7 +76,7 @@ def choices(*allowed: str) -> Callable[[str], tuple[str, ...]]:
 
 
 def command(value: str) -> str:
-    """A command for a shell, whose quotes are closed."""
+    """A shell command with all quotes closed."""
     try:
         shlex.split(text(value))
     except ValueError as bad:
@@ -85,43 +85,43 @@ def command(value: str) -> str:
 
 
 def argv(value: str) -> tuple[str, ...]:
-    """A command without a shell, split as one would."""
+    """A command that runs without a shell, split as a shell would."""
     return tuple(shlex.split(command(value)))
 
 
 def path(value: str) -> str:
-    """A path on this host, without what Compose would take for something else."""
+    """A path on this host, without characters that Compose would interpret."""
     if re.search(r"""["$\\\x00-\x1f\x7f]""", value):
         raise ValueError("not a path without double quotes, backslashes or $")
     if value.startswith(("~", "-")) or "://" in value:
-        raise ValueError("not a path: it counts from the kit's folder, or begins with /")
+        raise ValueError("not a path: it is relative to the kit's folder, or begins with /")
     return _short(value)
 
 
 def _short(value: str) -> str:
-    """A path that a file system takes, the kit's folder before it included."""
+    """A path that a file system accepts, with room for the kit's folder in front of it."""
     if len(os.fsencode(value)) > 1024 or any(len(os.fsencode(name)) > 255 for name in value.split("/")):
         raise ValueError("not a path of at most 1024 bytes, each name in it of at most 255 bytes")
     return value
 
 
 def inside(value: str) -> str:
-    """A relative path, not out of the folder that it counts from."""
+    """A relative path that stays inside the folder it is relative to."""
     if not re.fullmatch(r"[A-Za-z0-9_.@+-]+(/[A-Za-z0-9_.@+-]+)*", value) or value.startswith("-"):
         raise ValueError(f"not a relative path ({value})")
     if ".." in value.split("/"):
-        raise ValueError(f"not below the folder it counts from ({value})")
+        raise ValueError(f"not inside the folder it is relative to ({value})")
     return _short(value)
 
 
 def insides(value: str) -> tuple[str, ...]:
-    """Space-separated relative paths; a folder's may end with a slash."""
+    """Space-separated relative paths; that of a folder may end with a slash."""
     for word in words(value):
         inside(word.removesuffix("/"))
     return words(value)
 
 
-# What the image itself has there, or the stack mounts.
+# Folders that the image has itself, or that the stack mounts.
 _OTHERS_FOLDERS = re.compile(
     r"/(app|bin|boot|dev|etc|home|lib(32|64|x32)?|opt|proc|root|run|sbin|srv|sys|tmp|usr|var)"
     r"|/(bin|boot|dev|etc|lib(32|64|x32)?|proc|root|run|sbin|sys|tmp|usr)/.*"
@@ -142,18 +142,18 @@ def container_path(value: str) -> str:
 
 
 def written_paths(value: str) -> tuple[str, ...]:
-    """Space-separated paths, absolute or counted from the project, that may be replaced by links."""
+    """Space-separated paths, absolute or relative to the project, that links may replace."""
     for word in words(value):
-        # Two slashes at the start are for POSIX to define; here they are one.
+        # POSIX leaves two leading slashes implementation-defined; here they are one.
         path = posixpath.normpath(re.sub("^//+", "/", word))
         if (
             not re.fullmatch(r"[A-Za-z0-9_.@+/-]+", word)
             or path.startswith(("..", "-"))
             or path in {".", "/", "/app"}
         ):
-            raise ValueError(f"not files or folders below the project, or absolute ones ({word})")
+            raise ValueError(f"not files or folders inside the project, or absolute paths ({word})")
         if _OTHERS_FOLDERS.fullmatch(path):
-            raise ValueError(f"not places that can be kept: the image or the stack has {word}")
+            raise ValueError(f"not paths that can be kept: the image or the stack uses {word}")
     return words(value)
 
 
@@ -183,7 +183,7 @@ def count(value: str) -> int:
 
 
 def optional(convert: Callable[[str], T]) -> Callable[[str], T | None]:
-    """What ``convert`` takes, or nothing."""
+    """A value that ``convert`` accepts; None for an empty one."""
     return lambda value: convert(value) if value else None
 
 
@@ -194,7 +194,7 @@ def port(value: str) -> int:
 
 def schedule(value: str) -> str:
     """A cron expression of five fields that has a next time, as docker/cron.py reads it."""
-    # Only who has a schedule pays for it.
+    # Loaded here: only projects with a schedule need it.
     runpy.run_path(str(ROOT / "docker/cron.py"))["Times"](value)
     return value
 
@@ -223,11 +223,11 @@ def size(value: str) -> str:
 
 
 def memory(least: int) -> Callable[[str], str]:
-    """A container's memory limit: a ``size`` of at least so many megabytes."""
+    """A container's memory limit: a ``size`` of at least ``least`` megabytes."""
 
     def convert(value: str) -> str:
         if in_bytes(size(value)) < least * _MEGABYTE:
-            raise ValueError(f"less than what works at all, {least}m")
+            raise ValueError(f"less than the minimum that works, {least}m")
         return value
 
     return convert
@@ -251,22 +251,22 @@ def seconds(value: str) -> int:
 
 
 def cpus(value: str) -> float:
-    """A limit in CPUs, fractions allowed; 0 for none. Docker's least is a hundredth."""
+    """A limit in CPUs, fractions allowed; 0 for none. Docker's minimum is 0.01."""
     if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,9})?", value) or 0 < float(value) < 0.01:
         raise ValueError("not a number of CPUs, such as 2 or 0.5")
     return float(value)
 
 
 def each(convert: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
-    """Space-separated words that ``convert`` takes."""
+    """Space-separated words that ``convert`` accepts."""
     return lambda value: tuple(convert(word) for word in words(value))
 
 
 def network(value: str) -> str:
-    """An IP network in CIDR notation or an address, as nginx's ``geo`` and ``set_real_ip_from`` take them."""
+    """An IP network in CIDR notation or an address, for nginx's ``geo`` and ``set_real_ip_from``."""
     if "," in value:
         raise ValueError(f"not a network in CIDR notation ({value}): several are separated by spaces")
-    # Python knows netmasks and zones too (10.0.0.0/255.0.0.0, fe80::1%eth0).
+    # Python also accepts netmasks and zones (10.0.0.0/255.0.0.0, fe80::1%eth0).
     if not re.fullmatch(r"[0-9A-Fa-f.:]+(/[0-9]{1,3})?", value):
         raise ValueError(f"not a network in CIDR notation ({value})")
     try:
@@ -276,15 +276,15 @@ def network(value: str) -> str:
 
 
 def networks(value: str) -> tuple[str, ...]:
-    """Space-separated IP networks in CIDR notation, each once: nginx warns of one that comes twice."""
+    """Space-separated IP networks in CIDR notation, each once: nginx warns of duplicates."""
     return _once(each(network)(value))
 
 
 def everything(of: Iterable[str]) -> str | None:
-    """``0.0.0.0/0`` or ``::/0`` where the networks ``of`` add up to all IPv4 or all IPv6 addresses."""
+    """``0.0.0.0/0`` or ``::/0`` if the networks ``of`` cover all IPv4 or all IPv6 addresses, else None."""
     parsed = [ipaddress.ip_network(network) for network in of]
     for version in (4, 6):
-        # The types of both versions in one list are too much for mypy.
+        # mypy does not follow a list with networks of both versions.
         merged = ipaddress.collapse_addresses(one for one in parsed if one.version == version)  # type: ignore[type-var]
         if whole := next((str(one) for one in merged if one.prefixlen == 0), None):
             return whole
@@ -300,16 +300,14 @@ def address(value: str) -> str:
 
 
 def addresses(value: str) -> tuple[str, ...]:
-    """Space-separated IP addresses to publish a port on, IPv6 ones without brackets, none within another.
+    """Space-separated IP addresses to publish a port on, IPv6 ones without brackets, none covering another.
 
-    ``0.0.0.0`` is every IPv4 address of the machine and ``::`` every IPv6 one, as in Docker: neither is both.
+    As in Docker, ``0.0.0.0`` is every IPv4 address of the machine and ``::`` every IPv6 one.
     """
     found: list[str] = []
     for word in words(value):
         if word.startswith("[") or word.endswith("]"):
-            raise ValueError(
-                f"not an IP address as it is written here: without brackets ({word.strip('[]')})"
-            )
+            raise ValueError(f"not an IP address as written here: without brackets ({word.strip('[]')})")
         if "," in word:
             raise ValueError(f"not an IP address ({word}): several are separated by spaces")
         if "%" in word:
@@ -317,8 +315,8 @@ def addresses(value: str) -> tuple[str, ...]:
         found.append(address(word))
         parsed = ipaddress.ip_address(found[-1])
         if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
-            raise ValueError(f"not an IP address as it is written here: {parsed.ipv4_mapped} ({word})")
-        # 0.0.0.0/8 but for its first, 240.0.0.0/4 and groups: no machine answers there.
+            raise ValueError(f"not an IP address as written here: {parsed.ipv4_mapped} ({word})")
+        # 0.0.0.0/8 except 0.0.0.0, 240.0.0.0/4 and multicast: no machine has such an address.
         if parsed.is_multicast or (
             parsed.version == 4 and parsed.packed[0] in {0, *range(240, 256)} and int(parsed)
         ):
@@ -343,7 +341,7 @@ def is_address(value: str) -> bool:
 
 _LABEL = r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
 _NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*")
-# What Python's regular expressions have, and PCRE, which is nginx's, has not or reads otherwise.
+# Syntax of Python's regular expressions that PCRE, which nginx uses, lacks or reads differently.
 _PYTHONS = re.compile(r"\\[uUN]|\(\?[a-zA-Z-]*[aLu][a-zA-Z-]*[:)]|\[[\[:=.]|\[\^?\[")
 _GROUP = re.compile(r"\(\?P?<(?![=!])([^>]*)>?")
 # https://nginx.org/en/docs/varindex.html: a named group of that name would set nginx's own variable.
@@ -355,23 +353,23 @@ _NGINX_VARIABLES = re.compile(
     "|scheme|status|uri"
 )
 _LONGEST_PARAMETER = 1000
-# As nginx/snippets/basics.conf gives its tables room for.
+# The tables in nginx/snippets/basics.conf have room for this length.
 _LONGEST_URL_PATH = 255
 
 
 def is_plain_host(value: str) -> bool:
-    """Whether ``value`` is one host name or address, an IPv6 one in brackets, as RFC 3986 has them.
+    """Whether ``value`` is one host name or address, an IPv6 one in brackets, as RFC 3986 defines them.
 
-    Without the underscore, which Django refuses in a Host header.
+    An underscore is not allowed: Django refuses it in a Host header.
     """
     if value.startswith("["):
         return value.endswith("]") and ":" in value and "%" not in value and is_address(value[1:-1])
-    # A name of digits alone is a mistyped address.
+    # A name of digits and dots only is a mistyped address.
     return bool(_NAME.fullmatch(value)) and (is_address(value) or not re.fullmatch(r"[0-9.]+", value))
 
 
 def host(value: str) -> str:
-    """What a Host header holds: a host name or address, and perhaps a port."""
+    """The value of a Host header: a host name or address, and optionally a port."""
     name, colon, number = value.rpartition(":")
     if colon and not value.endswith("]") and is_plain_host(name):
         port(number)
@@ -380,10 +378,10 @@ def host(value: str) -> str:
 
 
 def server_name(value: str) -> str:
-    """One of nginx's server_name (https://nginx.org/en/docs/http/server_names.html): a host, or a pattern.
+    """A name for nginx's server_name (https://nginx.org/en/docs/http/server_names.html): a host or a pattern.
 
-    ``*.example.org``, ``www.example.*``, ``.example.org`` (it and what is below it), ``~`` and a regular
-    expression.
+    Patterns: ``*.example.org``, ``www.example.*``, ``.example.org`` (it and its subdomains), ``~`` and a
+    regular expression.
     """
     if value == "_":
         raise ValueError("not a host name: no client asks for _")
@@ -399,7 +397,7 @@ def server_name(value: str) -> str:
 
 
 def server_names(value: str) -> tuple[str, ...]:
-    """Space-separated names of nginx's server_name, each once, whatever its case: nginx warns of another."""
+    """Space-separated names of nginx's server_name, each once in any case: nginx warns of duplicates."""
     return _once(each(server_name)(value))
 
 
@@ -411,7 +409,7 @@ def _once(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _host_name(value: str) -> str:
-    """Return ``value`` where it is one. The message of the ``ValueError`` says how it is written right."""
+    """Return ``value`` if it is a host name. Raises ``ValueError``; its message says how to write it."""
     if is_plain_host(value):
         return value
     if "," in value or ";" in value:
@@ -419,7 +417,7 @@ def _host_name(value: str) -> str:
     if "/" in value:
         raise ValueError(f"not a host name alone, without scheme and path ({value})")
     if is_address(value):
-        raise ValueError(f"not a host name: an IPv6 address stands in brackets, [{value}]")
+        raise ValueError(f"not a host name: write an IPv6 address in brackets, [{value}]")
     name, colon, number = value.rpartition(":")
     if colon and is_plain_host(name) and number.isdecimal():
         raise ValueError(f"not a host name alone, without a port ({value})")
@@ -428,13 +426,13 @@ def _host_name(value: str) -> str:
     if not value.isascii() and (encoded := _punycode(value)):
         raise ValueError(f"not what browsers send for {value}, which is {encoded}")
     if "_" in value:
-        raise ValueError(f"not a host name: Django answers none with an underscore ({value})")
+        raise ValueError(f"not a host name: Django refuses names with an underscore ({value})")
     raise ValueError(f"not a host name ({value})")
 
 
 def _punycode(value: str) -> str:
-    """``value`` as browsers send it, the form of RFC 5891; empty where it is no name in any script."""
-    # Everything that uses it is in an error's way: only that pays for the import.
+    """``value`` as browsers send it, in the form of RFC 5891; empty if it is no name in any script."""
+    # Imported here: only error messages need it.
     import idna  # noqa: PLC0415
 
     try:
@@ -445,9 +443,9 @@ def _punycode(value: str) -> str:
 
 
 def regular_expression(value: str) -> str:
-    """A regular expression that stands bare in nginx's configuration: nothing in it ends a parameter.
+    """A regular expression that nginx's configuration holds unquoted: no character in it ends a parameter.
 
-    Python's and PCRE's have in common what is taken here.
+    Only syntax that Python and PCRE share is accepted.
     """
     if re.search(r"[\s'\"#;{}\x00-\x1f\x7f]", value):
         raise ValueError("not a regular expression without spaces, quotes, #, ; or braces")
@@ -459,7 +457,7 @@ def regular_expression(value: str) -> str:
         raise ValueError(f"not a regular expression that nginx reads ({odd[0]})")
     for name in _GROUP.findall(value):
         if _NGINX_VARIABLES.fullmatch(name):
-            raise ValueError(f"not a regular expression for nginx, whose own variable ${name} is")
+            raise ValueError(f"not a regular expression for nginx, which has its own variable ${name}")
     try:
         re.compile(re.sub(r"\(\?<(?![=!])", "(?P<", value))
     except re.error as bad:
@@ -468,20 +466,20 @@ def regular_expression(value: str) -> str:
 
 
 def login_paths(value: str) -> str:
-    """A regular expression for paths, which stands in quotes in nginx's configuration."""
+    """A regular expression for paths, which nginx's configuration holds in quotes."""
     if "$" in value:
         raise ValueError("not a regular expression without quotes, $, ; or braces")
-    # With an asterisk in front nginx's map takes no notice of case.
+    # With an asterisk in front, nginx's map ignores case.
     regular_expression(value.removeprefix("*"))
     return value
 
 
 def url_path(value: str) -> str:
-    """The path of a URL with its query, as a request line has it (RFC 3986, section 3.3)."""
+    """The path of a URL with its query, as in a request line (RFC 3986, section 3.3)."""
     if not value.startswith("/"):
         raise ValueError("not a path that starts with /")
     if not re.fullmatch(r"([A-Za-z0-9._~!&()*+,=:@/?-]|%[0-9A-Fa-f]{2})+", value):
-        raise ValueError("not a path of a URL: any other character is percent-encoded there")
+        raise ValueError("not a path of a URL: percent-encode its other characters")
     if len(value) > _LONGEST_URL_PATH:
         raise ValueError(f"not a path of at most {_LONGEST_URL_PATH} characters")
     return value

@@ -395,7 +395,7 @@ def test_no_variable_is_more_than_a_line_of_text(folders: Path, name: str, value
         ("LOGIN_PATHS", "^/(login", "regular expression"),
         ("DJANGO_SETTINGS_MODULE", "config.settings.py", "config.settings is its module"),
         ("DB_PORT", "8000", "WEB_PORT and DB_PORT are both 8000"),
-        ("WEB_MEMORY", "8m", "less than what works at all"),
+        ("WEB_MEMORY", "8m", "less than the minimum that works"),
         ("COMPOSE_OVERLAYS", "mine.yaml no.yaml", "no.yaml"),
         ("HEALTH_HOST", "bücher.example", "xn--bcher-kva.example"),
         ("MEDIA_ROOT", "/app", "would hide what the image has"),

@@ -99,8 +99,8 @@ def test_every_name_of_the_overlay_is_documented() -> None:
         ("DATA_PATHS", "../x", r"\.\./x"),
         ("DATA_PATHS", "a/../..", "not files or folders"),
         ("DATA_PATHS", ".", "not files or folders"),
-        ("DATA_PATHS", "/tmp/x", "not places that can be kept"),
-        ("DATA_PATHS", "db.sqlite3 /srv/data/x", "not places that can be kept"),
+        ("DATA_PATHS", "/tmp/x", "not paths that can be kept"),
+        ("DATA_PATHS", "db.sqlite3 /srv/data/x", "not paths that can be kept"),
     ],
 )
 def test_a_name_that_cannot_be_is_refused(checkout: object, name: str, value: str, reason: str) -> None:
