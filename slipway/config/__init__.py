@@ -1,1 +1,1 @@
-"""The values a person has set. Asks no engine, runs nothing."""
+"""The values that a person has set. Queries no engine, runs no command."""

@@ -1,7 +1,7 @@
-"""What is beside web, from the project's image: Celery's worker and beat, PROCESS_NAME and CRON_NAME lines.
+"""Services next to web from the project's image: Celery's worker and beat, PROCESS_NAME and CRON_NAME lines.
 
-``compose/process-*.yaml`` say what they have in common; the services are generated, as their number and
-names are in ``.env``.
+``compose/process-*.yaml`` hold their common part; the services are generated, because ``.env`` sets their
+number and names.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ TAKEN = frozenset({
 })  # fmt: skip
 """The names of the services that the compose files have."""
 
-# A number, perhaps with a unit: a misspelt PROCESS_MEMORY rather than a command.
+# A number, optionally with a unit: a misspelt PROCESS_MEMORY rather than a command.
 _LIMIT = re.compile(r"[0-9.]+[A-Za-z]?")
-# What no command begins with, and a field of a schedule may.
+# A field of a schedule may begin so, a command does not.
 _FIELD = re.compile(r"[0-9*,/-]+\s")
 
 
 def read(entries: Mapping[str, Entry], known: Mapping[str, object]) -> dict[str, tuple[str, ...]]:
     """The commands of the ``PROCESS_NAME`` lines among ``entries``, by service name, split as a shell would.
 
-    ``known`` are the kit's own variables (``PROCESS_MEMORY``, …), which are none. An empty one is not set.
+    ``known`` are the kit's own variables (``PROCESS_MEMORY``, …), which are skipped, as empty lines are.
     Raises ``SlipwayError`` SLIP-140 for a name or a command that cannot be used.
     """
     found: dict[str, tuple[str, ...]] = {}
@@ -63,8 +63,8 @@ def read_scheduled(
 ) -> dict[str, tuple[str, ...]]:
     """The commands of the ``CRON_NAME`` lines among ``entries``, by service name, under docker/scheduled.py.
 
-    ``others`` are the services of other lines; ``seconds`` those that a run has to end in. An empty line is
-    not set. Raises ``SlipwayError`` SLIP-140 for a name or a command that cannot be used, SLIP-195 for a
+    ``others`` are the services of other lines; ``seconds`` is how long a run has to end. An empty line is
+    skipped. Raises ``SlipwayError`` SLIP-140 for a name or a command that cannot be used, SLIP-195 for a
     schedule.
     """
     found: dict[str, tuple[str, ...]] = {}
@@ -88,7 +88,7 @@ def read_scheduled(
 
 
 def cron_volumes(services: Iterable[str]) -> str:
-    """A compose file with the volume that scheduled commands keep in what has run."""
+    """A compose file with the volume in which scheduled commands record their runs."""
     described = {name: {"volumes": ["cron:/srv/cron"]} for name in services}
     # JSON is YAML.
     file = {"services": described, "volumes": {"cron": {}}}
@@ -103,34 +103,34 @@ def celery(app: str, options: str, *, beat: bool, beat_options: str) -> dict[str
     program = ("celery", "--app", app)
     found = {"worker": (*program, "worker", *words(options, "CELERY_OPTIONS"))}
     if beat:
-        # Its own defaults are files in the working directory, which is read-only in production.
+        # By default beat writes to the working directory, which is read-only in production.
         files = ("--schedule=/srv/beat/schedule", "--pidfile=")
         found["beat"] = (*program, "beat", *files, *words(beat_options, "CELERY_BEAT_OPTIONS"))
     return found
 
 
 def words(command: str, where: str) -> tuple[str, ...]:
-    """``command`` split as a shell would. Raises ``SlipwayError`` SLIP-140, naming ``where`` it stands."""
+    """``command`` split as a shell would. Raises ``SlipwayError`` SLIP-140, which names ``where`` it is."""
     try:
         return tuple(shlex.split(command))
     except ValueError as bad:
         raise SlipwayError(
             "SLIP-140",
             f"{where} cannot be split into words: {bad}: {command!r}",
-            "close the quote; a shell's own syntax needs a shell: sh -c '...'",
+            "close the quote; shell syntax needs a shell: sh -c '...'",
         ) from None
 
 
 def overlay(template: Path, commands: Mapping[str, Sequence[str]], depends_on: Mapping[str, str]) -> str:
-    """A compose file with a service for each of ``commands``, made from what is in ``template``.
+    """A compose file with a service for each of ``commands``, based on ``template``.
 
-    ``depends_on`` are the services they wait for, each with the condition.
+    ``depends_on`` maps each service that they wait for to the condition.
     """
     lines = ["# Written by Slipway from .env: the services at the end.", template.read_text(encoding="utf-8")]
     waiting = {name: {"condition": condition} for name, condition in depends_on.items()}
     lines += ["services:"]
     for name, command in commands.items():
-        # JSON is YAML; a dollar is the process's own, not Compose's.
+        # JSON is YAML. A doubled dollar reaches the process as one; Compose does not expand it.
         argv = json.dumps(list(command)).replace("$", "$$")
         lines += [f"  {name}:", "    <<: *process", f"    command: {argv}"]
         lines += [f"    depends_on: {json.dumps(waiting)}"]
@@ -138,7 +138,7 @@ def overlay(template: Path, commands: Mapping[str, Sequence[str]], depends_on: M
 
 
 def _service(entry: Entry, prefix: str, others: Mapping[str, object], example: str) -> str:
-    """The name of the service of a line. Raises ``SlipwayError`` SLIP-140."""
+    """The service name of a line. Raises ``SlipwayError`` SLIP-140."""
     service = entry.name.removeprefix(prefix).lower().replace("_", "-")
     if not re.fullmatch(r"(?=.{1,40}\Z)[a-z][a-z0-9]*(-[a-z0-9]+)*", service):
         why = f"gives no service name of at most 40 letters, digits and single dashes ({service!r})"

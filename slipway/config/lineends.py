@@ -1,4 +1,4 @@
-"""Line ends of Windows in what containers read as it is: scripts and secrets."""
+"""Checks for Windows line ends in files that containers read unchanged: scripts and secrets."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ __all__ = ["check"]
 def check(settings: Settings) -> None:
     """Return when no script of the kit and no generated secret has a carriage return at a line's end.
 
-    Linux looks for an interpreter called ``sh\\r``; and PostgreSQL's image takes the carriage return for part
-    of the password, the project's entrypoint does not. Raises ``SlipwayError`` SLIP-160.
+    Linux would look for an interpreter called ``sh\\r``; and PostgreSQL's image reads the carriage return as
+    part of the password, the project's entrypoint does not. Raises ``SlipwayError`` SLIP-160.
     """
     for name in GENERATED:
         secret = settings.path(settings.secrets_dir) / name
         if secret.is_file() and b"\r" in secret.read_bytes():
             raise SlipwayError(
                 "SLIP-160",
-                f"{secret} has a line end of Windows, which to some is part of the secret",
-                f"take it out: sed -i 's/\\r$//' {secret}",
+                f"{secret} has a Windows line end, which some programs read as part of the secret",
+                f"remove it: sed -i 's/\\r$//' {secret}",
             )
     scripts = [path for folder in ("docker", "nginx") for path in sorted((settings.root / folder).rglob("*"))]
     if spoilt := [path for path in scripts if path.is_file() and _is_spoilt(path)]:
@@ -31,7 +31,7 @@ def check(settings: Settings) -> None:
         first = spoilt[0].relative_to(settings.root)
         raise SlipwayError(
             "SLIP-160",
-            f"scripts of the kit have line ends of Windows and cannot run: {first}{others}",
+            f"scripts of the kit have Windows line ends and cannot run: {first}{others}",
             f"git config core.autocrlf input; then in {settings.root}: "
             "grep -rlI \"$(printf '\\r')\" docker nginx | xargs sed -i 's/\\r$//'",
         )

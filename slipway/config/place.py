@@ -1,4 +1,4 @@
-"""Where the kit lies towards the project, and what must stay out of the project's image because of it."""
+"""The kit's place relative to the project, and the files that the project's image must not contain."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from slipway.config.settings import Settings
 __all__ = ["DOCKERFILE", "dockerignore", "hidden", "hides", "own_paths"]
 
 DOCKERFILE = ".slipway/Dockerfile"
-"""What stacks build from: a copy, because BuildKit takes ``Dockerfile.dockerignore`` from beside it."""
+"""The file that stacks build from: a copy, because BuildKit reads ``Dockerfile.dockerignore`` next to it."""
 
 _SECRETS = "# Secrets, last,"
 _KIT_SECTION = re.compile(r"^# The kit's own machinery, .*\n(?:(?!\n).*\n)*", re.MULTILINE)
 
 
 def own_paths(settings: Settings) -> list[str]:
-    """What of the kit lies in the project's folder, as paths from there; ``.`` never is one.
+    """The kit's folders in the project's folder, as paths relative to it; never ``.``.
 
-    Its whole folder if that is below the project's; else its secrets, archives, records and tool environment.
+    The whole kit if it is inside the project's folder; else secrets, archives, records and tool environment.
     """
     project = settings.path(settings.project_root)
     if settings.root != project and settings.root.is_relative_to(project):
@@ -37,9 +37,9 @@ def own_paths(settings: Settings) -> list[str]:
 
 
 def dockerignore(text: str, settings: Settings) -> str:
-    """The kit's ``Dockerfile.dockerignore`` for where the kit and its files are in this checkout.
+    """The kit's ``Dockerfile.dockerignore``, adapted to the places of the kit and its files in this checkout.
 
-    Names of the kit's files in the project's root go unless the kit is there: they are the project's own.
+    Names of the kit's files are dropped unless the kit is in the project's root: they are the project's own.
     """
     project = settings.path(settings.project_root)
     if settings.root != project:
@@ -51,21 +51,21 @@ def dockerignore(text: str, settings: Settings) -> str:
         *(f.relative_to(project).as_posix() for f in files if f.is_relative_to(project)),
     ]
     tests = testcode.needed(project, own_paths(settings))
-    # Before the part about secrets, which has the last word on what is let back in.
+    # Before the section about secrets: later lines win, and secrets must stay out.
     back = "".join(f"!{_literal(path)}\n" for path in tests)
     text = text.replace(_SECRETS, f"# Folders called tests that production imports\n{back}\n{_SECRETS}", 1)
     return f"{text}\n# This checkout's\n" + "".join(f"{_literal(line)}\n" for line in dict.fromkeys(lines))
 
 
 def hides(settings: Settings) -> bool:
-    """Whether development has anything to hide from the containers that mount the project's folder."""
+    """Whether the project's folder, which development mounts, has anything to hide from the containers."""
     return bool(own_paths(settings))
 
 
 def hidden(settings: Settings, services: list[str]) -> str:
-    """A Compose file that shows ``services`` empty folders where the kit's own lie in the project's.
+    """A Compose file that mounts empty folders over the kit's folders in the project's, for ``services``.
 
-    Only where there are some now: a mount would make the others, in the project, as root.
+    Only over folders that exist now: a mount would create the others in the project, owned by root.
     """
     project = settings.path(settings.project_root)
     places = [place for place in own_paths(settings) if (project / place).is_dir()]

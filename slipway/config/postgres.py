@@ -1,4 +1,4 @@
-"""What a PostgreSQL image's name says, and what changed between its major versions. Pure."""
+"""Facts from a PostgreSQL image's name, and differences between its major versions. Pure functions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _TAGGED = re.compile(r"(?P<name>.+):(?P<major>[1-9]\d)(\.\d+|beta\d+|rc\d+)*(?P<
 
 
 def mount_target(major: int) -> str:
-    """Where the image of a major version wants its volume: 18 moved it one level up (docker-library)."""
+    """Where the image of a major version expects its volume: 18 moved it one level up (docker-library)."""
     return "/var/lib/postgresql" if major >= 18 else "/var/lib/postgresql/data"
 
 
@@ -23,7 +23,7 @@ def major_in(reference: str) -> int | None:
 def with_major(reference: str, major: int) -> str | None:
     """The newest image of another major version: ``postgres:17.5-trixie`` becomes ``postgres:18-trixie``.
 
-    ``None`` where the tag does not begin with a version, or a digest fixes the image.
+    ``None`` if the tag does not begin with a version, or a digest pins the image.
     """
     found = _TAGGED.fullmatch(reference)
     return f"{found['name']}:{major}{found['flavour']}" if found else None

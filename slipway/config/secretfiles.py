@@ -1,4 +1,4 @@
-"""Generated secrets: one file each in the secrets folder, mounted into containers as they are."""
+"""Secrets: one file each in the secrets folder, mounted into containers unchanged; the kit generates two."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ __all__ = ["GENERATED", "check", "create_missing", "files", "fill_in", "overlay"
 GENERATED = ("postgres_password", "secret_key")
 
 _MOUNTED = re.compile(r"^/run/secrets/([^/]+/*)$")
-# What some editors put in front of UTF-8, and what > of Windows PowerShell writes:
+# Marks that some editors write before UTF-8, and that > of Windows PowerShell writes:
 # https://learn.microsoft.com/powershell/module/microsoft.powershell.core/about/about_character_encoding
 _MARKS = {
-    # First: it begins with the other's.
+    # First, because it begins with the mark of UTF-16.
     b"\xff\xfe\0\0": (
         "is UTF-32, and the kit reads UTF-8",
         "iconv -f UTF-32 -t UTF-8 {0} > {0}.new && mv -f {0}.new {0}",
@@ -42,7 +42,7 @@ _MARKS = {
 }
 _MARKS[b"\xfe\xff"] = _MARKS[b"\xff\xfe"]
 _MARKS[b"\0\0\xfe\xff"] = _MARKS[b"\xff\xfe\0\0"]
-# By hand: nothing in it but %XX and what a URL holds as it is.
+# Encoded by hand: only %XX and characters that a URL needs no encoding for.
 _LOOKS_ENCODED = re.compile(r"(?=.*%)(?:[A-Za-z0-9._~!*'()-]|%[0-9A-Fa-f]{2})+")
 _FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 _SECRET_NAME = re.compile(r"(^|_)(SECRET|PASSWORD|PASSWD|TOKEN|SECRET_KEY|API_KEY)$")
@@ -55,9 +55,9 @@ _UNSAFE_KEY_PREFIX = "django-insecure-"  # what startproject writes, django.core
 
 
 def create_missing(folder: Path) -> list[Path]:
-    """Write the generated secrets that do not exist yet; returns the new files.
+    """Write the generated secrets that do not exist yet, and return the new files.
 
-    The folder is 0700, which is what keeps other users of the host out. The files are 0444, because
+    The folder is 0700, which keeps other users of the host out. The files are 0444, because
     Compose mounts them with their own mode and the containers' users are not the host's.
     Raises ``SlipwayError`` SLIP-011 when they cannot be written.
     """
@@ -65,7 +65,7 @@ def create_missing(folder: Path) -> list[Path]:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         created = [path for name in GENERATED if not (path := folder / name).exists()]
         for path in created:
-            # URL-safe: no quote, $ or backslash, so the value survives every env file and URL.
+            # URL-safe: without quotes, $ and backslashes the value is the same in every env file and URL.
             text = secrets.token_urlsafe(48)
             draft = folder / f".{path.name}.{os.getpid()}"
             draft.write_text(text, encoding="ascii")
@@ -83,10 +83,10 @@ def create_missing(folder: Path) -> list[Path]:
 def overlay(folder: Path, variable: str, services: Sequence[str], owners: Sequence[str] = ()) -> str:
     """A compose file that mounts every file of ``folder`` into ``services``, as /run/secrets/NAME.
 
-    Files in its subfolders are not for them: each such folder is the service's whose name it has. Those of
-    ``owners`` are mounted into that service alone, as /run/secrets/SERVICE_NAME.
-    ``variable`` is the Compose expression for the folder. Files, not environment variables:
-    ``docker inspect`` shows a path and nothing more.
+    Files in its subfolders are not mounted into them: a subfolder belongs to the service of that name. Files
+    of ``owners`` are mounted into that service alone, as /run/secrets/SERVICE_NAME.
+    ``variable`` is the Compose expression for the folder. Secrets are files, not environment variables,
+    because ``docker inspect`` shows only the path of a file.
     """
     names = _names(folder)
     lines = ["# Written by Slipway: every file of the secrets folder, for the project's containers."]
@@ -98,29 +98,29 @@ def overlay(folder: Path, variable: str, services: Sequence[str], owners: Sequen
         own = _names(folder / owner)
         lines += [f"  {owner}:", "    secrets:"] if own else []
         for name in own:
-            # No file that is mounted begins with a dot: no other secret has this key.
+            # Names of mounted files never begin with a dot, so this key is unique.
             key = f".{owner}.{name}"
             lines += [f"      - source: {json.dumps(key)}"]
             lines += [f"        target: {json.dumps(f'{owner}_{name}')}"]
             paths[key] = f"{owner}/{name}"
     lines += ["secrets:"]
-    # Quoted: YAML takes a bare name such as `on` or `123` for something else than text.
+    # Quoted: YAML reads a bare name such as `on` or `123` as another type.
     for name, path in paths.items():
         lines += [f"  {json.dumps(name)}:", f"    file: {json.dumps(f'{variable}/{path}')}"]
     return "\n".join(lines) + "\n"
 
 
 def check(folder: Path, entries: Mapping[str, envfile.Entry], owners: Sequence[str] = ()) -> None:
-    """Refuse secrets that cannot work or protect nothing; warn of files that are mounted nowhere.
+    """Refuse secrets that cannot work or protect nothing; warn of files that are not mounted.
 
     ``entries`` are the project's variables; ``owners`` as in ``overlay``. Raises ``SlipwayError``: SLIP-002
-    for a file that cannot be read, or is not the text that it must be, SLIP-009 for an empty or placeholder
+    for a file that cannot be read, or is not text where it must be, SLIP-009 for an empty or placeholder
     value, SLIP-010 for a reference to a secret that reaches no container, SLIP-058 for a placeholder that
-    none can fill, SLIP-176 for a byte order mark.
+    no secret can fill, SLIP-176 for a byte order mark.
     """
     for owner in ("", *owners):
         for path in files(folder / owner):
-            # The project may read any of its own itself, such as a keystore.
+            # The project's own secrets need not be text: it may read a keystore, for example.
             _check_file(path, text=bool(owner) or path.name in GENERATED, unreadable=bool(owner))
         _warn_of_skipped(folder / owner)
     mounted = _names(folder)
@@ -140,11 +140,11 @@ def check(folder: Path, entries: Mapping[str, envfile.Entry], owners: Sequence[s
                 note(
                     f"warning: SLIP-177: {entry.where}: {entry.name} is a URL, and the secret {name} looks "
                     "percent-encoded, which the kit does itself; "
-                    f"fix: write into {folder / name} what is meant, not encoded"
+                    f"fix: write the value into {folder / name} without encoding"
                 )
         if not _MOUNTED.match(entry.value):
             fill_in(f"{entry.where}: {entry.name}", entry.value, folder)
-        # Empty, most of them mean that there is none: a mail server without a password.
+        # An empty one usually means that there is none: a mail server without a password.
         if _SECRET_NAME.search(entry.name) and (entry.value or entry.name in _NEVER_EMPTY):
             _check_strength(entry.value, f"{entry.where}: {entry.name}")
 
@@ -152,7 +152,7 @@ def check(folder: Path, entries: Mapping[str, envfile.Entry], owners: Sequence[s
 def fill_in(variable: str, value: str, folder: Path) -> str:
     """Replace every placeholder in the ``value`` of ``variable`` by the file's content, as in a container.
 
-    Raises ``SlipwayError`` SLIP-058 when that cannot be.
+    Raises ``SlipwayError`` SLIP-058 when that is impossible.
     """
     rules = _rules()
     try:
@@ -165,7 +165,7 @@ def fill_in(variable: str, value: str, folder: Path) -> str:
 
 @functools.cache
 def _rules() -> dict[str, Any]:
-    """docker/entrypoint.py, whose rules about placeholders are the only ones."""
+    """The names of docker/entrypoint.py, which holds the rules about placeholders."""
     return runpy.run_path(str(ROOT / "docker/entrypoint.py"))
 
 
@@ -188,9 +188,9 @@ def _content(path: Path) -> str:
 
 
 def _check_file(path: Path, *, text: bool, unreadable: bool) -> None:
-    """Refuse a mark, a value that protects nothing, and, if it must be ``text``, what is none.
+    """Refuse a byte order mark, a value that protects nothing and, with ``text``, anything but UTF-8 text.
 
-    ``unreadable`` says that it may be: another service's, and perhaps its user's alone.
+    With ``unreadable`` the file may be unreadable: another service's secret may belong to its user alone.
     """
     try:
         content = path.read_bytes()
@@ -205,7 +205,7 @@ def _check_file(path: Path, *, text: bool, unreadable: bool) -> None:
             raise SlipwayError(
                 "SLIP-176",
                 f"the secret {path} {said}",
-                f"save it as it should be: {command.format(shlex.quote(str(path)))}",
+                f"save it as plain UTF-8: {command.format(shlex.quote(str(path)))}",
             )
     value = content.decode(errors="replace")
     if text and ("\0" in value or value.encode() != content):
@@ -223,7 +223,7 @@ def _warn_of_skipped(folder: Path) -> None:
                 if path.is_file()
                 else "it is no file; fix: put one in its place"
             )
-            note(f"warning: SLIP-175: the secret {str(path)!r} reaches no container: {why}, or take it away")
+            note(f"warning: SLIP-175: the secret {str(path)!r} reaches no container: {why}, or remove it")
 
 
 def _references(entry: envfile.Entry) -> list[str]:
@@ -237,7 +237,7 @@ def _references(entry: envfile.Entry) -> list[str]:
             raise SlipwayError(
                 "SLIP-058",
                 f"{entry.where}: {entry.name} holds the unknown placeholder {match[0]}",
-                "write {{secret:NAME}}; a secret's name has letters, digits, . _ and - alone",
+                "write {{secret:NAME}}; a secret's name has letters, digits, . _ and - only",
             )
         names.append(name)
     return names

@@ -1,4 +1,4 @@
-"""The only reader of ``.env`` and the environment: one frozen ``Settings``, validated once."""
+"""The only module that reads ``.env`` and the environment, into one frozen ``Settings``, validated once."""
 
 from __future__ import annotations
 
@@ -48,16 +48,16 @@ _REFERENCE = values.matching(
     r"(?:@[a-z0-9]+:[0-9a-f]{32,128})?",
     "an image reference",
 )
-# Longer ones PostgreSQL cuts off; the two templates are its own.
+# PostgreSQL truncates longer names; the two templates are its own.
 _DATABASE_NAME = values.matching(r"(?!template[01]\Z)[a-z_][a-z0-9_]{0,62}", "a database name")
 _VOLUME_SUFFIX = values.matching(r"(-[1-9][0-9]*)?", "a dash and a major version")
 _SEGMENT = r"(?!\.{1,2}/)[A-Za-z0-9_.~-]+"
 _SERVED_URL = values.matching(
-    # nginx answers the three itself.
+    # nginx answers these three itself.
     rf"(https?:)?//[A-Za-z0-9][A-Za-z0-9._:/~-]*|(?!/?(_error|_maintenance|\.well-known)/)/?({_SEGMENT}/)*",
     "a path such as /static/, or another host's address",
 )
-# https://www.debian.org/doc/debian-policy/ch-controlfields.html#source, and what apt takes behind it.
+# https://www.debian.org/doc/debian-policy/ch-controlfields.html#source, and the suffixes that apt accepts.
 _PACKAGES = values.each(
     values.matching(
         r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.](:[a-z0-9]+)?(=[A-Za-z0-9.+:~*-]+|/[a-z0-9-]+)?",
@@ -100,7 +100,7 @@ def _web_timeout(value: str) -> str:
 
 @dataclass(frozen=True)
 class Variable:
-    """One kit variable: its name, its default as text, how its text is checked, a right value."""
+    """A kit variable: its name, its default as text, the check of its text, an example of a valid value."""
 
     name: str
     default: str
@@ -126,11 +126,11 @@ class Settings:
     """The commands of the ``PROCESS_NAME`` lines of ``.env``, by service name."""
 
     scheduled_commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Of its ``CRON_NAME`` lines, with their schedules: production alone has them."""
+    """The commands of its ``CRON_NAME`` lines, with their schedules; only production runs them."""
 
     name: str = _setting(
         "PROJECT_NAME", "",
-        # Names of images begin with it, which have no other sequences of these.
+        # Image names begin with it, and allow no other sequences of these characters.
         values.matching(
             r"(?=.{1,41}\Z)[a-z0-9]+((__?|-+)[a-z0-9]+)*-*",
             "lower-case letters, digits, and - or _ between them",
@@ -194,7 +194,7 @@ class Settings:
     media_url: str = _setting("MEDIA_URL", "/media/", _SERVED_URL)
     media_root: str = _setting("MEDIA_ROOT", "/app/media", values.container_path)
 
-    # As docker/settings_overlay has them.
+    # The same names as in docker/settings_overlay.
     settings_overlay: tuple[str, ...] = _setting(
         "SETTINGS_OVERLAY", "",
         values.choices(
@@ -209,7 +209,7 @@ class Settings:
     )  # fmt: skip
     data_paths: tuple[str, ...] = _setting("DATA_PATHS", "", values.written_paths, "db.sqlite3")
 
-    # --- Services beside web
+    # --- Services next to web
     extra_databases: tuple[str, ...] = _setting("EXTRA_DATABASES", "", values.each(_DATABASE_NAME), "reports")
     migrate_databases: tuple[str, ...] = _setting(
         "MIGRATE_DATABASES", "",
@@ -240,7 +240,7 @@ class Settings:
     db_user: str = _setting(
         "DB_USER",
         "app",
-        # https://www.postgresql.org/docs/current/sql-createrole.html: names that are reserved.
+        # Reserved names: https://www.postgresql.org/docs/current/sql-createrole.html.
         values.matching(r"(?!pg_|(public|none)\Z)[a-z_][a-z0-9_]{0,62}", "a user name"),
     )
     db_volume_target: str = _setting(
@@ -250,7 +250,7 @@ class Settings:
     )
     db_volume_suffix_dev: str = _setting("DB_VOLUME_SUFFIX_DEV", "", _VOLUME_SUFFIX, "-18")
     db_volume_suffix_prod: str = _setting("DB_VOLUME_SUFFIX_PROD", "", _VOLUME_SUFFIX, "-18")
-    # The upper end is PostgreSQL's own.
+    # The upper limit is PostgreSQL's own.
     db_max_connections: int = _setting("DB_MAX_CONNECTIONS", "100", values.integer(10, 262_143))
     db_connections_per_worker: int | None = _setting(
         "DB_CONNECTIONS_PER_WORKER", "", values.optional_count, "5"
@@ -267,7 +267,7 @@ class Settings:
         "SERVER_NAMES", "localhost 127.0.0.1", values.server_names, "example.org www.example.org"
     )
     max_body_size: str = _setting("CLIENT_MAX_BODY_SIZE", "10m", values.size)
-    # As in nginx's directive of that name. docker/gunicorn.conf.py takes as much as the largest.
+    # As in nginx's directive of that name. docker/gunicorn.conf.py accepts as much as the largest.
     header_buffers: str = _setting(
         "LARGE_CLIENT_HEADER_BUFFERS", "4 16k",
         values.matching(
@@ -294,7 +294,7 @@ class Settings:
     # --- TLS
     tls: str = _setting("TLS", "off", values.choice("off", "local", "files", "acme"))
     https_port: int = _setting("HTTPS_PORT", "8443", values.port)
-    # The upper end is two years, what lists of preloaded names ask for at most.
+    # The upper limit is two years, the most that HSTS preload lists ask for.
     hsts_seconds: int | None = _setting(
         "HSTS_SECONDS", "", values.optional(values.integer(0, 63_072_000)), "3600"
     )
@@ -336,7 +336,7 @@ class Settings:
     db_cpus: float = _setting("DB_CPUS", "0", values.cpus, "1.5")
     nginx_memory: str = _setting("NGINX_MEMORY", "128m", values.memory(16))
     nginx_cpus: float = _setting("NGINX_CPUS", "0", values.cpus, "1.5")
-    # Processes and threads; how many each may need is in processes.py.
+    # Limits of processes and threads; processes.py computes how many each service needs.
     web_pids: int = _setting("WEB_PIDS", "512", values.integer(32, 4_194_304))
     db_pids: int = _setting("DB_PIDS", "1024", values.integer(32, 4_194_304))
     nginx_pids: int = _setting("NGINX_PIDS", "128", values.integer(32, 4_194_304))
@@ -358,7 +358,7 @@ class Settings:
     backup_schedule: str | None = _setting(
         "BACKUP_SCHEDULE", "", values.optional(values.schedule), "30 3 * * *"
     )
-    # As in the Amazon S3 user guide, "Bucket naming rules"; other stores take upper case too.
+    # From the Amazon S3 user guide, "Bucket naming rules"; other stores accept upper case too.
     backup_s3_bucket: str | None = _setting(
         "BACKUP_S3_BUCKET", "",
         values.optional(
@@ -386,7 +386,7 @@ class Settings:
     host_uid: int = _setting("HOST_UID", "1000", values.integer(0, 2**31 - 1))
     host_gid: int = _setting("HOST_GID", "1000", values.integer(0, 2**31 - 1))
     release: str = _setting(
-        # It is the tag of an image and, after "web-", a host name: a label of at most 63 characters.
+        # An image tag and, after "web-", a host name: a label of at most 63 characters.
         "RELEASE", "dev",
         values.matching(
             r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,49}", "a release id: letters, digits, . _ -, at most 50"
@@ -401,12 +401,12 @@ class Settings:
         return f"{self.name}-{'prod' if prod else 'dev'}"
 
     def db_volume(self, prod: bool) -> str:
-        """The name of the volume with a stack's database, as ``compose/*-db.yaml`` have it."""
+        """The name of the volume with a stack's database, as in ``compose/*-db.yaml``."""
         return f"{self.project(prod)}_db{self.db_volume_suffix_prod if prod else self.db_volume_suffix_dev}"
 
     @property
     def processes(self) -> Mapping[str, tuple[str, ...]]:
-        """The commands of the processes beside web, by service name: Celery's, then those of ``.env``."""
+        """The commands of the processes next to web, by service name: Celery's, then those of ``.env``."""
         if not self.celery_app:
             return self.named_processes
         beat = self.celery_beat == "on"
@@ -415,7 +415,7 @@ class Settings:
         return {**own, **self.named_processes}
 
     def is_in_env_file(self, name: str) -> bool:
-        """Whether ``.env`` is where the variable's value comes from."""
+        """Whether the variable's value comes from ``.env``."""
         return self.origins[name].startswith(f"{self.env_file}:")
 
     def is_set_by_hand(self, name: str) -> bool:
@@ -423,11 +423,11 @@ class Settings:
         return self.is_in_env_file(name) or self.origins[name] == "environment"
 
     def path(self, relative: str) -> Path:
-        """A path from the settings, absolute; relative ones count from the kit's folder."""
+        """A path from the settings, as an absolute path; a relative one is relative to the kit's folder."""
         return (self.root / relative).resolve()
 
     def images(self) -> dict[str, str]:
-        """The base image references by variable name; those of what is switched on among them."""
+        """The base image references by variable name, with those of optional services that are on."""
         return {
             "PYTHON_IMAGE": self.python_image,
             "POSTGRES_IMAGE": self.postgres_image,
@@ -455,7 +455,7 @@ def load(
     Precedence: ``environ`` (default: the process's), ``.env``, ``.slipway/machine.env``, default; an empty
     value counts as not set, as in Compose's ``${NAME:-default}``. Without ``required`` a missing
     ``.env`` means all defaults; without ``check_folders`` the project may be missing. Raises
-    ``SlipwayError`` SLIP-001 to SLIP-006, naming the variable, the file and line, what is wrong and a right
+    ``SlipwayError`` SLIP-001 to SLIP-006, naming the variable, the file and line, what is wrong and a valid
     value. An unknown variable in ``.env`` is a warning.
     """
     environ = os.environ if environ is None else environ
@@ -473,7 +473,7 @@ def load(
             continue
         text, origin = _pick(variable, environ, own, machine)
         if variable.name == "PROJECT_NAME" and not text:
-            # One from before names were recorded keeps its own.
+            # A checkout from before names were recorded keeps its name.
             text = _plain_name(root.name) if "KIT_ROOT" in machine else name_of(root)
             origin = "the folder's name"
         if variable.name == "PYTHON_IMAGE" and origin.startswith(("machine.env:", "default")):
@@ -523,9 +523,9 @@ def settings_file(root: Path) -> Path:
 
 
 def change(settings: Settings, values_by_name: Mapping[str, str]) -> None:
-    """Give variables other values where they come from: in ``.env`` if it names them, else in machine.env.
+    """Set new values where the variables come from: in ``.env`` if it names them, else in machine.env.
 
-    In ``.env`` the variable's line alone changes. Each file is written atomically.
+    In ``.env`` only the variables' lines change. Each file is written atomically.
     """
     own = {name: value for name, value in values_by_name.items() if settings.is_in_env_file(name)}
     if own:
@@ -537,7 +537,7 @@ def change(settings: Settings, values_by_name: Mapping[str, str]) -> None:
 def record_machine(root: Path, facts: Mapping[str, str]) -> None:
     """Merge ``facts`` into ``.slipway/machine.env``, atomically, writing only what changed.
 
-    An empty value takes the variable's line away.
+    An empty value removes the variable's line.
     """
     path = root / MACHINE_FILE
     after = {name: value for name, value in {**recorded(root), **facts}.items() if value}
@@ -547,15 +547,15 @@ def record_machine(root: Path, facts: Mapping[str, str]) -> None:
 
 
 def recorded(root: Path) -> dict[str, str]:
-    """What ``record_machine`` has written."""
+    """The values that ``record_machine`` has written, by variable name."""
     path = root / MACHINE_FILE
     return {e.name: e.value for e in envfile.read(path).values()} if path.exists() else {}
 
 
 def write_if_changed(path: Path, text: str, mode: int | None = None) -> None:
-    """Write ``text`` atomically, so that nobody reads half a file; an equal one is left alone.
+    """Write ``text`` atomically, so that no reader sees half a file; a file with that text is left alone.
 
-    ``mode`` is the file's, where it must not be the default.
+    ``mode`` is the file's mode if it must not be the default.
     """
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return
@@ -586,19 +586,19 @@ def _pick(
 
 
 def _is_an_images_own(name: str, value: str) -> bool:
-    """Whether this is what the official Python image says of itself to everything that runs in it."""
+    """Whether the official Python image set this value in the environment of its container."""
     return name == "PYTHON_VERSION" and value.count(".") > 1
 
 
 def _image_of(version: str, variable: Variable, reference: str, origin: str) -> tuple[str, str]:
-    """The image of PYTHON_VERSION, which a stand-in recorded for another version is not."""
+    """The image of PYTHON_VERSION and its origin; ``reference`` may be a stand-in for another version."""
     if re.search(rf"(^|/)python:{re.escape(version)}-", reference):
         return reference, origin
     return re.sub(r":\d+\.\d+", f":{version}", variable.default), "PYTHON_VERSION"
 
 
 def name_of(folder: Path) -> str:
-    """The PROJECT_NAME of what is in ``folder``: its name, made unique where others would become the same."""
+    """The PROJECT_NAME for ``folder``: its name, made unique if other names would become the same."""
     plain = _plain_name(folder.name)
     return plain if plain == folder.name.lower() else unique_name(folder)
 
@@ -611,7 +611,7 @@ def unique_name(folder: Path) -> str:
 
 def _plain_name(name: str) -> str:
     plain = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_")[:40].rstrip("_")
-    # Sequences that no name of an image has.
+    # Sequences that image names do not allow.
     return re.sub(r"_+-[-_]*|-+_[-_]*|_{3,}", "-", plain) or "slipway"
 
 
@@ -673,7 +673,7 @@ def _check_processes(settings: Settings) -> None:
         name = sorted(taken)[0]
         raise SlipwayError(
             "SLIP-140",
-            f"{extraprocesses.PREFIX}{name.upper()} would be a second service {name!r} beside Celery's",
+            f"{extraprocesses.PREFIX}{name.upper()} would be a second service {name!r} next to Celery's",
             "give it another name",
         )
     extraprocesses.words(settings.celery_options, "CELERY_OPTIONS")
@@ -687,20 +687,20 @@ def _check_databases(settings: Settings) -> None:
     if settings.database != "postgres":
         raise SlipwayError(
             "SLIP-142",
-            f"{where} asks for databases in the stack's own PostgreSQL, and DATABASE=none: there is none",
-            "create them where your database is, and take EXTRA_DATABASES out",
+            f"{where} asks for databases in the stack's own PostgreSQL, but DATABASE=none turns that off",
+            "create them on your database server, and remove EXTRA_DATABASES",
         )
     names = [settings.db_name, "postgres", "template0", "template1", *settings.extra_databases]
     if twice := sorted({name for name in settings.extra_databases if names.count(name) > 1}):
         raise SlipwayError(
             "SLIP-142",
-            f"{where} names {twice[0]}, which is there already",
-            f"DB_NAME={settings.db_name} is made in any case; name the others, each once",
+            f"{where} names {twice[0]}, which exists already",
+            f"DB_NAME={settings.db_name} is always created; name the others, each once",
         )
 
 
 def _check_pairs(settings: Settings) -> None:
-    """Refuse values that are right each, and cannot be together."""
+    """Refuse values that are valid by themselves but not together."""
     database = settings.database == "postgres"
     media = settings.media_root
     data = [posixpath.normpath(posixpath.join("/app", path)) for path in settings.data_paths]
@@ -721,17 +721,17 @@ def _check_pairs(settings: Settings) -> None:
         ),
         (
             _holds_code(settings, media),
-            f"MEDIA_ROOT={media} has the project's code, and a volume there would keep it as it is now",
+            f"MEDIA_ROOT={media} has the project's code, and a volume there would freeze it at this version",
             "give uploads a folder of their own, such as /app/media",
         ),
         (
             shared is not None,
             f"DATA_PATHS names {shared}, and MEDIA_ROOT={media} has a volume of its own",
-            "take it out of DATA_PATHS: uploads last without it",
+            "remove it from DATA_PATHS: uploads are kept without it",
         ),
         (
             not settings.health_host and not values.is_plain_host(first),
-            f"the first of SERVER_NAMES, {settings.server_names[0]}, is no one host, and checks send it",
+            f"the first of SERVER_NAMES, {settings.server_names[0]}, is not one host, and checks send it",
             "put a plain name such as example.org first, or set HEALTH_HOST to one",
         ),
     ):
@@ -740,7 +740,7 @@ def _check_pairs(settings: Settings) -> None:
 
 
 def _holds_code(settings: Settings, path: str) -> bool:
-    """Whether ``path``, of a container, is a folder of the project with Python's files."""
+    """Whether ``path`` in a container is a folder of the project with Python files."""
     folder = settings.path(settings.project_root) / path.removeprefix("/app/")
     return path.startswith("/app/") and any(folder.glob("*.py"))
 
@@ -750,22 +750,22 @@ def _check_overlays(settings: Settings) -> None:
         if not settings.path(name).is_file():
             raise SlipwayError(
                 "SLIP-006",
-                f"COMPOSE_OVERLAYS ({settings.origins['COMPOSE_OVERLAYS']}) names a file that is not there: "
+                f"COMPOSE_OVERLAYS ({settings.origins['COMPOSE_OVERLAYS']}) names a missing file: "
                 f"{settings.path(name)}",
-                "it counts from the kit's folder; correct the name, or take it out",
+                "the path is relative to the kit's folder; correct the name, or remove it",
             )
         if not name.endswith((".yaml", ".yml", ".json")):
             raise SlipwayError(
                 "SLIP-006",
                 f"COMPOSE_OVERLAYS ({settings.origins['COMPOSE_OVERLAYS']}) names no compose file: {name}",
-                "the name of one ends with .yaml, .yml or .json; correct it, or take it out",
+                "its name must end with .yaml, .yml or .json; correct it, or remove it",
             )
 
 
 def _check_kept(settings: Settings) -> None:
-    """Refuse a folder of secrets or of backups that is none, or that holds what is kept elsewhere.
+    """Refuse a SECRETS_DIR or BACKUP_DIR that is no folder, or that is or holds another folder in use.
 
-    Containers see all that is in it, and the image of the project nothing.
+    Containers see everything in it, and the project's image must contain none of it.
     """
     project = settings.path(settings.project_root)
     secrets, backups = settings.path(settings.secrets_dir), settings.path(settings.backup_dir)
@@ -802,7 +802,7 @@ def _check_folders(settings: Settings) -> None:
             raise SlipwayError(
                 "SLIP-007",
                 f"{name} ({settings.origins[name]}) names a folder that does not exist: {folder}",
-                "PROJECT_ROOT counts from the kit's folder, the other two from PROJECT_ROOT",
+                "PROJECT_ROOT is relative to the kit's folder, the other two to PROJECT_ROOT",
             )
     if not (project / settings.manage_dir / "manage.py").is_file():
         raise SlipwayError(

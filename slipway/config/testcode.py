@@ -1,4 +1,4 @@
-"""Folders called ``tests`` that production needs: code of the project imports them, or they are apps."""
+"""Finds folders called ``tests`` that production needs: the project's code imports them, or they are apps."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _TEST_FILE = re.compile(r"(test_.*|tests|conftest)\.py\Z")
 
 
 def needed(project: Path, apart: Collection[str] = ()) -> list[str]:
-    """Those folders below ``project``, as paths from there; what lies in ``apart`` is not looked at.
+    """Those folders below ``project``, as paths relative to it; folders in ``apart`` are not searched.
 
-    Only text is looked at: names that are put together while the project runs are not seen.
+    Only the source text is searched: names that the project builds at run time are not found.
     """
     found: list[Path] = []
     sources: list[Path] = []
@@ -47,7 +47,7 @@ def needed(project: Path, apart: Collection[str] = ()) -> list[str]:
 
 
 def _is_meant(project: Path, path: Path, name: tuple[str, ...]) -> bool:
-    """Whether Python could mean ``path``: by its whole path, or from a folder that is not in a package."""
+    """Whether ``name`` could import ``path``: relative to ``project``, or to a folder that is no package."""
     top = project.joinpath(*path.parts[: -len(name)])
     return path.parts[-len(name) :] == name and not (top / "__init__.py").exists()
 
