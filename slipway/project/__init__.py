@@ -1,1 +1,1 @@
-"""A Django project's files. Runs nothing of them."""
+"""Reads a Django project's files. Executes none of its code."""

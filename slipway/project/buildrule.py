@@ -1,4 +1,4 @@
-"""The rule by which a build chooses what to install from, so that what is said here is what it will do."""
+"""The rule by which a build chooses the files to install from, so that the scan predicts the build."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RULE = load("dependency_choice")
 
 
 def choose(folder: Path) -> Any:
-    """What a build would install from in ``folder``; None where it finds nothing."""
+    """The choice of files that a build would install from in ``folder``; None if it finds nothing."""
     try:
         return RULE.choose(folder)
     except RULE.ChoiceError:
@@ -21,5 +21,5 @@ def choose(folder: Path) -> Any:
 
 
 def installs(folder: Path) -> bool:
-    """Whether the kit finds something to install from in a folder, by the build's own rule."""
+    """Whether a build would find files to install from in ``folder``."""
     return choose(folder) is not None

@@ -24,7 +24,7 @@ class ConfigFile:
     def __init__(self) -> None:
         self.sections: dict[str, dict[str, Any]] = {}
         self.unread = False
-        """Whether something was read that cannot be told here."""
+        """Whether the project read something whose content is unknown here."""
 
     def call(self, run: Evaluator, method: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """The value of ``config.method(...)``. Raises ``Raised`` as the parser does."""

@@ -1,4 +1,4 @@
-"""What a project installs: whose files there are, which packages they name, in which versions."""
+"""The dependencies of a project: the files that name them, the packages and their versions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _OTHER_MANAGERS = {
 
 @dataclass
 class Dependencies:
-    """The folder, the manager, and the packages by canonical name with what is said of their versions."""
+    """The folder, the manager, and the packages by canonical name with their version specifiers."""
 
     folder: Path
     manager: str = ""
@@ -41,7 +41,7 @@ class Dependencies:
     packages: dict[str, str] = field(default_factory=dict)
     where: dict[str, str] = field(default_factory=dict)
     others: tuple[str, ...] = ()
-    """What is there too and passed over."""
+    """Files that could be installed from too, and are ignored."""
     groups: tuple[str, ...] = ()
     extras: tuple[str, ...] = ()
 
@@ -51,18 +51,18 @@ class Dependencies:
 
 
 def scan(layout: Layout, findings: Findings) -> Dependencies:
-    """Find the project's dependencies and say where they are. Raises ``SlipwayError`` SLIP-147 for none."""
+    """Find the project's dependencies and add findings on them. Raises ``SlipwayError`` SLIP-147 for none."""
     every = [_read(layout, folder) for folder in dict.fromkeys(_candidates(layout)) if installs(folder)]
     if not every:
         raise _refusal(layout)
-    # A folder of tools' own requirements may be nearer than the one with Django's.
+    # A folder with the requirements of tools may be nearer than the one that names Django.
     found = next((entry for entry in every if entry.has("django")), every[0])
     _say(layout, found, findings)
     return found
 
 
 def _candidates(layout: Layout) -> Iterator[Path]:
-    """Folders in which the files may be, the likeliest first."""
+    """Folders that the files may be in, the most likely first."""
     here = layout.manage
     while True:
         yield here
@@ -86,7 +86,7 @@ def _refusal(layout: Layout) -> SlipwayError:
         return SlipwayError(
             "SLIP-147",
             f"the kit cannot install from what is in {layout.root}: {', '.join(there)}",
-            "export its packages to a requirements.txt and commit that (pip freeze, pdm export)",
+            "export the packages to a requirements.txt and commit it (pip freeze, pdm export)",
         )
     return SlipwayError(
         "SLIP-147",
@@ -97,7 +97,7 @@ def _refusal(layout: Layout) -> SlipwayError:
 
 
 def _read(layout: Layout, folder: Path) -> Dependencies:
-    """What a folder's files name, those of the rule's choice."""
+    """The dependencies that the files chosen in ``folder`` name."""
     choice = choose(folder)
     found = Dependencies(folder, choice.manager, choice.files, others=choice.passed_over)
     where = layout.at(folder / found.files[0])
@@ -119,7 +119,7 @@ def _read(layout: Layout, folder: Path) -> Dependencies:
 def _say(layout: Layout, found: Dependencies, findings: Findings) -> None:
     where = layout.at(found.folder / found.files[0])
     if found.others:
-        why = f"{found.files[0]} is there beside {', '.join(found.others)}"
+        why = f"{found.files[0]} is there next to {', '.join(found.others)}"
         findings.say("DEPENDENCY_MANAGER", found.manager, why, where, sure=False)
     if found.manager == "requirements":
         every = [n for n in RULE.requirements_files(found.folder) if n not in found.files]
@@ -183,7 +183,7 @@ def _from_pipfile_lock(path: Path, found: Dependencies, where: str) -> None:
     try:
         data = json.loads(_text(path))
     except ValueError:
-        raise SlipwayError("SLIP-147", f"{where} is not JSON", "make it again: pipenv lock") from None
+        raise SlipwayError("SLIP-147", f"{where} is not JSON", "regenerate it: pipenv lock") from None
     for name, spec in data.get("default", {}).items():
         _note(found, name, spec.get("version", ""), where)
 
@@ -287,7 +287,7 @@ def _toml(path: Path) -> dict[str, Any]:
 
 
 def _text(path: Path) -> str:
-    """A file's text, whichever of the encodings that editors write; empty for one that is not there."""
+    """A file's text, in any encoding that editors write; empty for a missing file."""
     try:
         text: str = TEXT.read(path)
     except OSError:

@@ -1,6 +1,6 @@
-"""How the usual libraries turn the text of an environment variable into a value.
+"""Converts the text of environment variables into values as the usual libraries do.
 
-django-environ, environs, python-decouple, dj-database-url, django-configurations: the rules are theirs.
+The rules are those of django-environ, environs, python-decouple, dj-database-url and django-configurations.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class EnvReader:
         if not isinstance(name, str):
             return UNKNOWN
         cast = given.get("cast", given.get("subcast", given.get("parser")))
-        # Of a reader nobody knows it cannot be said that it demands anything.
+        # An unknown reader may have a default of its own, so nothing is required.
         default = given.get("default", UNKNOWN if self.library == "unknown" else MISSING)
         kind = _KINDS.get(method, "") or _kind_of(cast)
         if name in self.scheme and not method:
@@ -144,7 +144,7 @@ class Prefixed:
 
 
 def convert(run: Evaluator, text: str, kind: str, cast: Any, line: int, reads: set[str] | None = None) -> Any:
-    """The value of ``text``, which is that of ``reads``. Raises ``Raised`` ValueError as the libraries do."""
+    """The value of ``text``, the text of ``reads``. Raises ``Raised`` ValueError where the libraries do."""
     if isinstance(cast, Csv):
         parts = [part.strip() for part in text.split(cast.delimiter) if part.strip()]
         return (
@@ -193,7 +193,7 @@ def _kind_of(cast: Any) -> str:
 
 
 def database_from_url(url: Any) -> Any:
-    """What dj-database-url and django-environ make of a URL."""
+    """The database settings that dj-database-url and django-environ return for a URL."""
     if isinstance(url, Unknown) or not isinstance(url, str) or "://" not in url:
         return UNKNOWN if url else {}
     parts = urlsplit(url)
@@ -218,7 +218,7 @@ def database_from_url(url: Any) -> Any:
 
 
 def cache_from_url(url: Any) -> Any:
-    """What django-environ makes of a cache's URL, as far as it matters here."""
+    """The cache settings that django-environ returns for a URL, as far as the scan needs them."""
     if not isinstance(url, str) or "://" not in url:
         return UNKNOWN
     scheme = urlsplit(url).scheme

@@ -1,7 +1,7 @@
-"""Following a settings module without running it: its syntax tree is walked, what is not plain is unknown.
+"""Evaluates a settings module without running it: walks its syntax tree; the rest counts as unknown.
 
-What it understands is what settings files are made of: constants, paths, ``if`` on the environment, star
-imports, small helper functions, the usual readers of variables. No code of the project is ever executed.
+It understands the usual parts of settings files: constants, paths, ``if`` on the environment, star
+imports, small helper functions, the usual readers of variables. It never executes the project's code.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ _PARENTS = {
 
 @functools.lru_cache(maxsize=64)
 def _parsed(source: bytes, filename: str) -> ast.Module:
-    # A scan evaluates the same few files some dozens of times.
+    # Cached: a scan evaluates the same few files dozens of times.
     return ast.parse(source, filename=filename)
 
 
@@ -82,7 +82,7 @@ class _Loop(Exception):  # noqa: N818
 
 @dataclass(frozen=True)
 class Stop:
-    """Where importing the settings would end with an exception."""
+    """A place where importing the settings would raise an exception."""
 
     path: Path
     line: int
@@ -93,7 +93,7 @@ class Stop:
 
 @dataclass
 class Evaluator:
-    """One reading of the project's modules in an assumed environment.
+    """Evaluates the project's modules once, in an assumed environment.
 
     ``root`` is PROJECT_ROOT on this machine, ``search`` the folders Python imports from, ``environ`` the
     assumed variables.
@@ -110,7 +110,7 @@ class Evaluator:
     modules: dict[str, Scope | None] = field(default_factory=dict)
     touched: set[str] = field(default_factory=set)
     argument_reads: set[str] = field(default_factory=set)
-    """The variables that the arguments of the present call have read."""
+    """The variables that the arguments of the current call have read."""
     _control: list[set[str]] = field(default_factory=list)
     _scopes: list[Scope] = field(default_factory=list)
     _steps: int = 0
@@ -120,11 +120,11 @@ class Evaluator:
 
     @property
     def scope(self) -> Scope:
-        """The scope that is being evaluated."""
+        """The scope under evaluation."""
         return self._scopes[-1]
 
     def find(self, dotted: str) -> Path | None:
-        """The project's file of a module, if it is one of the project's."""
+        """The file or package folder of a module; None if the module is not the project's."""
         relative = Path(*dotted.split("."))
         for folder in [*self.search, *map(self.on_host, self.path_edits)]:
             if folder is None:
@@ -137,7 +137,7 @@ class Evaluator:
         return None
 
     def module(self, dotted: str) -> Scope | None:
-        """The evaluated module; None when it is not the project's. A parse error raises SyntaxError."""
+        """The evaluated module; None when it is not the project's. Raises SyntaxError for a parse error."""
         if dotted in self.modules:
             return self.modules[dotted]
         path = self.find(dotted)
@@ -162,11 +162,11 @@ class Evaluator:
             self._scopes.pop()
 
     def in_container(self, path: Path) -> str:
-        """Where a file of the project is in the containers."""
+        """The path of a project file in the containers."""
         return str(IN_CONTAINER / path.resolve().relative_to(self.root).as_posix())
 
     def on_host(self, path: object) -> Path | None:
-        """The file of the project that is at ``path`` in the containers; None outside of /app."""
+        """The project file that is at ``path`` in the containers; None outside /app."""
         place = PurePosixPath(str(path))
         if not place.is_absolute():
             return None
@@ -188,9 +188,9 @@ class Evaluator:
     def _uncaught(self, problem: Raised, statement: ast.stmt) -> None:
         unset = [name for name in self.reads if name in problem.reads and name not in self.environ]
         names = [name for name in unset if self.reads[name].default in (None, MISSING)]
-        # A default that does not convert is no missing variable; one that a `raise` speaks of is.
+        # A default that does not convert is no missing variable; one that a `raise` is about is.
         names = names or (unset if problem.stated else [])
-        # NAME or NAME_FILE, one of them: readers that take both refuse both.
+        # NAME, not NAME_FILE: readers that accept either refuse both together.
         names = [n for n in names if n.removesuffix("_FILE") == n or n.removesuffix("_FILE") not in names]
         for name in names:
             self.reads[name].required = True
@@ -205,7 +205,7 @@ class Evaluator:
             self.scope.taint[target] = problem.reads | self.touched
             self.scope.where[target] = (self.scope.path, statement.lineno)
         if isinstance(statement, ast.If | ast.Try | ast.With | ast.For):
-            # Its branches did not come to their end: what they would have set is not known.
+            # Its branches did not run to their end: the values they would have set are unknown.
             for inner in ast.walk(statement):
                 for target in _targets(inner):
                     self.scope.names.setdefault(target, UNKNOWN)
@@ -215,7 +215,7 @@ class Evaluator:
     # -- the environment ---------------------------------------------------------------------------
 
     def read(self, name: str, default: Any, kind: str, line: int, problem: str = "KeyError") -> Any:
-        """The text of a variable, or ``default``. Raises ``Raised`` when there is neither."""
+        """The text of a variable, or ``default``. Raises ``Raised`` when neither exists."""
         known = self.reads.setdefault(name, Read(name, self.scope.path, line, kind, default))
         if known.kind == "str":
             known.kind = kind
@@ -227,10 +227,10 @@ class Evaluator:
         return default
 
     def absent(self, reads: set[str] | None = None) -> set[str]:
-        """Which of the variables read are not set and have no default: what a None comes from.
+        """The variables read that are not set and have no default: the possible causes of a None.
 
-        ``reads`` are, by default, those of the arguments of the call that is being evaluated. Of a whole
-        table of variables none is known to be the cause.
+        ``reads`` are, by default, those of the arguments of the current call. Empty if there are more than
+        ``_CAUSES``: any of them could be the cause.
         """
         found = {
             name
@@ -349,7 +349,7 @@ class Evaluator:
             self._mark_assigned([*node.body, *node.orelse], reads)
 
     def _mark_assigned(self, statements: Sequence[ast.stmt], reads: set[str]) -> None:
-        """What would be set under a condition depends on it, also where that branch is not taken."""
+        """Mark names that a branch assigns as dependent on its condition, even if the branch is not taken."""
         for statement in statements if reads else ():
             for node in ast.walk(statement):
                 targets: Sequence[ast.expr] = ()
@@ -368,7 +368,7 @@ class Evaluator:
         try:
             self.block(statements)
         except Raised as problem:
-            # `if not SECRET_KEY: raise ...`: what the nearest condition has read is what is missing.
+            # `if not SECRET_KEY: raise ...`: the variables of the nearest condition are the missing ones.
             if problem.stated:
                 problem.reads = problem.reads or set(reads)
             raise
@@ -598,7 +598,7 @@ class Evaluator:
     def _is_ours(self, dotted: str) -> bool:
         first = dotted.split(".", maxsplit=1)[0]
         path = self.find(first)
-        # A folder without __init__.py beside manage.py may be anything, a package of the same name included.
+        # A folder without __init__.py next to manage.py may have nothing to do with the imported package.
         return path is not None and path.is_file()
 
     def _take_all(self, scope: Scope) -> None:
@@ -610,7 +610,7 @@ class Evaluator:
                 self.scope.where[name] = scope.where.get(name, (scope.path, 1))
 
     def include(self, pattern: str, required: bool) -> None:
-        """``split_settings.tools.include``: evaluate matching files into the present module."""
+        """``split_settings.tools.include``: evaluate matching files into the current module."""
         folder = self._module_scope().path.parent
         found = sorted(folder.glob(pattern)) if not pattern.startswith("/") else []
         if not found and required and "*" not in pattern:
@@ -626,7 +626,7 @@ class Evaluator:
     # -- expressions -------------------------------------------------------------------------------
 
     def value(self, node: ast.expr) -> Any:
-        """The value of an expression, ``UNKNOWN`` where it cannot be told."""
+        """The value of an expression, or ``UNKNOWN``."""
         self._steps += 1
         if self._steps > _STEPS or len(self._scopes) > _DEPTH:
             return UNKNOWN
@@ -731,7 +731,7 @@ class Evaluator:
         return args, kwargs
 
     def call(self, function: Any, args: list[Any], kwargs: dict[str, Any], line: int) -> Any:
-        """Call something of the project, or what ``library`` knows of the rest."""
+        """Call a function or class of the project, or one that ``library`` knows."""
         if isinstance(function, Function):
             return self._call_function(function, args, kwargs)
         if isinstance(function, External):
@@ -783,7 +783,7 @@ class Evaluator:
         except _Return as returned:
             return returned.value
         except Raised as problem:
-            # `raise ImproperlyConfigured(name)` at a reader's end: what it has read is what is missing.
+            # `raise ImproperlyConfigured(name)` at a reader's end: the variables it has read are missing.
             if problem.stated and not problem.reads:
                 problem.reads |= self.absent(self.touched)
             raise
@@ -967,7 +967,7 @@ def _combine(op: type[ast.operator], left: Any, right: Any) -> Any:
         return UNKNOWN
     try:
         result = _BINARY[op](left, right)
-    except Exception:  # whatever the project's values do, it is only unknown
+    except Exception:  # any error in the project's operators only makes the value unknown
         return UNKNOWN
     return UNKNOWN if isinstance(result, str | list) and len(result) > _LONGEST else result
 
@@ -993,7 +993,7 @@ def _last_name(node: ast.expr) -> str:
 
 
 def _reads_environment(node: ast.Call) -> bool:
-    """Whether a call of something unknown looks like ``config("NAME", default=...)``."""
+    """Whether a call of an unknown function looks like ``config("NAME", default=...)``."""
     first = node.args[0] if node.args else None
     return (
         isinstance(first, ast.Constant)

@@ -1,4 +1,4 @@
-"""Which files are the kit's, and what is in them, by git's own ids."""
+"""Tells the kit's files from others, and identifies their content by git's ids."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = [
 
 LEFT_OUT = (".ci", ".github", ".hadolint.yaml", "example", "noxfile.py", "requirements/bench.in",
             "requirements/bench.txt", "requirements/test.in", "requirements/test.txt", "tests")  # fmt: skip
-"""What only the kit's own development needs: no copy and no project made from the kit has it."""
+"""Files that only the kit's own development needs; copies and projects made from the kit leave them out."""
 
 _OWNED = re.compile(
     r"(\.env|slipway\.env|app\.env|app\.[^/]+\.env|(secrets|backups|artifacts|\.slipway|\.venv|\.nox|\.git)(/.*)?)\Z"
@@ -40,7 +40,7 @@ _MARKS = ("bootstrap", "Dockerfile", "slipway/__init__.py")
 
 @dataclass(frozen=True)
 class File:
-    """A file as git's trees have it: ``100644``, ``100755`` or ``120000``, and the id of its content."""
+    """A file as in a git tree: its mode, ``100644``, ``100755`` or ``120000``, and the id of its content."""
 
     mode: str
     id: str
@@ -51,7 +51,7 @@ Tree = Mapping[str, File]
 
 
 def is_owned(path: str) -> bool:
-    """Whether ``path``, from the kit's folder, is the user's or written by tasks, whoever tracks it."""
+    """Whether ``path``, from the kit's folder, is the user's or written by tasks, tracked by git or not."""
     return bool(_OWNED.match(path))
 
 
@@ -61,12 +61,12 @@ def is_kit(paths: Iterable[str]) -> bool:
 
 
 def is_kit_folder(folder: Path) -> bool:
-    """Whether there is a kit in ``folder`` on this machine."""
+    """Whether ``folder`` on this machine contains a kit."""
     return all((folder / name).is_file() for name in _MARKS)
 
 
 def without(tree: Tree, left_out: Iterable[str]) -> dict[str, File]:
-    """``tree`` less files and folders of these names, and less what is never the kit's."""
+    """``tree`` without files and folders named in ``left_out``, and without files that are not the kit's."""
     gone = tuple(left_out)
     return {
         path: file
@@ -76,7 +76,7 @@ def without(tree: Tree, left_out: Iterable[str]) -> dict[str, File]:
 
 
 def look(path: Path) -> File | None:
-    """The file at ``path`` as git would have it, the link and not what it leads to; None if there is none."""
+    """The file at ``path`` as git would record it, a link as a link; None if there is none."""
     try:
         status = path.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -89,16 +89,16 @@ def look(path: Path) -> File | None:
 
 
 def of_folder(root: Path, runner: Runner) -> dict[str, File]:
-    """The kit's files in ``root``: what git tracks of a clone; of a downloaded kit all that no task wrote.
+    """The kit's files in ``root``: of a clone those that git tracks, else all but what the user or tasks wrote.
 
-    Modes and ids are those of the last commit where there is one: they are found again in its history.
+    In a clone modes and ids are those of the last commit, so that the history has them.
     """
     if toplevel(root, runner) == root.resolve():
         return listing(["git", "-C", str(root)], "HEAD", runner)
     found = {}
     for parent, folders, names in os.walk(root):
         folders[:] = [name for name in folders if name not in _BY_TOOLS]
-        # Links to folders are among the folders; they are not followed.
+        # os.walk lists links to folders as folders, and does not follow them.
         for name in [*names, *(name for name in folders if Path(parent, name).is_symlink())]:
             path = Path(parent, name)
             relative = path.relative_to(root).as_posix()
@@ -132,6 +132,6 @@ def head(folder: Path, runner: Runner) -> str:
 
 
 def _id(content: bytes) -> str:
-    # What `git hash-object` prints, gitdatamodel(7); SHA-1 is a name here and protects nothing.
+    # The id that `git hash-object` prints, gitdatamodel(7); here SHA-1 only names content.
     header = b"blob %d\0" % len(content)
     return hashlib.sha1(header + content, usedforsecurity=False).hexdigest()

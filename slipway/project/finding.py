@@ -1,4 +1,4 @@
-"""What the scan says: findings for .env, lines for app.env, what is left to the person, what is wrong."""
+"""Results of the scan: findings for .env and app.env, questions left to the person, and problems."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ __all__ = ["Finding", "Findings", "Open", "Warned"]
 
 @dataclass(frozen=True)
 class Finding:
-    """A variable's value, and why it has it.
+    """A variable's value and the reason for it.
 
     ``file`` is ``.env`` or the file of the project's variables it belongs in, ``where`` the FILE:LINE of
-    the project that says so. What is not ``sure`` is a guess: setting ``variable`` otherwise decides it.
+    the project that shows it. Without ``sure`` it is a guess; the person may set ``variable`` otherwise.
     """
 
     variable: str
@@ -25,7 +25,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Open:
-    """A variable the settings require and only the person knows; ``value`` stands in its place until then."""
+    """A variable that the settings require and only the person knows; ``value`` is a placeholder for it."""
 
     variable: str
     value: str
@@ -35,7 +35,7 @@ class Open:
 
 @dataclass(frozen=True)
 class Warned:
-    """Something in the project that the kit cannot decide or fix."""
+    """A problem in the project that the kit cannot decide or fix."""
 
     text: str
     where: str = ""
@@ -43,16 +43,16 @@ class Warned:
 
 @dataclass
 class Findings:
-    """Everything the scan has found, in the order in which it is told."""
+    """Everything the scan has found, in the order of the report."""
 
     found: list[Finding] = field(default_factory=list)
     left: list[Open] = field(default_factory=list)
     warnings: list[Warned] = field(default_factory=list)
     stops: list[Warned] = field(default_factory=list)
-    """What keeps the project from starting, whatever its variables are."""
+    """Problems that keep the project from starting, with any values of its variables."""
 
     def say(self, variable: str, value: str, why: str, where: str = "", *, sure: bool = True) -> None:
-        """Add a finding for ``.env``; the first for a variable stands."""
+        """Add a finding for ``.env``; a variable keeps its first one."""
         if self.value(variable) is None:
             self.found.append(Finding(variable, value, why, where, sure))
 
@@ -75,14 +75,14 @@ class Findings:
         self.left.append(Open(variable, value, why, where))
 
     def warn(self, text: str, where: str = "") -> None:
-        """Say what the kit cannot decide."""
+        """Add a warning about something that the kit cannot decide."""
         if Warned(text, where) not in self.warnings:
             self.warnings.append(Warned(text, where))
 
     def take_back(self, variable: str, file: str = ".env") -> None:
-        """Forget what was found for a variable: what follows knows better."""
+        """Remove the finding for a variable, so that a later one can replace it."""
         self.found[:] = [f for f in self.found if (f.variable, f.file) != (variable, file)]
 
     def value(self, variable: str, file: str = ".env") -> str | None:
-        """What was found for a variable."""
+        """The value found for a variable; None if there is none."""
         return next((f.value for f in self.found if (f.variable, f.file) == (variable, file)), None)

@@ -1,4 +1,4 @@
-"""Where things are in a project: manage.py, the settings module, the folder that becomes /app."""
+"""Finds the parts of a project: manage.py, the settings module, the folder that becomes /app."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SKIPPED = {
     "node_modules", "site-packages", "__pycache__", "bower_components", "venv", "env", "virtualenv", "build",
     "dist", "htmlcov", "staticfiles",
 }  # fmt: skip
-# What a project keeps beside itself: not what somebody wants to run when there is another manage.py.
+# Folders for tests, examples and the like: another manage.py takes precedence over one in them.
 _SECONDARY = re.compile(
     r"(^|[-_])(tests?|testing|testproject|examples?|demos?|sandbox|samples?|docs?|fixtures|templates?|vendor|tutorials?"
     r"|playground|benchmarks?|skeleton|boilerplate|project_template)([-_]|$)|[{}]",
@@ -35,7 +35,7 @@ class Layout:
     """The folders of a project on this machine, absolute; ``settings`` is the module's dotted name."""
 
     root: Path
-    """What becomes /app."""
+    """The folder that becomes /app."""
     manage: Path
     """The folder with manage.py."""
     settings: str = ""
@@ -43,17 +43,17 @@ class Layout:
     settings_where: str = ""
     settings_sure: bool = True
     development: str = ""
-    """Another settings module, which manage.py takes by itself."""
+    """Another settings module, which manage.py uses by default."""
     configuration: str = ""
     """DJANGO_CONFIGURATION of django-configurations."""
     development_configuration: str = ""
     configurations: dict[Path, str] = field(default_factory=dict)
-    """What each file that sets it has."""
+    """The value of DJANGO_CONFIGURATION by the file that sets it."""
     search: tuple[Path, ...] = ()
-    """Where Python imports from."""
+    """The folders that Python imports from."""
 
     def inside(self, path: Path) -> str:
-        """A path counted from PROJECT_ROOT."""
+        """``path`` relative to PROJECT_ROOT."""
         return path.relative_to(self.root).as_posix()
 
     def at(self, path: Path, line: int | None = None) -> str:
@@ -63,7 +63,7 @@ class Layout:
 
 
 def walk(root: Path, depth: int = _DEPTH) -> Iterator[tuple[Path, list[str]]]:
-    """The folders below ``root`` with their files; what is never the project's own code is left out."""
+    """The folders below ``root`` with their files; folders that never hold the project's code are skipped."""
     for folder, folders, files in os.walk(root):
         here = Path(folder)
         folders[:] = sorted(
@@ -79,7 +79,7 @@ def walk(root: Path, depth: int = _DEPTH) -> Iterator[tuple[Path, list[str]]]:
 
 
 def find(path: Path, manage_dir: str = "") -> Layout:
-    """The layout of the project at ``path``; ``manage_dir`` counts from it and decides between several.
+    """The layout of the project at ``path``; ``manage_dir``, relative to it, selects one of several folders.
 
     Raises ``SlipwayError``: SLIP-144 no such folder, SLIP-145 no manage.py or several.
     """
@@ -92,7 +92,7 @@ def find(path: Path, manage_dir: str = "") -> Layout:
         )
     root = path.resolve()
     manage = _manage_dir(root, manage_dir)
-    # The files that say what is installed may lie above, up to the top of the repository.
+    # The files that name the dependencies may be above, up to the top of the repository.
     top = root
     if not _has_dependencies(root):
         for above in _up_to_repository(root):
@@ -111,7 +111,7 @@ def _manage_dir(root: Path, chosen: str) -> Path:
             raise SlipwayError(
                 "SLIP-145",
                 f"there is no manage.py in {folder}",
-                f"--manage-dir counts from {root}; leave it out to search",
+                f"--manage-dir is relative to {root}; leave it out to search",
             )
         return folder
     every = [
@@ -121,7 +121,7 @@ def _manage_dir(root: Path, chosen: str) -> Path:
         raise SlipwayError(
             "SLIP-145",
             f"there is no manage.py of Django in {root} or below it",
-            "name the folder of the project, the one that manage.py is in or below",
+            "name the folder of the project, with manage.py in it or below it",
         )
     primary = [f for f in every if not any(_SECONDARY.search(part) for part in f.relative_to(root).parts)]
     candidates = primary or every
@@ -132,12 +132,12 @@ def _manage_dir(root: Path, chosen: str) -> Path:
     raise SlipwayError(
         "SLIP-145",
         f"there are {len(names)} manage.py in {root}: {shown}",
-        f"say which one: invoke adopt {path_word(root)} --manage-dir {names[0]}",
+        f"choose one: invoke adopt {path_word(root)} --manage-dir {names[0]}",
     )
 
 
 def path_word(path: Path) -> str:
-    """A path as one would type it."""
+    """A path as a person would type it."""
     relative = os.path.relpath(path)
     return relative if len(relative) < len(str(path)) else str(path)
 
@@ -184,7 +184,7 @@ def _find_settings(layout: Layout) -> None:
     }
     server_path, server = next(iter(by_server.items()), (manage, ""))
     named_there = named if named and _exists(layout, named) else ""
-    # What serves is production; manage.py is what developers type.
+    # Server files (wsgi.py, asgi.py) are for production; developers use manage.py.
     chosen, path = (named_there, manage) if named_there else (server, server_path)
     if server and (not _DEVELOPMENT.search(server) or not named_there):
         chosen, path = server, server_path
@@ -210,7 +210,7 @@ def _find_settings(layout: Layout) -> None:
             "SLIP-146",
             f"{layout.at(*_line_of(manage, named))} names the settings module {named}, which is not in "
             f"{layout.manage}",
-            "restore it; or, when each machine makes its own, make it (an example is often beside it)",
+            "restore it; or create it if each machine has its own (often there is an example next to it)",
         )
     raise SlipwayError(
         "SLIP-146",
@@ -220,7 +220,7 @@ def _find_settings(layout: Layout) -> None:
 
 
 def _choose_configuration(layout: Layout, manage: Path) -> None:
-    """The class of django-configurations: the server's, else production's by its name, else manage.py's."""
+    """Choose the class of django-configurations: the server's, production's by name, or manage.py's."""
     found = layout.configurations
     first = found.get(manage, "")
     server = next((name for path, name in found.items() if path != manage), first)
@@ -234,7 +234,7 @@ def _choose_configuration(layout: Layout, manage: Path) -> None:
 
 
 def _better_than_development(layout: Layout, named: str) -> str:
-    """production.py beside a settings module that is for development, or for all, by its name."""
+    """The module for production next to a settings module that by its name is for development or for all."""
     head, _, last = named.rpartition(".")
     if not _DEVELOPMENT.search(last) and last not in {"base", "common", "defaults"}:
         return ""
@@ -267,7 +267,7 @@ def _line_of(path: Path, text: str) -> tuple[Path, int | None]:
 
 
 def _named_settings(layout: Layout, path: Path) -> str:
-    """What a file of the project gives DJANGO_SETTINGS_MODULE, as far as its conditions can be told."""
+    """The value that a project file gives DJANGO_SETTINGS_MODULE, as far as its conditions are known."""
     run = Evaluator(layout.root, (layout.manage,), {})
     scope = Scope(path=path, dotted="__main__")
     try:
@@ -276,7 +276,7 @@ def _named_settings(layout: Layout, path: Path) -> str:
         raise SlipwayError(
             "SLIP-146",
             f"{layout.at(path, bad.lineno)}: {bad.msg}",
-            "fix the file, or, if it is Python 2's, bring the project to Python 3 first",
+            "fix the file, or, if it is for Python 2, port the project to Python 3 first",
         ) from None
     chosen = run.environ.get("DJANGO_SETTINGS_MODULE", "")
     if "DJANGO_CONFIGURATION" in run.environ:
@@ -291,7 +291,7 @@ def _named_settings(layout: Layout, path: Path) -> str:
 
 
 def _added_paths(layout: Layout, path: Path) -> list[Path]:
-    """Folders that manage.py puts on sys.path."""
+    """Folders that manage.py adds to sys.path."""
     run = Evaluator(layout.root, (layout.manage,), {})
     with_main = Scope(path=path, dotted="__main__")
     run.run_file(path, with_main)
@@ -308,7 +308,7 @@ def _added_paths(layout: Layout, path: Path) -> list[Path]:
 
 
 def _by_name(layout: Layout) -> list[str]:
-    """Modules that assign INSTALLED_APPS or import from one that does, the likeliest for production first."""
+    """Modules that use INSTALLED_APPS or the like or star-import a sibling, likeliest for production first."""
     found: list[str] = []
     for base in layout.search:
         for folder, files in walk(base, depth=4):

@@ -1,4 +1,4 @@
-"""What the evaluator knows of Python's own modules and of the packages that settings files use."""
+"""Functions of Python's own modules, and of packages that settings files use, for the evaluator."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = ["BUILTINS", "CONSTANTS", "GENERATED", "EnvironPath", "call", "instanc
 
 BUILTINS = frozenset(name for name in dir(builtins) if not name.startswith("_")) | {"__import__"}
 CONSTANTS: Mapping[str, Any] = {
-    # As the image starts the server: settings that look for a command of manage.py find none.
+    # As the image starts the server, so that settings find no command of manage.py in it.
     "sys.argv": ["gunicorn", "--config", "gunicorn.conf.py", "config.wsgi:application"],
     "sys.platform": "linux",
     "sys.version_info": (3, 13, 0, "final", 0),
@@ -53,8 +53,8 @@ _COLLECTION_METHODS = {
     "setdefault", "add", "discard", "union", "count", "reverse", "sort", "clear",
 }  # fmt: skip
 GENERATED = "generated"
-"""In the place of what is made at random."""
-_HOME = "/tmp"  # noqa: S108 - as the image has it
+"""Stands for a random value."""
+_HOME = "/tmp"  # noqa: S108 - as in the image
 _SECRETS = "/run/secrets/"
 _FILE_NOT_THERE = "FileNotFoundError"
 
@@ -82,7 +82,7 @@ class EnvironPath:
 
 @dataclass(frozen=True)
 class OpenFile:
-    """A file the project opens to read."""
+    """A file that the project has opened to read."""
 
     path: str
 
@@ -152,7 +152,7 @@ def method(run: Evaluator, owner: Any, name: str, args: list[Any], kwargs: dict[
 
 
 def instance(run: Evaluator, cls: ClassValue, args: list[Any], kwargs: dict[str, Any], line: int) -> Any:
-    """Make an object; a settings class of pydantic fills its fields from the environment."""
+    """Create an object; the fields of a pydantic settings class come from the environment."""
     made = Instance(cls)
     if _is_pydantic(cls):
         _fill_from_environment(run, cls, made, line)
@@ -247,7 +247,7 @@ def _exists(run: Evaluator, place: str, how: str = "exists") -> Any:
     host = run.on_host(posixpath.normpath(posixpath.join("/app", place)))
     if host is None:
         return place == "/.dockerenv" or place.startswith(_SECRETS)
-    # Kept out of every image, as Dockerfile.dockerignore says.
+    # Dockerfile.dockerignore keeps these out of every image.
     if host.name == ".env" or host.name.startswith(".env."):
         return False
     return {"isfile": host.is_file, "isdir": host.is_dir}.get(how, host.exists)()
@@ -336,7 +336,7 @@ def _dj_database_url_config(run: Evaluator, args: list[Any], kwargs: dict[str, A
     name = kwargs.get("env", args[0] if args else "DATABASE_URL")
     default = kwargs.get("default", args[1] if len(args) > 1 else None)
     text = run.read(name, default, "db", line)
-    # Without a URL there is an empty dictionary; an unknown default is one that the settings computed.
+    # Without a URL the result is an empty dictionary; the settings compute an unknown default.
     found = {} if text is None else database_from_url(text)
     return _with_options(found, kwargs)
 
@@ -417,7 +417,7 @@ def _strtobool(run: Evaluator, args: list[Any], kwargs: dict[str, Any], line: in
 
 
 def _nothing(run: Evaluator, value: Any) -> Any:
-    """Unknown; or what Python does with None in the place of a text. Raises ``Raised``."""
+    """UNKNOWN. Raises ``Raised`` TypeError, as Python does, for a None that an unset variable caused."""
     if value is None and run.absent():
         raise Raised("TypeError", run.absent())
     return UNKNOWN

@@ -1,4 +1,4 @@
-"""What the evaluator computes with besides Python's own plain values."""
+"""Kinds of values that the evaluator uses in addition to Python's plain ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = [
 
 
 class Unknown:
-    """A value that only running the project would tell."""
+    """A value that is known only when the project runs."""
 
     def __repr__(self) -> str:
         return "?"
@@ -22,7 +22,7 @@ class Unknown:
 
 UNKNOWN = Unknown()
 MISSING = Unknown()
-"""In the place of a default that is not there."""
+"""Stands for a default that is missing."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Scope:
     dotted: str = ""
     names: dict[str, Any] = field(default_factory=dict)
     taint: dict[str, set[str]] = field(default_factory=dict)
-    """Per name the environment variables that decide its value."""
+    """The environment variables that decide a value, by its name."""
     where: dict[str, tuple[Path, int]] = field(default_factory=dict)
     parent: Scope | None = None
 
@@ -67,7 +67,7 @@ class ClassValue:
 
 @dataclass(eq=False)
 class Instance:
-    """An object of such a class."""
+    """An object of a ``ClassValue``."""
 
     cls: ClassValue
     attributes: dict[str, Any] = field(default_factory=dict)
@@ -85,7 +85,7 @@ class Bound:
 class Read:
     """An environment variable that the settings read.
 
-    ``kind`` is what the text is turned into, as far as the reader says so: ``str``, ``bool``, ``int``,
+    ``kind`` is the type that the reader converts the text into, if it names one: ``str``, ``bool``, ``int``,
     ``float``, ``list``, ``json``, ``dict``, ``db``, ``cache``, ``url``.
     """
 
@@ -98,9 +98,9 @@ class Read:
 
 
 class Raised(Exception):  # noqa: N818 - an exception of the project's code, not of this one
-    """An exception that the project's code raises: its class's name, and the variables it is about.
+    """An exception that the project's code raises: the name of its class, and the variables it is about.
 
-    ``stated`` is one of a ``raise`` statement, as opposed to one of Python's own.
+    ``stated`` is true for a ``raise`` statement, false for an exception that Python raises itself.
     """
 
     def __init__(

@@ -20,7 +20,7 @@ _PLACEHOLDER = re.compile(r"\{\{secret:([\w.-]+)\}\}")
 
 @dataclass
 class Reading:
-    """What the settings come to: values by name, the variables that decide each, and where each is set."""
+    """The evaluated settings: values by name, the variables that decide each, and where each is set."""
 
     layout: Layout
     values: dict[str, Any]
@@ -33,7 +33,7 @@ class Reading:
     environ: dict[str, str] = field(default_factory=dict)
 
     def get(self, name: str, default: Any = None) -> Any:
-        """A setting's value, ``UNKNOWN`` where it cannot be told."""
+        """A setting's value; ``UNKNOWN`` if the evaluator could not compute it."""
         return self.values.get(name, default)
 
     def where(self, name: str) -> str:
@@ -52,7 +52,7 @@ class Reading:
         return [variable for variable in self.reads if variable in wanted]
 
     def installed(self, *apps: str) -> str:
-        """The first of ``apps`` among INSTALLED_APPS, configs of them included; empty when none is."""
+        """The first of ``apps`` in INSTALLED_APPS, by its name or its AppConfig; empty when none is there."""
         there = self.get("INSTALLED_APPS", [])
         names = (
             [entry for entry in there if isinstance(entry, str)] if isinstance(there, list | tuple) else []
@@ -74,7 +74,7 @@ def read(layout: Layout, environ: dict[str, str]) -> Reading:
         raise SlipwayError(
             "SLIP-146",
             f"{layout.at(path, bad.lineno)}: {bad.msg}",
-            "fix the file, or, if it is Python 2's, bring the project to Python 3 first",
+            "fix the file, or, if it is for Python 2, port the project to Python 3 first",
         ) from None
     except ValueError as bad:
         raise SlipwayError("SLIP-146", f"{layout.settings}: {bad}", "save the file as UTF-8") from None
@@ -96,13 +96,13 @@ def read(layout: Layout, environ: dict[str, str]) -> Reading:
 
 
 def _configuration(scope: Scope, name: str) -> Scope | None:
-    """The class of django-configurations that is chosen."""
+    """The chosen class of django-configurations."""
     chosen = scope.names.get(name) if name else None
     return chosen.scope if isinstance(chosen, ClassValue) else None
 
 
 def text_of(value: Any) -> str | None:
-    """A path or text as a text; None for what is not known to be one."""
+    """A path or text as text; None for any other or unknown value."""
     if (
         isinstance(value, Unknown | External)
         or value is None
@@ -113,7 +113,7 @@ def text_of(value: Any) -> str | None:
 
 
 def texts(value: Any) -> Iterator[str]:
-    """Every text and path in a setting's value, however deep."""
+    """Every text and path in a setting's value, at any depth."""
     if isinstance(value, str | PurePosixPath):
         yield str(value)
     elif isinstance(value, dict):

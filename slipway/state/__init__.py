@@ -1,1 +1,1 @@
-"""The files that the kit itself keeps."""
+"""The kit's own records: the ledger of releases and the locks."""

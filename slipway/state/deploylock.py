@@ -1,4 +1,4 @@
-"""One deploy, rollback or change of replicas at a time."""
+"""The lock that allows one deploy, rollback or change of replicas at a time."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _FOLDER = Path(".slipway")
 
 @contextmanager
 def held(root: Path, what: str, name: str = "deploy", *, wait: bool = False) -> Iterator[None]:
-    """Hold the lock of the checkout at ``root`` while doing ``what``; with ``wait`` as soon as it is free.
+    """Hold the lock of the checkout at ``root`` while doing ``what``; with ``wait``, wait until it is free.
 
-    ``name`` is that of another lock, for what a deploy need not wait for.
+    ``name`` selects another lock, for tasks that a deploy need not wait for.
 
-    The kernel frees it with the process, so a stale one cannot be. Without ``wait`` raises
-    ``SlipwayError`` SLIP-077 with who holds it, since when and for what.
+    The kernel frees the lock when the process ends, so there are no stale locks. Without ``wait`` raises
+    ``SlipwayError`` SLIP-077 with its holder, since when and for what.
     """
     path = root / _FOLDER / f"{name}.lock"
     path.parent.mkdir(exist_ok=True)
@@ -43,9 +43,9 @@ def held(root: Path, what: str, name: str = "deploy", *, wait: bool = False) -> 
 
 
 def check(root: Path) -> None:
-    """Return when nobody holds the lock of deploys. Raises ``SlipwayError`` SLIP-077 as ``held``.
+    """Return when no process holds the lock of deploys. Raises ``SlipwayError`` SLIP-077 as ``held``.
 
-    Whoever holds it has written so into the file; only then the lock is tried, which might be in the way.
+    The lock of an empty file is free: a holder writes to it. It is not tried, which could block a deploy.
     """
     path = root / _FOLDER / "deploy.lock"
     if not path.exists() or not path.stat().st_size:
@@ -62,5 +62,5 @@ def _taken(path: Path) -> SlipwayError:
         holder = json.loads(path.read_text(encoding="utf-8"))
         by = f"{holder['what']} by {holder['who']}, process {holder['pid']}, since {holder['since']}"
     except (ValueError, KeyError):
-        by = "it has only just begun"
+        by = "it has just started"
     return SlipwayError("SLIP-077", f"another one runs: {by}", "wait for it to end")

@@ -1,4 +1,4 @@
-"""The ledger of releases: one JSON line each in ``.slipway/releases.jsonl``, only ever appended to."""
+"""The ledger of releases: one JSON line each in ``.slipway/releases.jsonl``, which tasks only append to."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ LEDGER = Path(".slipway/releases.jsonl")
 
 @dataclass(frozen=True)
 class Release:
-    """One deploy or rollback: what, when (UTC, ISO 8601), by whom, how it ended."""
+    """One deploy or rollback: its release, its time (UTC, ISO 8601), who ran it, how it ended."""
 
     id: str
     image: str
     """The image's id (sha256 digest of its configuration)."""
     result: str
-    """``live`` when it was switched to, ``failed`` when the release before it went on serving."""
+    """``live`` when nginx switched to it, ``failed`` when the release before it kept serving."""
     kind: str = "deploy"
-    """``deploy``, ``rollback``, or ``up`` for a start that brought another release."""
+    """``deploy``, ``rollback``, or ``up`` for a start that changed the release."""
     migrations: tuple[str, ...] = ()
-    """Applied on the way, as ``app.name``."""
+    """The migrations that this deploy applied, as ``app.name``."""
     schema: tuple[str, ...] = ()
-    """Every migration that was applied when this release began to serve."""
+    """Every migration that was applied when this release started to serve."""
     step: str = ""
     """The step that failed."""
     backup: str = ""
-    """The dump made on the way, before any migration; relative to the kit's folder."""
+    """The dump that this deploy made before any migration; relative to the kit's folder."""
     time: str = ""
     who: str = ""
 
 
 def read(root: Path) -> list[Release]:
-    """Every entry, oldest first; a line cut short by a crash is passed over."""
+    """Every entry, oldest first; a line cut short by a crash is skipped."""
     path = root / LEDGER
     found = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
@@ -62,7 +62,7 @@ def who() -> str:
 
 
 def append(root: Path, release: Release) -> None:
-    """Add an entry with the time and the person."""
+    """Append ``release`` with the current time and the person."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     entry = dataclasses.asdict(dataclasses.replace(release, time=now, who=who()))
     path = root / LEDGER
@@ -95,7 +95,7 @@ def live(entries: Sequence[Release]) -> Release | None:
 
 
 def newest_before(entries: Sequence[Release], current: str, wanted: str = "") -> Release:
-    """The release to go back to: ``wanted``, else the one that was live before ``current``.
+    """The release to roll back to: ``wanted``, else the one that was live before ``current``.
 
     Raises ``SlipwayError`` SLIP-082 when there is none.
     """
