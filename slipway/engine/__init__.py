@@ -1,1 +1,1 @@
-"""Questions to the Docker engine."""
+"""Queries to the Docker engine."""

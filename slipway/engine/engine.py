@@ -1,8 +1,8 @@
-"""What the engine knows: states, health, ports, sizes and labelled objects.
+"""Queries to the engine: states, health, ports, sizes and labelled objects.
 
-Everything that changes the engine goes through the ``docker`` command line, where people can see and
-repeat it; here it is only asked, through ``engineapi``. Compose is not an object of the Engine API: its
-containers are found by the labels Compose puts on them.
+Changes go through the ``docker`` command line, where people can see and repeat them; this module only
+queries, through ``engineapi``. The Engine API has no Compose projects: containers are found by the labels
+that Compose puts on them.
 """
 
 from __future__ import annotations
@@ -34,29 +34,29 @@ __all__ = [
 
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
-RELEASE_LABEL = "slipway.release"  # as the Dockerfile's target `web` has it, and no other
-_PROCESS_LABEL = "slipway.process"  # as compose/process-*.yaml have it
+RELEASE_LABEL = "slipway.release"  # set by the Dockerfile's target `web`, and by no other
+_PROCESS_LABEL = "slipway.process"  # set in compose/process-*.yaml
 _CONFIG_HASH_LABEL = "com.docker.compose.config-hash"
 _NUMBER_LABEL = "com.docker.compose.container-number"
 _ONE_OFF_LABEL = "com.docker.compose.oneoff"
 _VOLUME_LABEL = "com.docker.compose.volume"
 _WORKING_DIR_LABEL = "com.docker.compose.project.working_dir"
 FOLDER_LABEL = "slipway.folder"
-"""On the volume by which a stack without containers says which folder it is of (``ownership``)."""
+"""On a volume: the folder that the stack belongs to, for a stack without containers (``ownership``)."""
 _POLL_SECONDS = 0.2
 _HEADER = 8  # bytes in front of each piece of a log
-_START_SECONDS = 60  # more than passes between the making of a container and its start
-_DEATHS = 3  # a container that has ended so often while it is waited for will not become ready
-_MEMORY_SECONDS = 10.0  # for one that is short of memory and goes on: its server starts what was killed again
-_LAST_SECONDS = 60  # of a container that has ended: whose log says why
-_UNCOUNTED = 5  # tries to have the engine count what it has
+_START_SECONDS = 60  # longer than the time between the creation of a container and its start
+_DEATHS = 3  # a container that has ended this often during a wait will not become ready
+_MEMORY_SECONDS = 10.0  # for a container out of memory that runs on: its server restarts a killed process
+_LAST_SECONDS = 60  # the part of an ended container's log that says why it ended
+_UNCOUNTED = 5  # attempts to get sizes from the engine
 
 
 @dataclass(frozen=True)
 class ContainerState:
     """One container as the engine reports it.
 
-    ``health`` is empty when it has no health check; ``error`` is why the engine could not start it.
+    ``health`` is empty when it has no health check; ``error`` says why the engine could not start it.
     """
 
     id: str
@@ -73,27 +73,27 @@ class ContainerState:
     error: str
     restarts: int
     created: str = ""
-    """When it was created, and when it was last started; both as the engine writes it, so that they sort."""
+    """When it was created; ``started`` is its last start. Both in the engine's format, so that they sort."""
     started: str = ""
     image_id: str = ""
     config_hash: str = ""
     """Compose's digest of the service's configuration when it created this container."""
     folder: str = ""
-    """The folder whose compose files it was made from."""
+    """The folder whose compose files it was created from."""
     beside_web: bool = False
-    """Whether it is one of the processes beside web (``extraprocesses``)."""
+    """Whether it is one of the processes next to web (``extraprocesses``)."""
     tty: bool = False
-    """Whether it has a terminal; its log is one stream then."""
+    """Whether it has a terminal; its log is then one stream."""
     out_of_memory: bool = False
-    """Whether the kernel ended it, or a process in it, because it had reached its memory limit."""
+    """Whether the kernel killed it, or a process in it, because it had reached its memory limit."""
     finished: str = ""
-    """When it last ended, as ``started`` is written."""
+    """When it last ended, in the format of ``started``."""
     deaths: int = 0
-    """How often it has ended while it was waited for; at least 3 where that is why waiting has ended."""
+    """How often it ended during a wait; ``Deaths.counted`` sets it if that is a reason to give up."""
 
     @property
     def is_moved(self) -> bool:
-        """Whether the folder it was made from is gone: with a file of it mounted it cannot start again."""
+        """Whether the folder it was created from is gone: if it mounts a file from there, it cannot restart."""
         return bool(self.folder) and not Path(self.folder).exists()
 
     @property
@@ -126,7 +126,7 @@ class ContainerState:
 
 @dataclass(frozen=True)
 class Leftovers:
-    """What a prune would remove: names per kind, and the bytes it would free."""
+    """The objects that a prune would remove: names per kind, and the bytes it would free."""
 
     containers: tuple[str, ...]
     images: tuple[str, ...]
@@ -137,12 +137,12 @@ class Leftovers:
 
 @functools.cache
 def facts() -> dict[str, Any]:
-    """What the engine says of itself and its machine, which need not be this one."""
+    """The engine's own report on itself and its machine, which need not be this one."""
     return dict(engineapi.get("/info"))
 
 
 def rootless() -> bool:
-    """Whether the engine runs without root's rights: root in a container is then the engine's own user."""
+    """Whether the engine runs without root rights: root in a container is then the engine's own user."""
     return "name=rootless" in (facts().get("SecurityOptions") or [])
 
 
@@ -158,21 +158,21 @@ def containers(project: str, service: str = "", *, one_off: bool = False) -> lis
     """
     labels = [f"{SERVICE_LABEL}={service}"] if service else []
     found = [c for c in _listed(project, *labels) if one_off or c["Labels"].get(_ONE_OFF_LABEL) != "True"]
-    # A one-off that ends meanwhile (`run --rm`) is none of them.
+    # A one-off that has ended since the listing (`run --rm`) has no state.
     states = [state for each in found if (state := container(each["Id"]))]
     return sorted(states, key=lambda state: (state.service, state.name))
 
 
 def _listed(project: str, *labels: str, **filters: list[str]) -> list[dict[str, Any]]:
-    """A Compose project's containers, running or not, as the engine lists them; of those with ``labels``."""
+    """A Compose project's containers with ``labels``, running or not, as the engine lists them."""
     wanted = {"label": [f"{PROJECT_LABEL}={project}", *labels], **filters}
     return list(engineapi.get("/containers/json", all=True, filters=wanted))
 
 
 def finished_one_offs(project: str, services: Collection[str] = ()) -> list[str]:
-    """The ids of one-off containers that have ended or never began: what a killed `run --rm` leaves.
+    """The ids of one-off containers that have ended or never started, as a killed `run --rm` leaves them.
 
-    Only those of ``services``, if any are named. One that was made just now is about to be started.
+    Only those of ``services``, if any are named. One that was just created is left out: it is about to start.
     """
     long_ago = time.time() - _START_SECONDS
     return [
@@ -205,13 +205,13 @@ def is_running(name: str) -> bool:
 def logs(state: ContainerState, tail: int) -> list[str]:
     """The last ``tail`` log lines of a container, both streams.
 
-    Of one that has been restarted and runs again, those before that: they say why it ended.
+    If it was restarted and runs again, the lines from before the restart: they say why it ended.
     """
     again = state.restarts and state.state == "running"
     if not again:
         return _logs(state, tail=str(tail))
-    # Without `tail`: the engine counts those lines from the end of the log, before it looks at `until`. Times
-    # with their fraction, or what was said in that second is lost.
+    # Without `tail`: the engine counts those lines from the end of the log, before it applies `until`. Times
+    # have a fraction; otherwise lines of the last second would be lost.
     started, finished = _timestamp(state.started), _timestamp(state.finished)
     # The engine notes a start after the new run's first lines, and an end before the old run's last ones.
     until = f"{(started + finished) / 2:.6f}"
@@ -231,22 +231,22 @@ def _timestamp(text: str) -> float:
 
 
 def _without_headers(stream: bytes) -> bytes:
-    """Both streams as one: the engine sends each piece behind eight bytes, the last four its length.
+    """Both streams as one: each piece has a header of eight bytes, and the last four are its length.
 
     From the Engine API's reference, "Attach to a container", stream format.
     """
-    said = b""
+    text = b""
     while len(stream) > _HEADER:
         end = _HEADER + int.from_bytes(stream[4:_HEADER], "big")
-        said, stream = said + stream[_HEADER:end], stream[end:]
-    return said
+        text, stream = text + stream[_HEADER:end], stream[end:]
+    return text
 
 
 class Deaths:
-    """How often a project's containers end while they are waited for.
+    """Counts how often a project's containers end during a wait.
 
-    A restart policy hides that: one that keeps ending runs, or is about to, whenever it is looked at.
-    Make it before what begins the containers: what has ended before does not count.
+    A restart policy hides that: a container that keeps ending is always running or restarting when queried.
+    Create it before the containers are started: earlier ends do not count.
     """
 
     def __init__(self, project: str) -> None:
@@ -256,21 +256,21 @@ class Deaths:
         self._ending: set[str] = set()
 
     def counted(self, state: ContainerState) -> ContainerState:
-        """``state`` with its ``deaths``, if those are too many or it is short of memory; else as it is.
+        """``state`` with its ``deaths`` if there are too many or it is out of memory; else unchanged.
 
-        One or two are not: its database may have been slow. While it runs, the engine does not tell its
-        exit code, so it is looked at when it has just ended.
+        One or two are not too many: its database may have been slow. The engine reports an exit code only
+        while the container does not run, so fewer ends count when it has just ended.
         """
         if state.ready:
             self._short.pop(state.id, None)
             self._ending.discard(state.id)
             return state
         before = self._before.get(state.id, 0)
-        # The engine counts from nothing when somebody starts a container.
+        # The engine's count starts again from 0 when a person or a task starts the container.
         deaths = state.restarts - before if state.restarts >= before else state.restarts
         waiting = state.state == "restarting"
         if state.id in self._ending or deaths >= (_DEATHS if waiting else 2 * _DEATHS):
-            # Whoever asks next may find it at its next try.
+            # Remembered, because the next query may find it running again.
             self._ending.add(state.id)
             return replace(state, deaths=deaths)
         if state.out_of_memory and not waiting:
@@ -299,10 +299,10 @@ def wait(
 ) -> list[ContainerState]:
     """Wait until every container of ``services`` is ready, at most ``timeout`` seconds.
 
-    ``on_change`` is called with the summary per container name, whenever one changes. Returns the last
-    states seen: the caller finds the ones not ``ready`` among them. Ends at once when one has failed or keeps
-    ending; ``deaths`` counts that from before the wait.
-    With ``finished`` a container that runs is not enough: for one-shots, which have no health check.
+    Calls ``on_change`` with the summary by container name, whenever one changes. Returns the last states
+    seen; the caller checks them for containers that are not ``ready``. Returns at once when a container has
+    failed or keeps ending; ``deaths`` can count from before the wait.
+    With ``finished`` a running container is not enough: for one-shots, which have no health check.
     """
     deaths = deaths or Deaths(project)
     wanted = set(services)
@@ -325,7 +325,7 @@ def wait(
 def publisher(port: int) -> tuple[str, str] | None:
     """The name and the Compose project of the running container that publishes host TCP ``port``.
 
-    The project is empty when Compose has not made it; ``None`` when there is no such container.
+    The project is empty when Compose has not created it; ``None`` when there is no such container.
     """
     for found in engineapi.get("/containers/json"):
         if any(published.get("PublicPort") == port for published in found["Ports"] or []):
@@ -341,7 +341,7 @@ def published(project: str, service: str) -> list[str]:
 def image_sizes(references: Iterable[str]) -> dict[str, int]:
     """Bytes of each local image among ``references``, as ``docker images`` shows; absent ones are left out.
 
-    The list's, not the image's own: with the containerd image store the two differ.
+    From the engine's list of images: with the containerd image store, an image's own record has another size.
     """
     listed = {image["Id"]: int(image["Size"]) for image in engineapi.get("/images/json")}
     found = {reference: _image(reference) for reference in references}
@@ -349,7 +349,7 @@ def image_sizes(references: Iterable[str]) -> dict[str, int]:
 
 
 def _image(reference: str) -> dict[str, Any]:
-    """All the engine knows of a local image; empty when there is none."""
+    """The engine's record of a local image; empty when there is none."""
     try:
         return dict(engineapi.get(f"/images/{reference}/json"))
     except NotFoundError:
@@ -362,9 +362,9 @@ def image_id(reference: str) -> str:
 
 
 def can_have(reference: str, seconds: int = 20) -> bool:
-    """Whether an image is on this machine or its registry answers, within ``seconds``; nothing is pulled.
+    """Whether an image is on this machine or its registry answers within ``seconds``; pulls nothing.
 
-    Without an engine nothing is known, and the answer is yes.
+    True if no engine answers: nothing is known then.
     """
     try:
         if image_id(reference):
@@ -375,7 +375,7 @@ def can_have(reference: str, seconds: int = 20) -> bool:
 
 
 def registry_answer(reference: str, seconds: int) -> Pull:
-    """What the registry of an image would answer to a pull, within ``seconds``; nothing is pulled."""
+    """The answer that the registry of an image would give to a pull, within ``seconds``; pulls nothing."""
     from docker.errors import DockerException  # noqa: PLC0415  (see engineapi)
     from requests import RequestException  # noqa: PLC0415
 
@@ -394,12 +394,12 @@ def image_label(reference: str, label: str) -> str:
 
 
 def image_release(reference: str) -> str:
-    """The release a production image of the kit bears in its label; empty for any other image."""
+    """The release in the label of a production image of the kit; empty for any other image."""
     return image_label(reference, RELEASE_LABEL)
 
 
 def image_environment(reference: str) -> dict[str, str]:
-    """The environment a local image gives its containers; empty when there is no such image."""
+    """The environment that a local image sets in its containers; empty when there is no such image."""
     return _environment(_config(reference))
 
 
@@ -417,7 +417,7 @@ def _environment(config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def mounted_volumes(container: str) -> set[str]:
-    """The names of the volumes that a container has."""
+    """The names of the volumes that a container mounts."""
     return {str(mount["Name"]) for mount in _inspected(container)["Mounts"] if mount["Type"] == "volume"}
 
 
@@ -440,7 +440,7 @@ def tags(repository: str) -> list[str]:
 
 
 def leftovers(project: str, *, volumes: bool) -> Leftovers:
-    """What is no longer used among one project's labelled objects; volumes only when asked."""
+    """The unused objects with one project's label; volumes only with ``volumes``."""
     usage = _usage()
     idle = [c for c in usage["Container"] if _labelled(c, project) and c["State"] != "running"]
     used = {c["ImageID"] for c in usage["Container"]}
@@ -475,11 +475,11 @@ def leftovers(project: str, *, volumes: bool) -> Leftovers:
 
 
 def _usage() -> dict[str, list[dict[str, Any]]]:
-    """What the engine has, with sizes: the lists ``Container``, ``Image`` and ``Volume``.
+    """The engine's objects with sizes: the lists ``Container``, ``Image`` and ``Volume``.
 
-    Since API 1.52 they are the ``Items`` of ``ContainerUsage`` and so on, when asked to be verbose, and since
-    1.53 nowhere else. It answers 404 when an image goes while it counts, as those of a build do.
-    Raises ``SlipwayError`` SLIP-161 when it does so again and again.
+    Since API 1.52 they are the ``Items`` of ``ContainerUsage`` and so on, with ``verbose``, and since 1.53
+    nowhere else. The engine answers 404 when an image disappears while it counts, as in a build.
+    Raises ``SlipwayError`` SLIP-161 when it does so repeatedly.
     """
     for _ in range(_UNCOUNTED):
         try:
@@ -493,15 +493,15 @@ def _usage() -> dict[str, list[dict[str, Any]]]:
         }
     raise SlipwayError(
         "SLIP-161",
-        "the engine cannot count what it has: images come and go meanwhile",
-        "try again when no build runs; nothing was removed",
+        "the engine cannot count its objects: images come and go meanwhile",
+        "rerun the command when no build runs; nothing was removed",
     )
 
 
 def volumes(project: str, name: str = "") -> dict[str, str]:
-    """A Compose project's volumes, by name: when the engine says each was created.
+    """A Compose project's volumes: the creation time, as the engine writes it, by volume name.
 
-    With ``name`` only those that its files call so.
+    With ``name`` only those with that name in the compose files.
     """
     labels = [f"{PROJECT_LABEL}={project}", *([f"{_VOLUME_LABEL}={name}"] if name else [])]
     found = engineapi.get("/volumes", filters={"label": labels})["Volumes"] or []
@@ -509,14 +509,14 @@ def volumes(project: str, name: str = "") -> dict[str, str]:
 
 
 def folders(project: str) -> list[str]:
-    """The folders that a Compose project's containers were made from, that of the newest first."""
+    """The folders that a Compose project's containers were created from, the newest container's first."""
     found = sorted(_listed(project), key=lambda c: int(c["Created"]), reverse=True)
     named = (str(c["Labels"].get(_WORKING_DIR_LABEL, "")) for c in found)
     return list(dict.fromkeys(folder for folder in named if folder))
 
 
 def folder_of_volume(name: str) -> str:
-    """The folder that a volume is labelled with; empty when there is no such volume, or label."""
+    """The folder in a volume's label; empty when there is no such volume or label."""
     try:
         return str((engineapi.get(f"/volumes/{name}")["Labels"] or {}).get(FOLDER_LABEL, ""))
     except NotFoundError:
@@ -525,7 +525,7 @@ def folder_of_volume(name: str) -> str:
 
 def network_is_internal(name: str) -> bool | None:
     """Whether a network has no route out; None when there is no network of that name."""
-    # The filter takes parts of names, too.
+    # The filter also matches parts of names.
     named = engineapi.get("/networks", filters={"name": [name]})
     found = [network for network in named if network["Name"] == name]
     return bool(found[0]["Internal"]) if found else None

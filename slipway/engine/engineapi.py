@@ -1,7 +1,7 @@
-"""Asking the Engine API: over this machine's socket directly, over anything else through the docker SDK.
+"""Queries the Engine API: directly over this machine's socket, in all other cases through the docker SDK.
 
-The SDK takes as long to import as ``docker compose ps`` takes altogether, and on a Unix socket there is
-nothing it would have to know: no TLS, no SSH, no credentials.
+Importing the SDK takes as long as a whole ``docker compose ps``, and a Unix socket needs nothing that the
+SDK provides: no TLS, no SSH, no credentials.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from slipway.core.errors import SlipwayError
 
 __all__ = ["Answer", "NotFoundError", "get", "local_socket", "raw", "sdk"]
 
-_SECONDS = 60  # as the SDK's own default
+_SECONDS = 60  # the SDK's own default
 
 
 class NotFoundError(SlipwayError):
-    """The engine has nothing of that name; where nobody expects that it is SLIP-161: it went meanwhile."""
+    """The engine has no such object. Uncaught it is SLIP-161: the object has disappeared meanwhile."""
 
     def __init__(self, path: str) -> None:
         super().__init__(
             "SLIP-161",
-            f"the engine does not have {path} any more: it went meanwhile",
-            "run the same command again, when nothing else builds or removes things",
+            f"the engine no longer has {path}: it was removed meanwhile",
+            "rerun the command when nothing else builds or removes things",
         )
 
 
 class Answer(NamedTuple):
-    """What the engine answered."""
+    """The engine's answer to a request."""
 
     status: int
     body: bytes
@@ -56,13 +56,13 @@ class _SocketConnection(http.client.HTTPConnection):
 def get(path: str, **query: Any) -> Any:
     """The JSON answer to ``GET path`` (``/containers/json``).
 
-    A ``query`` value that is no text is written as the API wants it: as JSON. Raises as ``raw``.
+    A ``query`` value that is no text is sent as JSON, as the API expects. Raises as ``raw``.
     """
     return json.loads(raw(path, **query))
 
 
 def raw(path: str, **query: Any) -> bytes:
-    """The body of the answer to ``GET path``, as it came.
+    """The body of the answer to ``GET path``, unchanged.
 
     Raises ``NotFoundError``, and ``SlipwayError`` SLIP-062 when the engine does not answer, SLIP-166 when it
     refuses.
@@ -76,7 +76,7 @@ def raw(path: str, **query: Any) -> bytes:
         raise SlipwayError(
             "SLIP-166",
             f"the engine answers {answer.status} to {path}: {_text(answer.body)}",
-            "its own log may say more (journalctl -u docker); then try again",
+            "its own log may say more (journalctl -u docker); then rerun the command",
         )
     return answer.body
 
@@ -84,8 +84,8 @@ def raw(path: str, **query: Any) -> bytes:
 def local_socket() -> str:
     """The Unix socket that the ``docker`` command would use; empty when it would use something else.
 
-    In its order: DOCKER_HOST, DOCKER_CONTEXT, the context in use of its configuration file. What cannot be
-    read here is left to the SDK, which also says what is wrong with it.
+    Looks in the same order: DOCKER_HOST, DOCKER_CONTEXT, the current context of its configuration file. Empty
+    too if a file cannot be read here: the SDK reads it again and reports the error.
     """
     host = os.environ.get("DOCKER_HOST") or _host_of_context()
     return host.removeprefix("unix://") if host.startswith("unix:///") else ""
@@ -118,7 +118,7 @@ def _over_socket(place: str, path: str, query: dict[str, str]) -> Answer:
 
 @functools.cache
 def _api_version(place: str) -> str:
-    """What the engine speaks, at most; without a version in the path is deprecated."""
+    """The newest API version of the engine; paths without a version are deprecated."""
     return _ask(place, "/_ping").api_version
 
 
@@ -135,7 +135,7 @@ def _ask(place: str, target: str) -> Answer:
 
 
 def _by_sdk(path: str, query: dict[str, str]) -> Answer:
-    from requests import RequestException  # noqa: PLC0415  (what all this is about)
+    from requests import RequestException  # noqa: PLC0415  (slow to import: see above)
 
     api = sdk().api
     try:
@@ -147,10 +147,10 @@ def _by_sdk(path: str, query: dict[str, str]) -> Answer:
 
 @functools.cache
 def sdk(seconds: int = _SECONDS) -> Any:
-    """The docker SDK's client of the engine the ``docker`` command talks to.
+    """The docker SDK's client for the engine that the ``docker`` command uses.
 
-    The SDK knows contexts since 7.2. ``seconds`` are what it waits for an answer.
-    Raises ``SlipwayError`` SLIP-062 when there is none.
+    The SDK supports contexts since 7.2. ``seconds`` is how long it waits for an answer.
+    Raises ``SlipwayError`` SLIP-062 when no engine answers.
     """
     from docker.errors import DockerException  # noqa: PLC0415
 

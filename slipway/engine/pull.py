@@ -1,4 +1,4 @@
-"""``docker pull``, watched: whether the registry answered decides what happens next."""
+"""Runs ``docker pull`` and watches whether the registry answers, because the next step depends on it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from enum import Enum
 __all__ = ["ANSWER_SECONDS", "WAIT_OR_LOG_IN", "Outcome", "Pull", "classify", "pull"]
 
 WAIT_OR_LOG_IN = "docker login raises the limit; or try again some hours later"
-"""What to do about a registry's limit of pulls, which is per account, or per address without one."""
+"""The fix for a registry's limit of pulls, which is per account, or per address without one."""
 ANSWER_SECONDS = 20.0
-"""How long a registry may be silent. A download that has begun may take as long as it takes."""
+"""How long a registry may be silent. A download that has started has no time limit."""
 
-# What the engine says when nobody answered: name resolution, connection, TLS, a proxy in between.
-# "No such tag" and "denied" are answers. A 5xx is a registry (or a gateway) that is down.
+# Errors of the engine when no registry answered: name resolution, connection, TLS, a proxy in between.
+# "No such tag" and "denied" are answers. A 5xx means that the registry (or a gateway) is down.
 _UNREACHABLE = re.compile(
     "|".join(
         (
@@ -37,32 +37,32 @@ _UNREACHABLE = re.compile(
 
 
 class Outcome(Enum):
-    """What became of a pull."""
+    """The result of a pull."""
 
     PULLED = "pulled"
     UNREACHABLE = "unreachable"
     REFUSED = "refused"
 
 
-# Docker Hub's answer to whoever has pulled too much; others say 429 as well.
+# Docker Hub's answer after too many pulls; other registries send 429 as well.
 _LIMITED = re.compile(r"toomanyrequests|pull rate limit|\b429 Too Many Requests", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Pull:
-    """An outcome and, unless it worked, the line that says why."""
+    """An outcome and, for a failed pull, the line that says why."""
 
     outcome: Outcome
     reason: str = ""
 
     @property
     def limited(self) -> bool:
-        """Whether the registry refuses because too much has been pulled from here."""
+        """Whether the registry refuses because of its limit of pulls."""
         return self.outcome is Outcome.REFUSED and bool(_LIMITED.search(self.reason))
 
 
 def classify(code: int, output: str) -> Pull:
-    """Judge a finished ``docker pull`` by its exit code and everything it printed."""
+    """Classify a finished ``docker pull`` by its exit code and its output."""
     if code == 0:
         return Pull(Outcome.PULLED)
     lines = output.strip().splitlines() or [f"docker pull ended with exit code {code}"]
@@ -73,8 +73,8 @@ def classify(code: int, output: str) -> Pull:
 def pull(reference: str, answer_seconds: float = ANSWER_SECONDS) -> Pull:
     """Pull ``reference``, showing what docker prints.
 
-    A registry that has said nothing after ``answer_seconds`` is unreachable and the pull is ended.
-    This runs its own process, because the runner has no deadline for a first line.
+    If nothing is printed within ``answer_seconds``, the pull is stopped: the registry is unreachable.
+    It starts its own process, because the runner has no deadline for a first line.
     """
     argv = ["docker", "pull", reference]
     print(shlex.join(argv), file=sys.stderr, flush=True)

@@ -89,7 +89,7 @@ def look(path: Path) -> File | None:
 
 
 def of_folder(root: Path, runner: Runner) -> dict[str, File]:
-    """The kit's files in ``root``: of a clone those that git tracks, else all but what the user or tasks wrote.
+    """The kit's files in ``root``: in a clone those that git tracks, else all but the user's and the tasks'.
 
     In a clone modes and ids are those of the last commit, so that the history has them.
     """

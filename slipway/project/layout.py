@@ -308,7 +308,7 @@ def _added_paths(layout: Layout, path: Path) -> list[Path]:
 
 
 def _by_name(layout: Layout) -> list[str]:
-    """Modules that use INSTALLED_APPS or the like or star-import a sibling, likeliest for production first."""
+    """Modules that use INSTALLED_APPS or the like or star-import a sibling, production's names first."""
     found: list[str] = []
     for base in layout.search:
         for folder, files in walk(base, depth=4):
