@@ -1,1 +1,1 @@
-"""This machine. Knows no stack."""
+"""This machine: its system, packages and engine. Knows nothing of stacks."""

@@ -1,4 +1,4 @@
-"""Whether apt's package lists are new enough to install from without fetching them again."""
+"""Tells whether apt's package lists are new enough to install from without fetching them again."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _SECONDS = 600
 
 
 def are_fresh() -> bool:
-    """Whether a list has come within the last ten minutes, as the bootstrap's own first step brings them.
+    """Whether a list was fetched within the last ten minutes, for example by the bootstrap's first step.
 
-    Asked of the time a file came here: its modification time is the archive's.
+    Uses the time of the last change on this machine (ctime): the modification time is the archive's.
     """
     came = [path.stat().st_ctime for path in _LISTS.glob("*Release")]
     return bool(came) and max(came) > time.time() - _SECONDS

@@ -1,4 +1,4 @@
-"""The engine the docker command reaches, its plugins and versions, and why they will not do."""
+"""Checks the engine that the docker command reaches, its plugins and versions; reports why they fail."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ PLUGINS = {
     "Docker Compose": ("docker", "compose", "version", "--short"),
     "Docker buildx": ("docker", "buildx", "version"),
 }
-"""How each plugin is asked for its version."""
+"""The command that prints the version of each plugin."""
 WAY_OUT = "./bootstrap invoke up --local serves the project without an engine"
 
 BROKEN: dict[tuple[int, ...], str] = {
     (29, 1, 0): "containers cannot resolve names outside their networks (fixed in 29.1.1)"
 }
-"""Engines that are new enough and do not work, with what does not."""
+"""Engines that are new enough but broken, with the fault."""
 
 _ROOTLESS = "docs/rootless.md says what to set"
 _DEFAULT_SOCKETS = {"unix:///var/run/docker.sock", "unix:///run/docker.sock"}
@@ -53,14 +53,14 @@ _ANSWER_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Probe:
-    """What the docker command line said when it was asked for the engine."""
+    """The docker command line's answer about the engine."""
 
     state: str
     """``answers``, ``no-cli``, ``unknown-context``, ``denied`` or ``silent``."""
     endpoint: str = ""
-    """The address asked; not looked up when the engine answers or the context is unknown."""
+    """The engine's address; not looked up when the engine answers or the context is unknown."""
     detail: str = ""
-    """The first line of docker's own complaint."""
+    """The first line of docker's own error message."""
     version: str = ""
 
     @property
@@ -70,7 +70,7 @@ class Probe:
 
 
 def probe(runner: Runner) -> Probe:
-    """Ask the engine the docker command line would use: DOCKER_HOST, any context or the default."""
+    """Query the engine that the docker command line would use: DOCKER_HOST, any context or the default."""
     done = runner.capture(["docker", "version", "--format", "{{json .}}"], timeout=_ANSWER_SECONDS)
     if done.returncode == 127:
         return Probe("no-cli", os.environ.get("DOCKER_HOST") or min(_DEFAULT_SOCKETS), "no docker command")
@@ -86,7 +86,7 @@ def probe(runner: Runner) -> Probe:
 
 
 def check_versions(runner: Runner) -> None:
-    """Refuse an engine, Compose or buildx that is missing or below the floor, warn of one known to be broken.
+    """Refuse an engine, Compose or buildx that is missing or below the floor; warn of a broken engine.
 
     Raises ``SlipwayError`` SLIP-025 to SLIP-030, all with exit code 3.
     """
@@ -102,10 +102,10 @@ def check_versions(runner: Runner) -> None:
 
 
 def check_limits(settings: Settings, info: Mapping[str, Any]) -> None:
-    """Warn of what the engine that says ``info`` of itself cannot do for production; changes nothing.
+    """Warn of production limits and ports that the engine with the report ``info`` does not support.
 
-    Mostly one without root's rights: where systemd does not hand it the controllers it enforces no limits,
-    and ports below the kernel's bound are not its to publish (docs.docker.com/engine/security/rootless).
+    These are mostly rootless engines: without cgroup controllers from systemd they enforce no limits, and
+    they may not publish ports below the kernel's bound (docs.docker.com/engine/security/rootless).
     """
     rootless = "name=rootless" in (info.get("SecurityOptions") or [])
     kinds = {"MemoryLimit": "memory", "CpuCfsQuota": "processors", "PidsLimit": "processes"}
@@ -125,7 +125,7 @@ def check_limits(settings: Settings, info: Mapping[str, Any]) -> None:
 
 
 def _first_port() -> int:
-    """The first port that anybody may listen on; the kernel's default where it does not say."""
+    """The first port that any user may listen on; 1024, the kernel's default, if it is unreadable."""
     try:
         return int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
     except (OSError, ValueError):
@@ -133,7 +133,7 @@ def _first_port() -> int:
 
 
 def _versions(runner: Runner) -> tuple[str, str, str]:
-    """Those of engine, Compose and buildx, by the one question that names all; empty where it does not."""
+    """The versions of engine, Compose and buildx, from a single command; empty if it does not print them."""
     done = runner.capture(["docker", "info", "--format", "{{json .}}"], timeout=_ANSWER_SECONDS)
     try:
         info = json.loads(done.stdout)
@@ -144,7 +144,7 @@ def _versions(runner: Runner) -> tuple[str, str, str]:
 
 
 def check_floor(runner: Runner, engine: Probe) -> None:
-    """Refuse what is below ``FLOOR``. Raises ``SlipwayError`` SLIP-029, SLIP-030."""
+    """Refuse versions below ``FLOOR``. Raises ``SlipwayError`` SLIP-029, SLIP-030 for a missing plugin."""
     _check_version("Docker Engine", engine.version)
     for name in PLUGINS:
         version = plugin_version(runner, name)
@@ -152,7 +152,7 @@ def check_floor(runner: Runner, engine: Probe) -> None:
             raise refuse(
                 "SLIP-030",
                 f"the docker command has no {name} plugin",
-                "./bootstrap installs it beside Debian's or Ubuntu's engine; beside Docker's own: "
+                "./bootstrap installs it for Debian's or Ubuntu's engine; for Docker's own engine: "
                 "apt-get install docker-compose-plugin docker-buildx-plugin",
             )
         _check_version(name, version)
@@ -166,14 +166,14 @@ def plugin_version(runner: Runner, name: str) -> str | None:
 
 
 def refuse(code: str, message: str, fix: str) -> SlipwayError:
-    """The error of a machine that cannot be made ready: exit code 3."""
+    """The error for a machine that cannot be made ready, with exit code 3."""
     return SlipwayError(code, message, fix, exit_code=3)
 
 
 def refusal(runner: Runner, found: Probe) -> SlipwayError:
-    """Why the engine ``found`` tells of cannot be used as it is: SLIP-025 to SLIP-028."""
+    """The error for an engine that cannot be used, from the answer ``found``: SLIP-025 to SLIP-028."""
     if found.state == "unknown-context":
-        # Asked under the default context: under an unknown one even the list is refused.
+        # Run under the default context: under an unknown one docker refuses even the list.
         listing = runner.capture(
             ["env", "-u", "DOCKER_HOST", "DOCKER_CONTEXT=default", "docker", "context", "ls", "-q"]
         )
@@ -210,7 +210,7 @@ _VERSION = re.compile(r"\d+(\.\d+)+[^\s\"]*")
 
 
 def parse_version(text: str) -> tuple[int, ...]:
-    """The leading numbers of a version, however it is dressed: ``v2.26.1-4`` is ``(2, 26, 1)``."""
+    """The numbers of a version, without prefix and suffix: ``v2.26.1-4`` is ``(2, 26, 1)``."""
     match = re.search(r"\d+(\.\d+)+", text)
     return tuple(map(int, match[0].split("."))) if match else ()
 
@@ -236,7 +236,7 @@ def _server(output: str) -> dict[str, Any] | None:
 
 
 def endpoint_in_use(runner: Runner) -> str:
-    """The engine's address as the docker command sees it; empty when it cannot tell."""
+    """The engine's address as the docker command sees it; empty when it does not print one."""
     asked: Sequence[str] = ["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]
     return os.environ.get("DOCKER_HOST") or runner.capture(asked).stdout.strip()
 

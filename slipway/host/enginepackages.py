@@ -1,4 +1,4 @@
-"""How this operating system installs an engine: its own packages, or what to tell the person."""
+"""Installs an engine from this operating system's own packages, or advises the person how to."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from slipway.host.osinfo import Host
 __all__ = ["Plan", "advice", "install", "plan"]
 
 # From the newer release, on a Debian that is too old to have them. Nothing else may come from there:
-# runc and tini would want the newer libc6 (Debian 12's own are recent enough).
+# its runc and tini would need the newer libc6 (Debian 12's own are recent enough).
 PINNED = ("docker.io", "docker-cli", "docker-compose", "docker-buildx", "containerd")
 DEBIAN = (*PINNED, "iptables", "ca-certificates")
 UBUNTU = ("docker.io", "docker-compose-v2", "docker-buildx", "iptables", "ca-certificates")
@@ -38,7 +38,7 @@ _BY_HAND = {
 
 @dataclass(frozen=True)
 class Plan:
-    """What to install, and the apt files that must be there first (path to content)."""
+    """The packages to install, and the apt files that they need (path to content)."""
 
     packages: tuple[str, ...]
     files: Mapping[str, str] = field(default_factory=dict)
@@ -65,7 +65,7 @@ def plan(host: Host) -> Plan | None:
 
 
 def advice(host: Host) -> str:
-    """What a person installs by hand on ``host``: a command, or what to look for."""
+    """How a person installs an engine by hand on ``host``: a command, or the names to look for."""
     return _BY_HAND.get(
         host.distribution,
         "Docker Engine 26.1 or newer with the Compose (2.26) and buildx (0.13) plugins",
@@ -78,7 +78,7 @@ def trixie_sources(archive: str, security: str) -> str:
         raise SlipwayError(
             "SLIP-024",
             "no Debian archive is named in apt's sources, so Debian 13's engine cannot be fetched from it",
-            "add a source with the suite bookworm and the component main, then run ./bootstrap again",
+            "add a source with the suite bookworm and the component main, then rerun ./bootstrap",
             exit_code=3,
         )
     suites = {"trixie": archive} | ({"trixie-security": security} if security else {})
@@ -89,7 +89,7 @@ def trixie_sources(archive: str, security: str) -> str:
 
 
 def trixie_preferences() -> str:
-    """Pins (apt_preferences(5)): the engine's packages from Debian 13, never anything else."""
+    """Pins (apt_preferences(5)) that allow the engine's packages from Debian 13, and nothing else."""
     return "\n".join(
         f"Package: {packages}\nPin: release n={suite}\nPin-Priority: {priority}\n"
         for suite in ("trixie", "trixie-security")
@@ -117,8 +117,8 @@ def install(runner: Runner, host: Host, wanted: Plan) -> None:
             raise
         raise SlipwayError(
             "SLIP-024",
-            f"the engine's packages could not be installed on {host.name} (apt's own words are above)",
-            f"put apt right and run ./bootstrap again, or install by hand: {advice(host)}; "
+            f"the engine's packages could not be installed on {host.name} (apt's output is above)",
+            f"fix apt and rerun ./bootstrap, or install by hand: {advice(host)}; "
             "without an engine, ./bootstrap invoke up --local serves the project",
             exit_code=3,
         ) from None

@@ -1,4 +1,4 @@
-"""Making this machine ready: its engine is used, started, installed, or refused with what to do."""
+"""Makes this machine ready: uses, starts or installs its engine, or refuses it and names the fix."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from slipway.host.enginecheck import (
 from slipway.host.machinereport import check_disk, report
 from slipway.host.osinfo import Host, detect
 
-__all__ = ["BEGIN_ANEW", "check_disk", "check_versions", "ensure", "report"]
+__all__ = ["RUN_AGAIN", "check_disk", "check_versions", "ensure", "report"]
 
-BEGIN_ANEW = 75
+RUN_AGAIN = 75
 """Exit code (EX_TEMPFAIL of sysexits.h): groups changed, which only a new process can see."""
 
 _DETACHED_LOG = "/var/log/dockerd.log"
@@ -40,10 +40,10 @@ _POLL_SECONDS = 0.25
 
 
 def ensure(runner: Runner, host: Host | None = None) -> None:
-    """Have an engine answer, with its plugins, none below the floor; start or install it if need be.
+    """Ensure that an engine answers, with its plugins, none below the floor; start or install it if needed.
 
     ``host`` is this machine unless given. Raises ``SlipwayError`` SLIP-023 to SLIP-030, all with
-    exit code 3, and ``Exit`` with ``BEGIN_ANEW`` once the person has joined the group docker.
+    exit code 3, and ``Exit`` with ``RUN_AGAIN`` once the person has joined the group docker.
     """
     found = probe(runner)
     if found.state != "answers":
@@ -60,7 +60,7 @@ def _obtain(runner: Runner, host: Host, found: Probe) -> Probe:
     installs = found.state == "no-cli" or not _has_daemon()
     if installs:
         _install(runner, host)
-        # Debian's package starts its service itself where it may.
+        # Debian's package starts its service itself where that is allowed.
         found = probe(runner)
     if found.state == "silent":
         found = _start(runner, host)
@@ -91,18 +91,18 @@ def _install(runner: Runner, host: Host) -> None:
 
 
 def _join_group(runner: Runner, host: Host) -> None:
-    """Let this person use the engine that was just installed for them, and say what that means."""
+    """Add this person to the group of the engine that was just installed, and say what that means."""
     person = pwd.getpwuid(os.getuid()).pw_name
     note(
         f"bootstrap: {person} joins the group docker, whose members are as good as root on this machine "
         f"(undo: sudo gpasswd -d {person} docker)"
     )
     runner.run(host.as_root(["usermod", "--append", "--groups", "docker", person]))
-    raise Exit("bootstrap: going on as a member of the group docker", BEGIN_ANEW)
+    raise Exit("bootstrap: continuing as a member of the group docker", RUN_AGAIN)
 
 
 def _install_plugins(runner: Runner, host: Host) -> None:
-    """Bring the plugins where the engine is the distribution's; beside another's they would clash."""
+    """Install the plugins if the engine is the distribution's; with another engine's they would clash."""
     if host.rights and runner.capture(["dpkg-query", "-W", "docker.io"]).returncode == 0:
         _install(runner, host)
 
@@ -124,14 +124,14 @@ def _start(runner: Runner, host: Host) -> Probe:
         raise refuse(
             "SLIP-025",
             f"Docker Engine was started but does not answer: {found.detail}\n{last}",
-            "those lines are the end of its log; put right what they name and run ./bootstrap again\n"
+            "those lines are the end of its log; fix the error they name and rerun ./bootstrap\n"
             f"  or: {WAY_OUT}",
         )
     return found
 
 
 def _launch(runner: Runner, host: Host) -> list[str]:
-    """Start the engine by the first means this machine has; returns the command that shows its log."""
+    """Start the engine by the first way that this machine has; return the command that shows its log."""
     if host.systemd:
         runner.run(host.as_root(["systemctl", "start", "docker"]), check=False)
         return ["journalctl", "-u", "docker", "-n", "15", "--no-pager", "-o", "cat"]
@@ -139,6 +139,6 @@ def _launch(runner: Runner, host: Host) -> list[str]:
         begun = runner.run(host.as_root(["service", "docker", "start"]), check=False)
         if begun.returncode == 0:
             return ["tail", "-n", "15", _SERVICE_LOG]
-    # Its own session: neither Ctrl-C nor closing the terminal may take the engine along.
+    # Its own session: neither Ctrl-C nor closing the terminal may end the engine.
     runner.run(host.as_root(["sh", "-c", f"setsid dockerd >>{_DETACHED_LOG} 2>&1 </dev/null &"]))
     return ["tail", "-n", "15", _DETACHED_LOG]

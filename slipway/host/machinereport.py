@@ -1,4 +1,4 @@
-"""What is known of this machine and the engine it uses; looks, changes nothing."""
+"""Reports on this machine and the engine it uses; changes nothing."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _CONTAINERD_ROOT = "/var/lib/containerd"
 
 
 def check_disk(needed: int) -> None:
-    """Refuse to begin when the engine's disk has fewer than ``needed`` bytes free.
+    """Refuse to start when a disk of the engine has fewer than ``needed`` bytes free.
 
-    Of each where it keeps images, containers and volumes. An engine elsewhere, remote or in a virtual
-    machine, cannot be judged and passes. Raises ``SlipwayError`` SLIP-031, and what ``engine.facts`` raises.
+    Checks each disk with images, containers or volumes. An engine elsewhere, remote or in a virtual machine,
+    cannot be checked and passes. Raises ``SlipwayError`` SLIP-031, and the errors of ``engine.facts``.
     """
     for place, disk in _disks(engine.facts() if engineapi.local_socket() else {}).items():
         if disk.free < needed:
@@ -40,7 +40,7 @@ def check_disk(needed: int) -> None:
                 "SLIP-031",
                 f"the disk of {place} is nearly full: {human_size(disk.free)} free, "
                 f"{human_size(needed)} needed",
-                "free some space: invoke prune shows what this project could give back, "
+                "free some space: invoke prune shows what this project could free, "
                 "invoke prune --system what the whole engine could",
             )
 
@@ -48,7 +48,7 @@ def check_disk(needed: int) -> None:
 def report(runner: Runner) -> dict[str, Any]:
     """Facts about this machine and its engine for people and bug reports, without credentials.
 
-    Sizes are bytes; a value that is unknown here is ``None`` or left out.
+    Sizes are in bytes; an unknown value is ``None`` or left out.
     """
     found = probe(runner)
     endpoint = found.endpoint or endpoint_in_use(runner)
@@ -94,7 +94,7 @@ class _Disk:
 
 
 def _disks(info: Mapping[str, Any]) -> dict[str, _Disk]:
-    """The disks of the engine that says ``info`` of itself, by its folder on them; those of this machine."""
+    """The disks of this machine's engine with the report ``info``, by the engine's folder on each."""
     here = info.get("Name") in {None, socket.gethostname()}
     found: dict[str, _Disk] = {}
     for root in dict.fromkeys((str(info.get("DockerRootDir", "")), _image_root(info))):
@@ -106,10 +106,10 @@ def _disks(info: Mapping[str, Any]) -> dict[str, _Disk]:
 
 
 def _image_root(info: Mapping[str, Any]) -> str:
-    """Where the engine keeps images: with the containerd image store that is containerd's folder.
+    """The folder with the engine's images: with the containerd image store it is containerd's folder.
 
-    One that the engine itself has started has its folder in the engine's. The API names containerd's address
-    since 1.46; before, the engine takes the system's where there is one.
+    A containerd that the engine itself has started has its folder in the engine's. The API names containerd's
+    address since 1.46; before that, an engine uses the system's containerd if there is one.
     """
     root = str(info.get("DockerRootDir", ""))
     if ["driver-type", _CONTAINERD_STORE] not in (info.get("DriverStatus") or []):

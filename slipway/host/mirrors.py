@@ -1,7 +1,7 @@
-"""Where this machine gets its packages, so that builds get theirs from the same place.
+"""Finds this machine's package sources, so that builds use the same ones.
 
-Standard library only: the bootstrap imports this before there is a virtual environment. What is
-found here goes into builds as secrets and is never written to a tracked file.
+Standard library only: the bootstrap imports this before there is a virtual environment. Builds get the
+results as secrets; they are never written to a tracked file.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class AptSource:
 
 @dataclass(frozen=True)
 class PipSettings:
-    """The part of pip's configuration that means something inside a container."""
+    """The part of pip's configuration that a container can use."""
 
     index_url: str | None = None
     extra_index_urls: tuple[str, ...] = ()
@@ -128,9 +128,9 @@ def archive_of(sources: Iterable[AptSource], suites: Iterable[str]) -> str:
     """Return the URI from which ``sources`` get Debian's own ``suites``, or the empty string.
 
     Third parties publish suites of the same names: a source counts as Debian's when it has the
-    component ``main`` and is signed by Debian's keyring (named, or implied by naming none). Among
-    several, one whose path is the conventional ``/debian`` or ``/debian-security`` wins, then the
-    first. ``mirror+file:`` lists are returned as they are.
+    component ``main`` and is signed by Debian's keyring (named, or implied by naming none). If there
+    are several, one with the conventional path ``/debian`` or ``/debian-security`` wins, then the
+    first. ``mirror+file:`` URIs are returned unchanged.
     """
     wanted = set(suites)
     candidates = [
@@ -178,7 +178,7 @@ def _apt_sources() -> list[AptSource]:
 
 
 def _resolved(uri: str) -> str:
-    """Return ``uri``, or the first http(s) entry of the file a ``mirror+file:`` URI names."""
+    """Return ``uri``, or the first http(s) entry of the file that a ``mirror+file:`` URI names."""
     if not uri.startswith("mirror+file:"):
         return uri
     for line in _read(Path(urlsplit(uri).path)).splitlines():
@@ -189,9 +189,9 @@ def _resolved(uri: str) -> str:
 
 
 def parse_pip_config(texts: Iterable[str], environment: Mapping[str, str]) -> PipSettings:
-    """Return what pip would use, from its configuration files (later ones win) and environment.
+    """Return the settings pip would use, from its configuration files (later ones win) and environment.
 
-    Only http(s) addresses survive: a path of this machine means nothing in a container.
+    Only http(s) addresses are kept: a path of this machine does not exist in a container.
     """
     merged: dict[str, str] = {}
     for text in texts:
@@ -229,7 +229,7 @@ def pip_index() -> str | None:
 
 
 def _pip_files(environment: Mapping[str, str]) -> list[Path]:
-    """Return pip's configuration files in rising precedence (the page "Configuration" of pip)."""
+    """Return pip's configuration files in rising precedence (page "Configuration" of pip's manual)."""
     named = environment.get("PIP_CONFIG_FILE", "")
     if named == _NO_CONFIGURATION:
         return []
@@ -245,7 +245,7 @@ def _pip_files(environment: Mapping[str, str]) -> list[Path]:
 
 
 def ca_bundle() -> Path | None:
-    """Return the CA bundle this machine was told to trust; ``None`` when nothing was set."""
+    """Return the CA bundle that the environment names; ``None`` when it names no existing file."""
     for variable in CA_VARIABLES:
         value = os.environ.get(variable, "")
         if value and Path(value).is_file():
@@ -256,8 +256,8 @@ def ca_bundle() -> Path | None:
 def write_build_secrets(directory: Path) -> None:
     """Write ``ca.pem``, ``pip.conf``, ``apt-mirror`` and ``npmrc`` into ``directory``, for the owner only.
 
-    A file is empty when this machine has no such setting, so that a build can name all of them
-    always, and is rewritten only when its content changes. Raises ``OSError``.
+    A file is empty when this machine has no such setting, so that a build can always name all of
+    them. It is rewritten only when its content changes. Raises ``OSError``.
     """
     bundle = ca_bundle()
     mirror = debian_mirror()
@@ -285,7 +285,7 @@ def _write_private(path: Path, content: str) -> None:
 
 
 def _read(path: Path) -> str:
-    """Return the text of ``path``; empty when it is missing or not for this user."""
+    """Return the text of ``path``; empty when it is missing or this user may not read it."""
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:

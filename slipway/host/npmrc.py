@@ -1,6 +1,6 @@
-"""What this machine's npm is configured with that means something inside a container.
+"""Reads the part of this machine's npm configuration that a container can use.
 
-Standard library only, as ``mirrors``, which hands it to builds as a secret.
+Standard library only, like ``mirrors``, which passes it to builds as a secret.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from pathlib import Path
 
 __all__ = ["npm_config", "parse"]
 
-# Registries, for everything or a scope, and what belongs to their addresses: credentials. No paths: the build
-# gets this machine's certificates by itself.
+# Registries, for all packages or a scope, and the credentials for their addresses. No paths: the build gets
+# this machine's certificates separately.
 _KEPT = re.compile(r"registry|strict-ssl|@[\w.~-]+:registry|//[^\s=]+:[A-Za-z_-]+")
 _SYSTEM_FILES = (Path("/etc/npmrc"), Path("/usr/etc/npmrc"), Path("/usr/local/etc/npmrc"))
 
 
 def parse(texts: Iterable[str], environment: Mapping[str, str]) -> str:
-    """Return the text of a ``.npmrc``: what of ``texts`` (later ones win) a build can use; empty for nothing.
+    """Return a ``.npmrc`` with the part of ``texts`` (later ones win) that a build can use; may be empty.
 
-    ``${NAME}`` becomes the variable's value, which a build does not have. Only http(s) registries survive.
+    ``${NAME}`` becomes the variable's value, which a build does not have. Only http(s) registries are kept.
     """
     kept: dict[str, str] = {}
     for text in texts:
@@ -42,7 +42,7 @@ def parse(texts: Iterable[str], environment: Mapping[str, str]) -> str:
 
 
 def npm_config() -> str:
-    """Return what of this machine's and user's npm configuration a build can use."""
+    """Return the part of this machine's and user's npm configuration that a build can use."""
     home = Path(os.environ.get("HOME") or "/")
     # npm reads its variables in either case.
     named = next((value for name, value in os.environ.items() if name.lower() == "npm_config_userconfig"), "")

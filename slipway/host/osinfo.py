@@ -1,4 +1,4 @@
-"""What this machine is: operating system, processor, and whether we may change it."""
+"""Facts about this machine: operating system, init system, and whether the kit may change it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["Host", "detect", "parse_os_release"]
 
 @dataclass(frozen=True)
 class Host:
-    """The facts that decide how an engine can be had here."""
+    """The facts that decide how to get an engine here."""
 
     system: str
-    """``Linux`` or ``Darwin``, as ``uname`` has it."""
+    """``Linux`` or ``Darwin``, as from ``uname``."""
     distribution: str
     """The ``ID`` of os-release (``debian``, ``ubuntu``), ``macos`` on a Mac, else empty."""
     version: str
@@ -39,7 +39,7 @@ class Host:
         return numbers or (9999,)
 
     def as_root(self, argv: Sequence[str]) -> list[str]:
-        """``argv`` as it must be run to have root's rights."""
+        """``argv``, with sudo in front if this process is not root."""
         return list(argv) if self.rights == "root" else ["sudo", *argv]
 
 
@@ -50,7 +50,7 @@ def parse_os_release(text: str) -> dict[str, str]:
 
 
 def detect(runner: Runner) -> Host:
-    """Look at this machine; asks sudo whether it works, without ever prompting."""
+    """Detect the facts of this machine; tests whether sudo works, without a prompt."""
     path = Path("/etc/os-release")
     fields = parse_os_release(path.read_text(encoding="utf-8")) if path.is_file() else {}
     system = platform.system()

@@ -158,10 +158,10 @@ def test_an_engine_installed_by_sudo_is_joined_and_bootstrap_begins_anew() -> No
     runner = ForMembersOnly(cli=False)
     with pytest.raises(Exit) as caught:
         machine.ensure(runner, replace(DEBIAN_13, rights="sudo"))
-    assert caught.value.code == machine.BEGIN_ANEW
+    assert caught.value.code == machine.RUN_AGAIN
     assert runner.executed[-1][:5] == ["sudo", "usermod", "--append", "--groups", "docker"]
     # The shell script has the number too: it cannot import it.
-    assert f'"$code" -eq {machine.BEGIN_ANEW}' in (ROOT / "bootstrap").read_text()
+    assert f'"$code" -eq {machine.RUN_AGAIN}' in (ROOT / "bootstrap").read_text()
 
 
 def test_somebody_elses_engine_is_not_joined() -> None:
