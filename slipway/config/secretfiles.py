@@ -200,11 +200,11 @@ def _check_file(path: Path, *, text: bool, unreadable: bool) -> None:
         raise SlipwayError(
             "SLIP-002", f"{path} cannot be read: {problem.strerror}", f"check it with: ls -ld {path}"
         ) from None
-    for mark, (said, command) in _MARKS.items():
+    for mark, (why, command) in _MARKS.items():
         if content.startswith(mark):
             raise SlipwayError(
                 "SLIP-176",
-                f"the secret {path} {said}",
+                f"the secret {path} {why}",
                 f"save it as plain UTF-8: {command.format(shlex.quote(str(path)))}",
             )
     value = content.decode(errors="replace")

@@ -1,4 +1,4 @@
-"""Asks the person at the terminal before something is removed."""
+"""Asks the person at the terminal before a task removes or replaces something."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def require_consent(question: str, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise SlipwayError(
-            "SLIP-069", "there is no terminal to ask for confirmation", "add --yes if that is what you want"
+            "SLIP-069", "cannot ask for confirmation: no terminal", "add --yes if that is what you want"
         )
     if not confirm(question):
         raise SlipwayError("SLIP-069", "nothing was done", "answer y to continue")

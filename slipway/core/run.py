@@ -137,7 +137,7 @@ class Runner:
                     raise KeyboardInterrupt
                 if unless:
                     _interrupt_when(process, unless)
-                if plain and not _hand_on(process):
+                if plain and not _forward(process):
                     raise Exit(code=128 + signal.SIGPIPE)
                 output = lifeline.communicate(process) if lifeline else process.communicate()[0] or ""
                 code = lifeline.code(process) if lifeline else process.returncode
@@ -245,7 +245,7 @@ def _interrupt_when(process: subprocess.Popen[str], asked: Callable[[], bool]) -
 _CLEAR_LINE = "\x1b[2K"
 
 
-def _hand_on(process: subprocess.Popen[str]) -> bool:
+def _forward(process: subprocess.Popen[str]) -> bool:
     """Print the output of ``process`` as it comes; return False if the reader closes the pipe."""
     assert process.stdout
     try:

@@ -302,7 +302,7 @@ def address(value: str) -> str:
 def addresses(value: str) -> tuple[str, ...]:
     """Space-separated IP addresses to publish a port on, IPv6 ones without brackets, none covering another.
 
-    As in Docker, ``0.0.0.0`` is every IPv4 address of the machine and ``::`` every IPv6 one.
+    As in Docker, ``0.0.0.0`` is every IPv4 address of the machine and ``::`` every IPv6 one; neither is both.
     """
     found: list[str] = []
     for word in words(value):

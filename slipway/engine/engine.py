@@ -93,7 +93,7 @@ class ContainerState:
 
     @property
     def is_moved(self) -> bool:
-        """Whether the folder it was created from is gone: if it mounts a file from there, it cannot restart."""
+        """Whether the folder it was created from is gone: if it mounts a file of it, it cannot restart."""
         return bool(self.folder) and not Path(self.folder).exists()
 
     @property
@@ -259,7 +259,7 @@ class Deaths:
         """``state`` with its ``deaths`` if there are too many or it is out of memory; else unchanged.
 
         One or two are not too many: its database may have been slow. The engine reports an exit code only
-        while the container does not run, so fewer ends count when it has just ended.
+        while the container does not run, so fewer ends suffice when it has just ended.
         """
         if state.ready:
             self._short.pop(state.id, None)

@@ -1,4 +1,4 @@
-"""Tells whether apt's package lists are new enough to install from without fetching them again."""
+"""Checks whether apt's package lists are new enough to install from without fetching them again."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def _install(runner: Runner, host: Host) -> None:
 
 
 def _join_group(runner: Runner, host: Host) -> None:
-    """Add this person to the group of the engine that was just installed, and say what that means."""
+    """Add this person to the group docker of the newly installed engine, and print what that means."""
     person = pwd.getpwuid(os.getuid()).pw_name
     note(
         f"bootstrap: {person} joins the group docker, whose members are as good as root on this machine "

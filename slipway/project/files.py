@@ -1,4 +1,4 @@
-"""Tells the kit's files from others, and identifies their content by git's ids."""
+"""Distinguishes the kit's files from others, and identifies their content by git's ids."""
 
 from __future__ import annotations
 

@@ -336,7 +336,7 @@ def _dj_database_url_config(run: Evaluator, args: list[Any], kwargs: dict[str, A
     name = kwargs.get("env", args[0] if args else "DATABASE_URL")
     default = kwargs.get("default", args[1] if len(args) > 1 else None)
     text = run.read(name, default, "db", line)
-    # Without a URL the result is an empty dictionary; the settings compute an unknown default.
+    # Without a URL the result is an empty dictionary; an unknown default is one that the settings compute.
     found = {} if text is None else database_from_url(text)
     return _with_options(found, kwargs)
 

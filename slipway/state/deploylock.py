@@ -45,7 +45,7 @@ def held(root: Path, what: str, name: str = "deploy", *, wait: bool = False) -> 
 def check(root: Path) -> None:
     """Return when no process holds the lock of deploys. Raises ``SlipwayError`` SLIP-077 as ``held``.
 
-    The lock of an empty file is free: a holder writes to it. It is not tried, which could block a deploy.
+    A holder writes to the file, so an empty one is free; it is not locked here, which could block a deploy.
     """
     path = root / _FOLDER / "deploy.lock"
     if not path.exists() or not path.stat().st_size:

@@ -27,7 +27,7 @@ class Release:
     image: str
     """The image's id (sha256 digest of its configuration)."""
     result: str
-    """``live`` when nginx switched to it, ``failed`` when the release before it kept serving."""
+    """``live`` if traffic was switched to it, ``failed`` if the release before it kept serving."""
     kind: str = "deploy"
     """``deploy``, ``rollback``, or ``up`` for a start that changed the release."""
     migrations: tuple[str, ...] = ()
