@@ -172,8 +172,8 @@ def _start(session: Session, count: int | None) -> list[ContainerState]:
         raise diagnosis.failure(session, broken)
     if stack.prod:
         diagnosis.pass_on_warnings(stack.project, "static")
-        front.settle(session, release)
-        tls.settle(session)
+        front.ensure_serving(session, release)
+        tls.apply(session)
         confighash.remember(session, stack.for_release(release))
     return [*states, *_backup_states(stack)]
 

@@ -139,7 +139,7 @@ def _restoring(work: Switchover, backup: str, yes: bool) -> list[Step]:
         front.rest(session)
         front.drain(session)
         # And so is what is worked on beside web.
-        work.beside.begin()
+        work.processes.stop()
 
     def restore() -> None:
         safety = session.settings.root / work.backup

@@ -67,7 +67,7 @@ class Switchover:
         """What a step has done that a failure before the switch takes back, last things first."""
         self.finally_: list[Callable[[], None]] = []
         """What a step has begun that ends when the new release serves, even if something fails later."""
-        self.beside = extracontainers.Rest(session, previous)
+        self.processes = extracontainers.ProcessSwitch(session, previous)
         """The processes beside web of the release that serves."""
         self._step = ""
         self._switched = False
@@ -153,7 +153,7 @@ class Switchover:
         stack = self.session.stack
         self._started = True
         self._old = replicas.of_release(stack, self.previous)
-        front.settle(self.session, self.previous)
+        front.ensure_serving(self.session, self.previous)
         # What a killed deploy left beside the live release. nginx has never sent it anything.
         replicas.remove(self.session, replicas.besides(stack, self._old), force=True)
         if one_offs := engine.finished_one_offs(stack.project):
@@ -170,11 +170,11 @@ class Switchover:
         stack = self.stack
         if not (stack.processes or extracontainers.containers(stack)):
             return []
-        return [("processes", lambda: self.beside.replace(stack))]
+        return [("processes", lambda: self.processes.replace(stack))]
 
     def _stop_old(self) -> None:
         replicas.remove(self.session, self._old)
-        self.beside.forget()
+        self.processes.remove_unknown()
 
     def _switch(self) -> None:
         front.prepare(self.session, self.release)
@@ -220,7 +220,7 @@ class Switchover:
     def _restore_old(self) -> None:
         """As it was: no container of the new release, one-shots of the old, nginx at rest."""
         if self._started:
-            front.settle(self.session, self.previous)
+            front.ensure_serving(self.session, self.previous)
             if self._step == "switch":
                 # An interrupt waits for the running command: nginx may have moved the public already.
                 front.drain(self.session)
@@ -236,7 +236,7 @@ class Switchover:
                 # What is left rests on this: a site stays closed whose database is not what its code expects.
                 note(f"{failed}\nnothing more was taken back: fix this by hand (docs/restore.md)")
                 return
-        self.beside.take_back()
+        self.processes.restore()
 
     def _end(self) -> None:
         for act in self.finally_:

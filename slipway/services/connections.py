@@ -1,6 +1,6 @@
 """How many database connections the project's services can open at most, and whether the server accepts them.
 
-``docs/command.md`` explains the arithmetic; ``tests/smoke/test_prod.py`` counts the real ones.
+``docs/command.md`` explains the arithmetic; ``tests/smoke/test_prod.py`` counts the real connections.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from slipway.engine import engine
 __all__ = ["RESERVE", "beside", "celery_concurrency", "check", "needed", "per_worker", "threads", "workers"]
 
 RESERVE = {
-    # PostgreSQL keeps them back for superusers: superuser_reserved_connections, whose default is 3.
+    # PostgreSQL reserves them for superusers (superuser_reserved_connections, default 3).
     "superusers": 3,
     "migrations and their lock": 2,
     "a dump": 1,
     "the database's health check": 1,
     "people and one-off commands": 3,
 }
-"""Connections, by what uses them, that the project's services must leave free."""
+"""Connections that the project's services must leave free, by their use."""
 
 # Kept in step with docker/gunicorn.conf.py by a unit test.
 _MOST_DEFAULT_CPUS = 8
@@ -37,10 +37,10 @@ _RELEASES = 2
 
 
 def workers(settings: Settings) -> int:
-    """The most workers of one replica: WEB_WORKERS, else what docker/gunicorn.conf.py starts.
+    """Return the most workers of one replica: WEB_WORKERS, else what docker/gunicorn.conf.py starts.
 
-    That is as many as the processors, WEB_CPUS and WEB_MEMORY allow. Asks the engine, which may be
-    elsewhere, how many processors it has; raises what ``engine.processors`` raises.
+    That is as many as the processors, WEB_CPUS and WEB_MEMORY allow. The engine, which may be on another
+    machine, counts the processors. Raises what ``engine.processors`` raises.
     """
     if settings.web_workers:
         return settings.web_workers
@@ -52,44 +52,44 @@ def workers(settings: Settings) -> int:
 
 
 def threads(settings: Settings) -> int:
-    """The most threads of one worker: WEB_THREADS, else the most that docker/gunicorn.conf.py starts."""
+    """Return the most threads of one worker: WEB_THREADS, else the most docker/gunicorn.conf.py starts."""
     return settings.web_threads or _MOST_DEFAULT_THREADS
 
 
 def per_worker(settings: Settings) -> int:
-    """The most connections of one worker: DB_CONNECTIONS_PER_WORKER, else one per thread and one more.
+    """Return the most connections of one worker: DB_CONNECTIONS_PER_WORKER, else one per thread plus one.
 
-    A thread of Django's uses one connection at a time; the one more is the readiness check's own.
+    A Django thread uses one connection at a time; the extra one is for the readiness check.
     """
     return settings.db_connections_per_worker or threads(settings) + 1
 
 
 def celery_concurrency(settings: Settings) -> int:
-    """How many tasks Celery's worker does at once, by CELERY_OPTIONS; without a word one per processor."""
+    """Return how many tasks Celery's worker runs at once: from CELERY_OPTIONS, else one per processor."""
     found = re.search(r"(?:^| )(?:--concurrency|--autoscale|-c)[= ]?(\d+)", settings.celery_options)
     return int(found[1]) if found else os.cpu_count() or 1
 
 
 def beside(settings: Settings) -> int:
-    """The most connections of the processes beside web: one of each, and one for each task of the worker.
+    """Return the most connections of the processes next to web: one each, plus one per task of the worker.
 
-    Of one process there are never two: a deploy stops the old before it starts the new.
+    No process ever runs twice: a deploy stops the old one before it starts the new one.
     """
     tasks = celery_concurrency(settings) if settings.celery_app else 0
     return len(settings.processes) + len(settings.scheduled_commands) + tasks
 
 
 def needed(settings: Settings, replicas: int) -> int:
-    """What the server must accept for ``replicas``: two releases of them, what is beside, and the reserve."""
+    """Return the connections needed: two releases of ``replicas``, the other processes, and the reserve."""
     of_web = _RELEASES * replicas * workers(settings) * per_worker(settings)
     return of_web + beside(settings) + sum(RESERVE.values())
 
 
 def check(settings: Settings, replicas: int) -> None:
-    """Return when ``replicas`` of production's web service fit below DB_MAX_CONNECTIONS.
+    """Check that ``replicas`` of production's web service fit within DB_MAX_CONNECTIONS.
 
-    Of a server that is not the kit's own (DATABASE=none) nothing is known until DB_MAX_CONNECTIONS is set.
-    Raises ``SlipwayError`` SLIP-085 with the whole arithmetic.
+    With a server that is not the kit's own (DATABASE=none), the limit is unknown until DB_MAX_CONNECTIONS is
+    set. Raises ``SlipwayError`` SLIP-085 with the whole arithmetic.
     """
     own_server = settings.database == "postgres"
     limit = settings.db_max_connections
@@ -107,7 +107,7 @@ def check(settings: Settings, replicas: int) -> None:
         if fitting
         else "no number of replicas fits with so many workers and connections each"
     )
-    cost = "with DB_MEMORY to match" if own_server else "once the server accepts as many"
+    cost = "with DB_MEMORY to match" if own_server else "once the server accepts that many"
     raise SlipwayError(
         "SLIP-085",
         f"{replicas} replicas could open more connections than the database accepts:\n"

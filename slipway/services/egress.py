@@ -1,4 +1,4 @@
-"""Whether production's network `edge` is what WEB_EGRESS says: with a route out, or without."""
+"""Checks that production's network `edge` matches WEB_EGRESS: with or without a route out."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ __all__ = ["check"]
 
 
 def check(session: Session) -> None:
-    """Return when the network is as wanted, or not there yet.
+    """Check that the network matches WEB_EGRESS, or does not exist yet.
 
-    Compose leaves a network that exists as it is: without this, `off` would change nothing and say nothing.
+    Compose never changes an existing network: without this check, `off` would silently have no effect.
     Raises ``SlipwayError`` SLIP-126.
     """
     wanted = session.settings.web_egress == "off"
@@ -23,5 +23,5 @@ def check(session: Session) -> None:
         "SLIP-126",
         f"WEB_EGRESS={session.settings.web_egress}, but the stack's network was made "
         f"{'without' if internal else 'with'} a route out, and a network cannot be changed",
-        "make it anew: `invoke down --prod`, then `invoke up --prod`; data stay, the site is away meanwhile",
+        "run `invoke down --prod`, then `invoke up --prod`; data is kept, the site is down in between",
     )

@@ -1,4 +1,4 @@
-"""The containers of the processes beside web, while something else changes: a release, or the database."""
+"""Stops, starts and replaces the processes next to web while a release or the database changes."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from slipway.orchestrators.session import Session
 from slipway.services import diagnosis
 from slipway.services.replicas import grace
 
-__all__ = ["Rest", "containers", "stop", "wake"]
+__all__ = ["ProcessSwitch", "containers", "stop", "wake"]
 
 
 def containers(stack: Stack, *, running: bool = False) -> list[ContainerState]:
-    """Those there are, also of lines that have gone from ``.env`` since; with ``running`` those at work."""
+    """Return their containers, also those no longer in ``.env``; with ``running`` only the running ones."""
     found = [c for c in engine.containers(stack.project) if c.beside_web]
     return [c for c in found if c.state in {"running", "restarting"}] if running else found
 
 
 def stop(session: Session) -> list[str]:
-    """Have those at work finish what they do, and stay away until they are started; returns their ids."""
+    """Let the running ones finish and stop them, until they are started; return their ids."""
     ids = [c.id for c in containers(session.stack, running=True)]
     if ids:
         session.runner.run(["docker", "stop", "-t", grace(session), *ids])
@@ -30,32 +30,32 @@ def stop(session: Session) -> list[str]:
 
 
 def wake(session: Session, ids: Sequence[str]) -> None:
-    """Start again those of ``ids`` that are still there."""
+    """Start those of ``ids`` that still exist."""
     there = [c.id for c in containers(session.stack) if c.id in ids]
     if there:
         session.runner.run(["docker", "start", *there])
 
 
-class Rest:
-    """The processes of the release that serves, as a switch-over to another finds them."""
+class ProcessSwitch:
+    """Replaces the serving release's processes next to web during a switch-over, and can restore them."""
 
     def __init__(self, session: Session, previous: str) -> None:
         self._session = session
         self._old = session.stack.for_release(previous)
         self._there: list[ContainerState] | None = None
 
-    def begin(self) -> None:
-        """Have them finish and stop; the second time nothing is left to do."""
+    def stop(self) -> None:
+        """Let them finish and stop them; a second call does nothing more."""
         if self._there is None:
             self._there = containers(self._session.stack, running=True)
         stop(self._session)
 
     def replace(self, stack: Stack) -> None:
-        """Put those of ``stack``'s release in their place, and wait until they stay.
+        """Start those of ``stack``'s release instead, and wait until they stay up.
 
-        Raises what ``diagnosis.failure`` makes of one that does not.
+        Raises the error of ``diagnosis.failure`` for those that do not.
         """
-        self.begin()
+        self.stop()
         if not stack.processes:
             return
         self._session.runner.run(_up(stack, stack.processes))
@@ -64,15 +64,15 @@ class Rest:
         if broken := [state for state in states if not state.ready]:
             raise diagnosis.failure(self._session, broken)
 
-    def take_back(self) -> None:
-        """Have those at work that were, of the release that they were of."""
+    def restore(self) -> None:
+        """Run the stopped ones again, on their former release."""
         if self._there is None:
             return
-        note("the processes beside web are those of the former release again")
+        note("the processes next to web run the former release again")
         here = {c.id for c in containers(self._session.stack)}
         known = self._old.processes
         gone = [c.service for c in self._there if c.id not in here and c.service in known]
-        # What only the new release has.
+        # Services that only the new release has.
         was = {c.service for c in self._there}
         new = [c.id for c in containers(self._session.stack) if c.service not in was]
         if new:
@@ -81,8 +81,8 @@ class Rest:
             self._session.runner.run(_up(self._old, gone), check=False)
         wake(self._session, [c.id for c in self._there])
 
-    def forget(self) -> None:
-        """Remove those whose line has gone from ``.env``."""
+    def remove_unknown(self) -> None:
+        """Remove those whose line has left ``.env``."""
         known = self._session.stack.processes
         old = [c.id for c in containers(self._session.stack) if c.service not in known]
         if old:

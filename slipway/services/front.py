@@ -1,7 +1,7 @@
-"""Which containers nginx sends requests to, and changing that without dropping a request.
+"""Changes which containers nginx sends requests to, without dropping a request.
 
-The work is done by ``docker/nginx/front`` in nginx's container; this module calls it and waits. Nothing
-here trusts a pause: every change is over when the workers themselves say so, or the preview shows it.
+``docker/nginx/front`` does the work in nginx's container; this module calls it and waits. It never relies on
+a fixed pause: a change is complete when the workers report it or the preview shows it.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from slipway.orchestrators.session import Session
 __all__ = [
     "certificate",
     "drain",
+    "ensure_serving",
     "has_certificate",
     "live",
     "pin",
     "prepare",
     "rest",
-    "settle",
     "switch",
     "wait_for_peers",
 ]
 
 _PROGRAM = "/srv/nginx/live/bin/front"
 _POLL_SECONDS = 0.3
-# How long nginx may take to find what Docker's DNS already says; it asks every second.
+# How long nginx may take to see what Docker's DNS already returns; it asks every second.
 _LOOK_UP_SECONDS = 60.0
 # nginx ends old workers itself after PROXY_TIMEOUT; this is for what that leaves.
 _DRAIN_MARGIN_SECONDS = 60
 
 
 def live(session: Session) -> str:
-    """The release that nginx serves. Not the recorded one, which `build` may have made newer.
+    """Return the release that nginx serves; `build` may have recorded a newer one.
 
     Raises ``SlipwayError`` SLIP-060 when nginx does not run.
     """
@@ -45,15 +45,15 @@ def live(session: Session) -> str:
 
 
 def prepare(session: Session, release: str) -> None:
-    """Have nginx look up ``release``'s containers, unseen by the public.
+    """Make nginx look up ``release``'s containers, without changing what the public sees.
 
-    Raises ``SlipwayError`` SLIP-078 when nginx does not take the change up; it then serves as before.
+    Raises ``SlipwayError`` SLIP-078 when nginx does not accept the change; it then serves as before.
     """
     _change(session, "prepare", release)
 
 
 def switch(session: Session, release: str) -> None:
-    """Serve ``release``, with its nginx configuration; requests in flight stay where they are.
+    """Serve ``release`` with its nginx configuration; requests in flight finish where they are.
 
     Raises as ``prepare``.
     """
@@ -61,7 +61,7 @@ def switch(session: Session, release: str) -> None:
 
 
 def pin(session: Session, addresses: Sequence[str]) -> None:
-    """Serve from these replicas (IP addresses) alone until ``rest``. Raises as ``prepare``."""
+    """Serve only from these replicas (IP addresses) until ``rest``. Raises as ``prepare``."""
     _change(session, "pin", *addresses)
 
 
@@ -70,21 +70,21 @@ def rest(session: Session) -> None:
     _change(session, "rest")
 
 
-def settle(session: Session, release: str) -> None:
-    """Have nginx serve ``release`` as it is published, where it does not: after `up`, or a killed deploy."""
+def ensure_serving(session: Session, release: str) -> None:
+    """Switch nginx to ``release`` as published unless it serves it: after `up`, or a killed deploy."""
     if session.runner.capture(_question(session, "at-rest", release)).returncode != 0:
         switch(session, release)
 
 
 def certificate(session: Session) -> None:
-    """Have nginx serve with the certificate that is published, where it has another.
+    """Make nginx use the published certificate if it uses another.
 
-    Raises ``SlipwayError`` SLIP-124 when nginx refuses it; it then serves with the earlier one.
+    Raises ``SlipwayError`` SLIP-124 when nginx refuses it; nginx then keeps the earlier one.
     """
     if session.runner.run(_argv(session, "certificate"), check=False).returncode != 0:
         raise SlipwayError(
             "SLIP-124",
-            "nginx does not take the new certificate; it serves with the earlier one",
+            "nginx does not take the new certificate; it keeps the earlier one",
             "its own message is above, or in: invoke logs --prod --services nginx",
         )
 
@@ -96,30 +96,30 @@ def has_certificate(session: Session) -> bool:
 
 
 def wait_for_peers(session: Session, addresses: Sequence[str]) -> None:
-    """Wait until the preview reaches exactly these replicas (IP addresses), and each of them answers.
+    """Wait until the preview reaches exactly these replicas (IP addresses) and each of them answers.
 
-    Raises ``SlipwayError`` SLIP-079 when it does not within a minute.
+    Raises ``SlipwayError`` SLIP-079 when that takes more than a minute.
     """
     if session.runner.dry:
         return
     wanted = set(addresses)
-    # Round robin over n replicas, shared with everybody else's requests: several rounds see each of them.
+    # Round robin over n replicas, shared with all other requests: several rounds reach each replica.
     count = str(5 * len(wanted) + 5)
     argv = _question(session, "peers", session.settings.ready_path, _host(session), count)
     seen = _poll(session, argv, wanted, _LOOK_UP_SECONDS)
     if seen != wanted:
         raise SlipwayError(
             "SLIP-079",
-            f"nginx reaches {', '.join(sorted(seen))} and not exactly {', '.join(sorted(wanted))}",
-            "invoke logs --prod --services nginx says why; then run the same command again",
+            f"nginx reaches {', '.join(sorted(seen))} instead of exactly {', '.join(sorted(wanted))}",
+            "find the cause with invoke logs --prod --services nginx; then rerun the command",
         )
 
 
 def drain(session: Session) -> None:
     """Wait until no worker from before the last reload has a request left.
 
-    nginx itself ends them after PROXY_TIMEOUT. Raises ``SlipwayError`` SLIP-079 when some are left even
-    then; nothing may be stopped.
+    nginx itself ends them after PROXY_TIMEOUT. Raises ``SlipwayError`` SLIP-079 when some remain after that;
+    the caller must then stop no container.
     """
     if session.runner.dry:
         return
@@ -128,12 +128,12 @@ def drain(session: Session) -> None:
         raise SlipwayError(
             "SLIP-079",
             f"nginx still has old workers after {timeout} s; nothing was stopped",
-            "run the same command again: it takes up where this one ended",
+            "rerun the command: it continues where this one ended",
         )
 
 
 def _poll(session: Session, argv: Sequence[str], wanted: set[str], timeout: float) -> set[str]:
-    """Ask until the words of the answer are ``wanted``, at most ``timeout`` seconds; return the last ones."""
+    """Run ``argv`` until it prints the words ``wanted``, for ``timeout`` seconds; return the last words."""
     deadline = time.monotonic() + timeout
     while True:
         words = set(session.runner.capture(argv, check=True).stdout.split())
@@ -157,12 +157,12 @@ def _argv(session: Session, verb: str, *arguments: str) -> list[str]:
 
 
 def _question(session: Session, verb: str, *arguments: str) -> list[str]:
-    """The same for what is only asked and not echoed: Compose would read all its files first."""
+    """The same for a query, which is not echoed: ``docker exec`` skips reading all the compose files."""
     return ["docker", "exec", f"{session.stack.project}-nginx-1", _PROGRAM, verb, *arguments]
 
 
 def _host(session: Session) -> str:
-    """A Host the project allows: HEALTH_HOST, or the first name without wildcard; as docker/probe.py."""
+    """Return an allowed Host: HEALTH_HOST, or the first name without wildcard, as in docker/probe.py."""
     name = session.settings.health_host or session.settings.server_names[0]
     first = name.removeprefix("*").removeprefix(".")
     return first if re.fullmatch(r"[\w.:\[\]-]+", first) else "localhost"

@@ -16,11 +16,11 @@ _FOLDER = Path("hooks")
 
 
 def run(session: Session, name: str, facts: Mapping[str, str]) -> None:
-    """Run ``hooks/NAME`` in the kit's folder, if there is one.
+    """Run ``hooks/NAME`` in the kit's folder, if it exists.
 
-    Each of ``facts`` is in its environment as ``SLIPWAY_<NAME>``. Not under the plain name: RELEASE would
-    count as the person's own choice in every `invoke` the hook calls. Raises ``SlipwayError`` SLIP-090
-    when it cannot be executed or fails.
+    Each of ``facts`` is in its environment as ``SLIPWAY_<NAME>``. Not under the plain name: every `invoke`
+    that the hook calls would take RELEASE as the user's own setting. Raises ``SlipwayError`` SLIP-090 when
+    the hook cannot be executed or fails.
     """
     path = session.settings.root / _FOLDER / name
     if not path.exists():

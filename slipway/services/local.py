@@ -18,7 +18,7 @@ from slipway.services import ports
 
 __all__ = ["install_commands", "tool_environment", "up"]
 
-# The order and the names are those of the image build (docker/install-dependencies).
+# Same names and order as in the image build (docker/install-dependencies).
 _REQUIREMENTS = (
     "requirements.txt",
     "requirements/production.txt",
@@ -37,9 +37,9 @@ _DEV_REQUIREMENTS = (
 def up(settings: Settings, runner: Runner) -> None:
     """Install the project's dependencies, migrate, and serve in the foreground until interrupted.
 
-    The project's environment is this process's with the variables of ``app.local.env`` on top. Raises
-    ``SlipwayError`` SLIP-032 when there is nothing to install from, SLIP-060 when a command failed,
-    SLIP-063 for a taken port, and what ``envfile`` and ``secretfiles`` raise.
+    The project's environment is this process's, with the variables of ``app.local.env`` on top. Raises
+    ``SlipwayError`` SLIP-032 when there is nothing to install from, SLIP-060 when a command fails, SLIP-063
+    for a port in use, and what ``envfile`` and ``secretfiles`` raise.
     """
     venv = settings.root / ".slipway" / "local-venv"
     project = settings.path(settings.project_root)
@@ -63,10 +63,10 @@ def up(settings: Settings, runner: Runner) -> None:
 
 
 def install_commands(root: Path, folder: Path, venv: Path, *, fresh: bool = True) -> list[list[str]]:
-    """The commands that install what ``folder``'s lock or requirements file names into ``venv``.
+    """Return the commands that install the packages of ``folder``'s lock or requirements file into ``venv``.
 
-    ``root`` is the kit's folder, whose pins of Poetry and Pipenv read their locks; ``fresh`` begins with
-    an empty environment. Raises ``SlipwayError`` SLIP-032 when there is nothing to install from.
+    ``root`` is the kit's folder, which pins the Poetry and Pipenv that read their locks; ``fresh`` starts
+    with an empty environment. Raises ``SlipwayError`` SLIP-032 when there is nothing to install from.
     """
     uv = str(Path(sys.executable).with_name("uv"))
     exported = root / ".slipway" / "local-requirements.txt"
@@ -96,7 +96,7 @@ def install_commands(root: Path, folder: Path, venv: Path, *, fresh: bool = True
             "add one, or set DEPENDENCY_DIR in .env to the folder that holds it",
         )
     python = str(venv / "bin" / "python")
-    # One by one: a hash in a file makes uv ask for a hash of everything in the same call.
+    # One by one: if one file has a hash, uv requires hashes for everything in the same call.
     commands += [[uv, "pip", "install", "--quiet", "--python", python, "-r", str(path)] for path in files]
     return commands
 
@@ -123,12 +123,12 @@ def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
 
 
 def _is_complete(venv: Path) -> bool:
-    """Whether the environment's Python still runs: it does not after the system's was replaced."""
+    """Whether the environment's Python still exists: replacing the system's Python breaks its link."""
     return (venv / "bin" / "python").exists() and (venv / "pyvenv.cfg").is_file()
 
 
 def tool_environment(venv: Path) -> dict[str, str]:
-    """What uv, Poetry and Pipenv need to reach this machine's package index; uv reads no pip.conf."""
+    """Return variables for uv, Poetry and Pipenv to reach this machine's index; uv reads no pip.conf."""
     environment = {"VIRTUAL_ENV": str(venv), "PIPENV_IGNORE_VIRTUALENVS": "1"}
     index, bundle = mirrors.pip_index(), mirrors.ca_bundle()
     if index and "UV_DEFAULT_INDEX" not in os.environ:
@@ -142,7 +142,7 @@ def _project_environment(settings: Settings, venv: Path, *, required: bool) -> d
     path = settings.path(settings.app_local_env)
     secrets = settings.path(settings.secrets_dir)
     values: dict[str, str] = {}
-    # A dry run shows commands; it may precede the files it would read.
+    # A dry run only shows commands; these files may not exist yet.
     if required:
         entries = envfile.read(path)
         secretfiles.check(secrets, entries)

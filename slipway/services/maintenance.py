@@ -1,4 +1,4 @@
-"""Closing the production site for maintenance and opening it again, without a request lost."""
+"""Closes the production site for maintenance and opens it again, without losing a request."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _LONGEST = 7 * 24 * 3600  # seconds; search engines drop pages that are 503 for 
 
 
 def maintenance(session: Session, word: str, *, retry_after: str, message: str, as_json: bool) -> None:
-    """Do what ``word`` says, ``on``, ``off`` or ``status``, and print how things are then.
+    """Do what ``word`` says (``on``, ``off`` or ``status``) and print the resulting status.
 
-    ``retry_after`` is in seconds, as typed; ``message`` is plain text, empty for ``MESSAGE``. Both count for
-    ``on`` alone. Works the same whether nginx runs or not.
+    ``retry_after`` is in seconds, as typed; ``message`` is plain text, empty for ``MESSAGE``. Only ``on``
+    uses them. Works the same whether nginx runs or not.
     Raises ``SlipwayError`` SLIP-073 (another word), SLIP-074 (no production stack), SLIP-075 (a bad
     ``retry_after`` or ``message``), SLIP-076 (nothing built).
     """
@@ -40,7 +40,7 @@ def maintenance(session: Session, word: str, *, retry_after: str, message: str, 
         raise SlipwayError(
             "SLIP-076",
             f"{stack.project} has no nginx yet, not even its image",
-            "invoke build --prod, then again; or invoke up --prod first",
+            "run invoke build --prod or invoke up --prod, then rerun the command",
         )
     if word != "status":
         runner.run(stack.maintenance(arguments, running=running))
@@ -49,18 +49,18 @@ def maintenance(session: Session, word: str, *, retry_after: str, message: str, 
 
 
 def is_closed(session: Session) -> bool:
-    """Whether the site, whose nginx runs, is closed."""
+    """Whether the site is closed; nginx must be running."""
     argv = session.stack.maintenance(["status"], running=True)
     return session.runner.capture(argv, check=True).stdout.startswith("on")
 
 
 def close(session: Session) -> None:
-    """Close the site, whose nginx runs, with the usual message and Retry-After."""
+    """Close the site with the default message and Retry-After; nginx must be running."""
     session.runner.run(session.stack.maintenance(["on", str(_RETRY_AFTER), MESSAGE], running=True))
 
 
 def reopen(session: Session) -> None:
-    """Open the site, whose nginx runs."""
+    """Open the site; nginx must be running."""
     session.runner.run(session.stack.maintenance(["off"], running=True))
 
 
@@ -87,11 +87,11 @@ def _arguments(word: str, retry_after: str, message: str) -> list[str]:
 
 
 def _print_status(answer: str, *, running: bool, as_json: bool) -> None:
-    """Print ``off`` or ``on SINCE SECONDS``, what ``docker/nginx/maintenance status`` says, for people."""
+    """Print the answer of ``docker/nginx/maintenance status``: ``off`` or ``on SINCE SECONDS``."""
     state, since, seconds = [*answer.split(), None, None][:3]
     if as_json:
         retry_after = int(seconds) if seconds else None
         print(json.dumps({"maintenance": state, "since": since, "retry_after": retry_after}))
         return
     text = f"maintenance is on since {since}, Retry-After: {seconds} s" if since else "maintenance is off"
-    print(text if running else f"{text}; nginx does not run, it will find it so")
+    print(text if running else f"{text}; nginx does not run and will start with this setting")

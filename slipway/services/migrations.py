@@ -1,4 +1,4 @@
-"""Which migrations are applied, how they reverse, and taking them back; asked of the project's image."""
+"""Lists applied migrations, tells how they reverse, and reverses them, by commands in the project's image."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ class Reversal:
     verdict: str
     """One of
 
-    - ``clean``: nothing that was stored is lost;
-    - ``unjudged``: reversed by code or a conversion of which nobody can tell what it loses (RunPython,
-      RunSQL, an operation that is not Django's, another type of column);
-    - ``loses``: tables or columns go with what was stored since, or come back empty;
+    - ``clean``: no stored data is lost;
+    - ``unjudged``: reversed by code or a conversion that may lose data (RunPython, RunSQL, an operation that
+      is not Django's, another type of column);
+    - ``loses``: tables or columns are dropped with the data stored since, or come back empty;
     - ``irreversible``: an operation has no reverse;
-    - ``unknown``: the image has no such migration that could be reversed by itself.
+    - ``unknown``: the image has no such migration that could be reversed alone.
     """
     detail: str
-    """What is lost, or cannot be judged or reversed; empty when ``clean``."""
+    """The parts that are lost, or that cannot be judged or reversed; empty when ``clean``."""
 
     @property
     def possible(self) -> bool:
@@ -46,7 +46,7 @@ class Reversal:
 
 
 def applied(session: Session, stack: Stack) -> set[str]:
-    """The migrations the database has on record, as ``app.name``, also those ``stack``'s image lacks.
+    """Return the migrations the database has recorded, as ``app.name``, also those ``stack``'s image lacks.
 
     Raises ``SlipwayError`` SLIP-060 when the image or its database does not answer.
     """
@@ -54,7 +54,7 @@ def applied(session: Session, stack: Stack) -> set[str]:
 
 
 def planned(session: Session, stack: Stack) -> dict[str, bool]:
-    """The migrations that ``stack``'s code has, as ``app.name``, each with whether it is applied.
+    """Return the migrations in ``stack``'s code, as ``app.name``, each with whether it is applied.
 
     Raises ``SlipwayError`` SLIP-060 when the image or its database does not answer.
     """
@@ -65,9 +65,9 @@ def planned(session: Session, stack: Stack) -> dict[str, bool]:
 
 
 def how_they_reverse(session: Session, stack: Stack, names: Sequence[str]) -> list[Reversal]:
-    """How each of ``names`` (``app.name``) reverses, in their order; asked of ``stack``'s image.
+    """Return how each of ``names`` (``app.name``) reverses, in their order, according to ``stack``'s image.
 
-    That must be the newer one, for it alone has the migrations. Raises ``SlipwayError`` SLIP-060.
+    It must be the newer image: only that one has the migrations. Raises ``SlipwayError`` SLIP-060.
     """
     if not names:
         return []
@@ -75,11 +75,11 @@ def how_they_reverse(session: Session, stack: Stack, names: Sequence[str]) -> li
 
 
 def migrate_back(session: Session, stack: Stack, names: Sequence[str]) -> None:
-    """Unapply exactly ``names``, in one run under the migration lock, by ``stack``'s image (the newer).
+    """Unapply exactly ``names``, in one run under the migration lock, with ``stack``'s image (the newer).
 
-    What is unapplied already is passed over. Raises ``SlipwayError`` SLIP-088 when one cannot be taken
-    back or something that is not named depends on it, and then none was; SLIP-060 when the run failed:
-    each migration is then as before or taken back, as the record says, and the call can be repeated.
+    Migrations that are already unapplied are skipped. Raises ``SlipwayError`` SLIP-088 when one cannot be
+    reversed or an unnamed one depends on it: then none was reversed. SLIP-060 when the run failed: each
+    migration is then as before or reversed, as the database records, and the call can be repeated.
     """
     if not names:
         return
@@ -94,8 +94,8 @@ def migrate_back(session: Session, stack: Stack, names: Sequence[str]) -> None:
     if code:
         raise SlipwayError(
             "SLIP-060",
-            f"taking migrations back ended with exit code {code}; what was unapplied until then stays so",
-            "the last lines above say why; the same command goes on with the rest",
+            f"taking migrations back ended with exit code {code}; those already unapplied stay unapplied",
+            "the last lines above say why; rerun the command to continue with the rest",
             exit_code=code if code < 126 else 1,
         )
 
@@ -108,10 +108,10 @@ def _ask(session: Session, stack: Stack, question: str, names: Sequence[str] = (
 def _answer(
     session: Session, stack: Stack, command: Sequence[str], wanted: re.Pattern[str]
 ) -> list[re.Match[str]]:
-    """The lines of the answer; the project's own modules may print others around them.
+    """Return the lines that match ``wanted``; the project's own modules may print others around them.
 
-    An engine can lose all that a short command printed, without an error: github.com/containerd/containerd,
-    issue 5741. That is no answer, so it is asked again.
+    An engine can lose all output of a short command, without an error: github.com/containerd/containerd,
+    issue 5741. Without a matching line the command runs again.
     """
     argv = stack.one_off("migrate", command)
     for _ in range(_TRIES):
@@ -121,5 +121,5 @@ def _answer(
     raise SlipwayError(
         "SLIP-060",
         f"{shlex.join(command)} in a container of migrate succeeded {_TRIES} times without an answer",
-        "run the same task again; the engine's own log says why it lost what was printed",
+        "rerun the command; the engine's own log says why the output was lost",
     )

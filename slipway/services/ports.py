@@ -1,4 +1,4 @@
-"""Host ports: free or not, who holds one, which is the next; and the addresses they are published on."""
+"""Host ports: whether they are free, what uses them, the next free one, and their published addresses."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _ANSWER_SECONDS = 5.0
 
 
 def warn_of_silence(session: Session) -> None:
-    """Say on stderr (SLIP-182) on which IPv6 addresses of HTTP_ADDRESS nobody answers; nginx is healthy."""
+    """Warn on stderr (SLIP-182) of each silent IPv6 address of HTTP_ADDRESS; nginx must be healthy."""
     settings = session.settings
     for address in settings.http_addresses:
         if ":" in address and not _answers("::1" if address == "::" else address, settings.http_port):
             note(
-                f"warning: SLIP-182: nginx is healthy, and nobody answers at {in_url(address)}:"
-                f"{settings.http_port}, where HTTP_ADDRESS publishes it: the engine does not hand IPv6 on; "
+                f"warning: SLIP-182: nginx is healthy, but nothing answers at {in_url(address)}:"
+                f"{settings.http_port}, where HTTP_ADDRESS publishes it: the engine does not forward IPv6; "
                 "fix: leave its userland-proxy on, or give the network IPv6 (docs/ports.md#ipv6)"
             )
 
@@ -34,7 +34,7 @@ def warn_of_silence(session: Session) -> None:
 def _answers(address: str, port: int) -> bool:
     connection = http.client.HTTPConnection(address, port, timeout=_ANSWER_SECONDS)
     try:
-        # Any answer will do. A connection alone proves nothing: the engine's proxy takes each.
+        # Any answer will do. A connection alone proves nothing: the engine's proxy accepts every one.
         connection.request("HEAD", "/")
         connection.getresponse()
     except (OSError, http.client.HTTPException):
@@ -45,9 +45,9 @@ def _answers(address: str, port: int) -> bool:
 
 
 def check_all(session: Session) -> None:
-    """Return when every port that the stack publishes is free, or its own. Raises as ``check``."""
+    """Check that every port that the stack publishes is free or already its own. Raises as ``check``."""
     settings, project = session.settings, session.stack.project
-    # What the other variables name is not free, also while nobody listens there.
+    # Ports that other variables name are not free, even while nothing listens there.
     named = {settings.web_port, settings.db_port, settings.http_port, settings.https_port}
     if session.stack.prod:
         for address in settings.http_addresses:
@@ -61,24 +61,24 @@ def check_all(session: Session) -> None:
 
 
 def check(variable: str, address: str, port: int, project: str, named: Collection[int | None] = ()) -> None:
-    """Raise ``SlipwayError`` SLIP-063 when ``address:port`` is taken by anyone but ``project``.
+    """Raise ``SlipwayError`` SLIP-063 when anything but ``project`` uses ``address:port``.
 
-    The message says who holds it and which port ``variable`` could name instead: none of ``named``. SLIP-181
-    when this machine has no such address.
+    The message names what uses it, and another port for ``variable`` that is not in ``named``. SLIP-181 when
+    this machine has no such address.
     """
     refusal = _refusal(address, port)
     if refusal in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}:
         raise SlipwayError(
             "SLIP-181",
             f"nothing can be published on {address} (HTTP_ADDRESS): this machine has no such address",
-            "`ip -brief address` lists those there are; 0.0.0.0 is every IPv4 address and :: every IPv6 one",
+            "set one that `ip -brief address` lists; 0.0.0.0 is every IPv4 address and :: every IPv6 one",
         )
     if not refusal:
         return
     try:
         container, owner = engine.publisher(port) or ("", "")
     except SlipwayError:
-        container, owner = "", ""  # none answers (`up --local` needs none), so none of its containers has it
+        container, owner = "", ""  # no engine answers (`up --local` needs none), so no container holds it
     if owner and owner == project:
         return
     holder = f"the container {container}" if container else _process(port)
@@ -96,7 +96,7 @@ def _is_free(address: str, port: int) -> bool:
 
 
 def _refusal(address: str, port: int) -> int:
-    """The system's error number for why nobody could listen there; 0 where somebody could."""
+    """Return the system's error number for a listener there; 0 where one is possible."""
     try:
         with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
             # As dockerd binds: a port in TIME_WAIT is not taken, and :: is IPv6 alone.
@@ -105,7 +105,7 @@ def _refusal(address: str, port: int) -> int:
                 probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             probe.bind((address, port))
     except OSError as problem:
-        # A person may not have ports below 1024, which the engine may.
+        # Ports below 1024 may be forbidden to this user, but not to the engine.
         if problem.errno == errno.EACCES and not _listeners(port):
             return 0
         return problem.errno or errno.EADDRINUSE

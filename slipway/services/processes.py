@@ -1,4 +1,4 @@
-"""How many processes and threads a service of production may need, and whether its limit allows them."""
+"""How many processes and threads a production service may need, and whether its limit allows them."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from slipway.services import connections
 
 __all__ = ["check", "database", "web", "worker"]
 
-# The server's master and background processes, the health check, and commands of people and tasks.
+# The server's master and background processes, the health check, and commands that people and tasks run.
 _OTHERS = 64
-# Of a worker: its main thread, the four of a connection pool, and some of the project's own.
-_THREADS_BESIDES = 8
+# A worker's main thread, the four of a connection pool, and some of the project's own.
+_EXTRA_THREADS = 8
 
 
 def web(settings: Settings) -> int:
-    """The most processes and threads of one replica."""
+    """Return the most processes and threads of one replica."""
     workers, threads = connections.workers(settings), connections.threads(settings)
-    return workers * (threads + _THREADS_BESIDES) + _OTHERS
+    return workers * (threads + _EXTRA_THREADS) + _OTHERS
 
 
 def database(settings: Settings) -> int:
-    """The most processes of the database: one for each connection."""
+    """Return the most processes of the database: one per connection, and its own."""
     return settings.db_max_connections + _OTHERS
 
 
 def worker(settings: Settings) -> int:
-    """The most processes and threads of Celery's worker, each of whose tasks is a process."""
-    return connections.celery_concurrency(settings) * (1 + _THREADS_BESIDES) + _OTHERS
+    """Return the most processes and threads of Celery's worker, which runs each task in a process."""
+    return connections.celery_concurrency(settings) * (1 + _EXTRA_THREADS) + _OTHERS
 
 
 def check(settings: Settings) -> None:
-    """Return when WEB_PIDS, DB_PIDS and PROCESS_PIDS allow what the other settings ask for.
+    """Check that WEB_PIDS, DB_PIDS and PROCESS_PIDS allow what the other settings need.
 
-    Raises ``SlipwayError`` SLIP-125: a server that cannot make another process drops requests. SLIP-179 for a
-    limit of more CPUs than the engine's machine has, with which the engine starts nothing.
+    Raises ``SlipwayError`` SLIP-125: a server that cannot create another process drops requests. SLIP-179
+    for a limit of more CPUs than the engine's machine has: the engine would start no container with it.
     """
     there = engine.processors()
     for prefix in ("WEB", "DB", "NGINX", "REDIS", "PROCESS", "BACKUP"):

@@ -1,4 +1,4 @@
-"""The containers of `web`: those of one release or another, their addresses, their beginning and end."""
+"""The containers of `web`: finding those of a release and their addresses, starting and stopping them."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ _POLL_SECONDS = 0.5
 
 
 def of_release(stack: Stack, release: str) -> list[ContainerState]:
-    """The running replicas of ``release``, oldest first."""
+    """Return the running replicas of ``release``, oldest first."""
     image = f"{stack.web_repository}:{release}"
     return [c for c in _all(stack) if c.image == image and c.state == "running"]
 
 
 def besides(stack: Stack, kept: Sequence[ContainerState]) -> list[ContainerState]:
-    """Every container of `web` that is not among ``kept``, in whatever state."""
+    """Return every container of `web` that is not among ``kept``, in any state."""
     ids = {state.id for state in kept}
     return [c for c in _all(stack) if c.id not in ids]
 
 
 def addresses(stack: Stack, states: Sequence[ContainerState]) -> list[str]:
-    """Where nginx reaches them, now: the engine is asked again, a container may have been restarted."""
+    """Return the IP addresses at which nginx reaches them now, read again: a restart may change them."""
     ids = {state.id for state in states}
     network = f"{stack.project}_edge"
     return sorted(c.addresses[network] for c in _all(stack) if c.id in ids and c.addresses.get(network))
 
 
 def start(session: Session, stack: Stack, count: int) -> list[ContainerState]:
-    """Start ``count`` more replicas of ``stack``'s release beside those there are; returns the new ones."""
+    """Start ``count`` more replicas of ``stack``'s release; return the new ones."""
     before = {c.id for c in _all(stack)}
     flags = ["--detach", "--no-recreate", "--no-build", "--scale", f"web={len(before) + count}"]
     session.runner.run(stack.command("up", *flags, "web"))
@@ -44,7 +44,7 @@ def start(session: Session, stack: Stack, count: int) -> list[ContainerState]:
 
 
 def wait_ready(session: Session, started: Sequence[ContainerState]) -> None:
-    """Wait until each of ``started`` is healthy. Raises what ``diagnosis.failure`` makes of the rest."""
+    """Wait until each of ``started`` is healthy. Raises the error of ``diagnosis.failure`` for the others."""
     ids = {state.id for state in started}
     deadline = time.monotonic() + session.settings.wait_timeout
     deaths = engine.Deaths(session.stack.project)
@@ -59,23 +59,23 @@ def wait_ready(session: Session, started: Sequence[ContainerState]) -> None:
 
 
 def restart(session: Session, ids: Sequence[str]) -> None:
-    """Begin these containers anew, because their database has been exchanged.
+    """Restart these containers because their database has been replaced.
 
-    A connection pool whose sessions have been ended waits longer and longer before it tries again, and
-    requests fail meanwhile. What the processes remember is of the former database, too.
+    A connection pool whose sessions were ended retries at growing intervals, and requests fail in between.
+    The processes may also have cached data of the former database.
     """
     if ids:
         session.runner.run(["docker", "restart", "-t", grace(session), *ids])
 
 
 def stop(session: Session, ids: Sequence[str]) -> None:
-    """Have these containers answer what they have begun, and stay away until they are started."""
+    """Stop these containers after they finish their requests; they stay stopped until started."""
     if ids:
         session.runner.run(["docker", "stop", "-t", grace(session), *ids])
 
 
 def remove(session: Session, states: Sequence[ContainerState], *, force: bool = False) -> None:
-    """Stop containers gracefully and remove them; with ``force`` at once, for those nobody was served by."""
+    """Stop containers gracefully and remove them; with ``force`` at once, for those that serve nothing."""
     ids = [state.id for state in states]
     if not ids:
         return
@@ -87,7 +87,7 @@ def remove(session: Session, states: Sequence[ContainerState], *, force: bool = 
 
 
 def grace(session: Session) -> str:
-    """The seconds a container of the project has to end, as ``docker`` takes them."""
+    """Return the seconds a project container has to end, in the format of ``docker stop -t``."""
     return session.settings.stop_grace_period.rstrip("s")
 
 

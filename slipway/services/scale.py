@@ -1,4 +1,4 @@
-"""Changing the number of replicas while the site is used."""
+"""Changes the number of replicas while the site is in use."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ __all__ = ["resize"]
 
 
 def resize(session: Session, release: str, count: int) -> None:
-    """Bring ``release``, which serves, to ``count`` replicas without dropping a request.
+    """Change the serving ``release`` to ``count`` replicas without dropping a request.
 
-    Does nothing where it does not serve: Compose alone is enough then. nginx is kept from containers that
-    are not ready yet, and from those that are about to stop. When a new replica does not become ready, the
-    ones there were serve on. Raises what ``replicas.wait_ready`` and ``front`` raise.
+    Does nothing where it does not serve: Compose alone is enough then. nginx sends no requests to containers
+    that are not ready yet or are about to stop. If a new replica does not become ready, the earlier ones
+    keep serving. Raises what ``replicas.wait_ready`` and ``front`` raise.
     """
     stack = session.stack
     there = replicas.of_release(stack, release)
@@ -24,8 +24,8 @@ def resize(session: Session, release: str, count: int) -> None:
     strangers = replicas.besides(stack, there)
     if not strangers and len(there) == count:
         return
-    front.settle(session, release)
-    # What a killed deploy left, or a replica that has ended: Compose might keep it and stop one that serves.
+    front.ensure_serving(session, release)
+    # Leftovers of a killed deploy, or ended replicas: Compose might keep one and stop one that serves.
     replicas.remove(session, strangers, force=True)
     if len(there) < count:
         _grow(session, there, count - len(there))
@@ -34,7 +34,7 @@ def resize(session: Session, release: str, count: int) -> None:
 
 
 def _grow(session: Session, there: list[engine.ContainerState], more: int) -> None:
-    note(f"{more} more replicas; nginx sends them requests when they are ready")
+    note(f"adding {more} replicas; nginx sends them requests when they are ready")
     stack = session.stack
     front.pin(session, replicas.addresses(stack, there))
     try:
@@ -52,7 +52,7 @@ def _grow(session: Session, there: list[engine.ContainerState], more: int) -> No
 def _shrink(
     session: Session, kept: list[engine.ContainerState], leaving: list[engine.ContainerState]
 ) -> None:
-    note(f"{len(leaving)} replicas go; nginx sends them nothing more before they stop")
+    note(f"removing {len(leaving)} replicas; nginx stops sending them requests before they stop")
     stack = session.stack
     front.pin(session, replicas.addresses(stack, kept))
     front.drain(session)

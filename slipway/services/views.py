@@ -1,4 +1,4 @@
-"""Looking at a stack without changing it."""
+"""Shows a stack without changing it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = [
 
 
 def service_rows(states: Iterable[engine.ContainerState]) -> list[dict[str, Any]]:
-    """Rows for a table of containers."""
+    """Return the rows of a table of containers."""
     return [
         {
             "service": state.service,
@@ -68,7 +68,7 @@ def stats(session: Session, *, follow: bool, as_json: bool) -> None:
 
 
 def inspect(session: Session, service: str) -> None:
-    """Print what the engine knows of a service's containers, as JSON."""
+    """Print what the engine knows about a service's containers, as JSON."""
     session.check_services([service])
     names = [f"{session.stack.project}-{service}-1"]
     if not session.runner.dry:
@@ -114,12 +114,12 @@ def objects(session: Session, kind: str, *, as_json: bool) -> None:
 
 
 def url(session: Session) -> str:
-    """Where the site answers: the host name the project allows, and the published port."""
+    """Return the site's URL: a host name that the project allows, and the published port."""
     settings = session.settings
     if not session.stack.prod:
         return f"http://localhost:{settings.web_port}/"
     names = settings.server_names
-    # nginx's ".example.org" and "*.example.org" name a host as well.
+    # nginx's ".example.org" and "*.example.org" also name a host.
     host = "localhost" if "localhost" in names else names[0].removeprefix("*").removeprefix(".")
     scheme, port, usual = ("http", settings.http_port, 80)
     if settings.tls != "off":
@@ -133,7 +133,7 @@ def print_url(session: Session, *, as_json: bool) -> None:
 
 
 def open_browser(session: Session) -> None:
-    """Open the site in the person's browser, and print the URL for where there is none."""
+    """Print the site's URL and open it in the user's browser, if there is one."""
     address = url(session)
     print(address)
     if not session.runner.dry:

@@ -1,6 +1,6 @@
-"""Certificates as files: read, checked before anything uses them, described.
+"""Reads certificate files, checks them before anything uses them, and describes them.
 
-Everything is done by ``cryptography``; nothing here parses ASN.1 or the output of another program.
+``cryptography`` does all of it; nothing here parses ASN.1 or the output of another program.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Certificate:
 
     @property
     def has_ocsp(self) -> bool:
-        """Whether it names a server that says if it was revoked."""
+        """Whether it names an OCSP server, which reports revocation."""
         try:
             access = self.leaf.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
         except x509.ExtensionNotFound:
@@ -63,15 +63,15 @@ class Certificate:
 def from_files(certificate: Path, key: Path) -> Certificate:
     """Read a PEM file with the chain, leaf first, and one with its key.
 
-    Raises ``SlipwayError``: SLIP-116 when one is missing or holds something else, SLIP-117 for a key that is
-    encrypted, SLIP-118 for one that others of this machine can read or that belongs to another certificate.
+    Raises ``SlipwayError``: SLIP-116 when one is missing or holds something else, SLIP-117 for an encrypted
+    key, SLIP-118 for a key that other users can read or that belongs to another certificate.
     """
     chain = _chain(certificate)
     if key.is_file() and key.stat().st_mode & 0o007:
         raise SlipwayError(
             "SLIP-118",
             f"everybody on this machine can read or write {key} (mode {key.stat().st_mode & 0o777:o})",
-            f"chmod 600 {key}; whoever may have read it can pose as the site: then get another one",
+            f"chmod 600 {key}; if others may have read it, get a new key: they could pose as the site",
         )
     pem = _read(key, "TLS_KEY")
     try:
@@ -80,7 +80,7 @@ def from_files(certificate: Path, key: Path) -> Certificate:
         raise SlipwayError(
             "SLIP-117",
             f"{key} is encrypted: nginx would ask for its passphrase at every start",
-            f"write it without one: openssl pkey -in {key} -out privkey.pem",
+            f"write it unencrypted: openssl pkey -in {key} -out privkey.pem",
         ) from None
     except ValueError:
         raise _unreadable(key, "no private key in PEM") from None
@@ -88,13 +88,13 @@ def from_files(certificate: Path, key: Path) -> Certificate:
         raise SlipwayError(
             "SLIP-118",
             f"{key} is not the key of the first certificate in {certificate} ({_subject(chain[0])})",
-            "put the two files of one certificate there; in the first file the site's own comes first",
+            "put the two files of one certificate there; the site's own comes first in the certificate file",
         )
     return Certificate(chain, pem, str(certificate))
 
 
 def check(certificate: Certificate, server_names: Iterable[str]) -> list[str]:
-    """Check that browsers can be shown ``certificate`` as ``server_names``; returns warnings.
+    """Check that browsers will accept ``certificate`` for ``server_names``; return warnings.
 
     Raises ``SlipwayError``: SLIP-119 for a chain that is out of order or ends early, SLIP-120 when it is not
     valid today, SLIP-121 when it lacks a name.
@@ -107,7 +107,7 @@ def check(certificate: Certificate, server_names: Iterable[str]) -> list[str]:
             "SLIP-121",
             f"{certificate.source} does not cover {', '.join(missing)} of SERVER_NAMES; it is for "
             f"{', '.join(names(certificate.leaf)) or 'no name at all'}",
-            "get a certificate for every name of SERVER_NAMES, or take the names out of it",
+            "get a certificate for every name of SERVER_NAMES, or remove the names from SERVER_NAMES",
         )
     if not ends_soon(certificate.leaf):
         return []
@@ -117,13 +117,13 @@ def check(certificate: Certificate, server_names: Iterable[str]) -> list[str]:
 
 
 def ends_soon(certificate: x509.Certificate) -> bool:
-    """Whether less than a third of its life is left: when ACME clients renew, however long that life is."""
+    """Whether less than a third of its lifetime is left: ACME clients renew then, for any lifetime."""
     life = certificate.not_valid_after_utc - certificate.not_valid_before_utc
     return certificate.not_valid_after_utc - _now() < life / 3
 
 
 def names(certificate: x509.Certificate) -> list[str]:
-    """The host names and addresses it is for. The common name does not count (RFC 9525)."""
+    """Return the host names and addresses it is for. The common name does not count (RFC 9525)."""
     try:
         found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
@@ -133,7 +133,7 @@ def names(certificate: x509.Certificate) -> list[str]:
 
 
 def uncovered(certificate: x509.Certificate, server_names: Iterable[str]) -> list[str]:
-    """Those of ``server_names`` that the certificate is not for.
+    """Return those of ``server_names`` that the certificate does not cover.
 
     nginx's ``.example.org`` means the name and everything under it; a ``*`` stands for one label (RFC 9525).
     """
@@ -148,7 +148,7 @@ def uncovered(certificate: x509.Certificate, server_names: Iterable[str]) -> lis
 
 
 def describe(certificate: x509.Certificate) -> dict[str, Any]:
-    """Its facts by name, times as ISO 8601 in UTC."""
+    """Return its facts by name, times as ISO 8601 in UTC."""
     return {
         "subject": _subject(certificate),
         "names": names(certificate),
@@ -161,12 +161,12 @@ def describe(certificate: x509.Certificate) -> dict[str, Any]:
 
 
 def fingerprint(certificate: x509.Certificate) -> str:
-    """SHA-256 over the certificate, as browsers show it."""
+    """Return the SHA-256 of the certificate, in the format that browsers show."""
     return certificate.fingerprint(hashes.SHA256()).hex(":").upper()
 
 
 def _plain(server_name: str) -> str:
-    """As a certificate writes it: lower case, no brackets round an IPv6 address."""
+    """Return the name in a certificate's form: lower case, no brackets around an IPv6 address."""
     return server_name.lower().removeprefix("[").removesuffix("]")
 
 
@@ -217,10 +217,10 @@ def _check_time(certificate: Certificate) -> None:
     leaf, now = certificate.leaf, _now()
     if leaf.not_valid_after_utc < now:
         wrong = f"expired on {leaf.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
-        fix = "put a new one there; what nginx serves stays until then"
+        fix = "put a new one there; nginx keeps the one it serves until then"
     elif leaf.not_valid_before_utc > now:
         wrong = f"is not valid before {leaf.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
-        fix = "wait until then, or look whether this machine's clock is right (timedatectl)"
+        fix = "wait until then, or check whether this machine's clock is right (timedatectl)"
     else:
         return
     raise SlipwayError("SLIP-120", f"{certificate.source} {wrong}", fix)
@@ -243,7 +243,7 @@ def _check_chain(certificate: Certificate) -> None:
         "SLIP-119",
         f"{certificate.source} ends with {_subject(last)}, whose issuer, {last.issuer.rfc4514_string()}, is "
         "neither in the file nor a root that browsers or this machine trust: an intermediate is missing",
-        "append the CA's intermediates (its fullchain or bundle file); of a private CA also the root",
+        "append the CA's intermediates (its fullchain or bundle file); for a private CA also the root",
     )
 
 
@@ -256,13 +256,13 @@ def _signed(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
 
 
 def _roots(subject: x509.Name) -> Sequence[x509.Certificate]:
-    """The roots of that name: Mozilla's (certifi), and those of this machine."""
-    import certifi  # noqa: PLC0415  (only a chain that ends early asks)
+    """Return the roots with that name: Mozilla's (certifi), and those of this machine."""
+    import certifi  # noqa: PLC0415  (only a chain that ends early needs it)
 
     found: list[x509.Certificate] = []
     for bundle in {certifi.where(), str(mirrors.ca_bundle() or certifi.where())}:
         for pem in _PEM_BLOCK.findall(Path(bundle).read_bytes()):
-            # One by one: some bundles hold old roots that cryptography complains of or refuses.
+            # One by one: some bundles hold old roots that cryptography warns about or refuses.
             with warnings.catch_warnings(), contextlib.suppress(ValueError):
                 warnings.simplefilter("ignore")
                 root = x509.load_pem_x509_certificate(pem)

@@ -1,4 +1,4 @@
-"""`invoke certs`: which certificate is served, until when, how to trust it; having another one served."""
+"""`invoke certs`: shows the served certificate, its expiry and how to trust it; reloads or renews it."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _HANDSHAKE_SECONDS = 5.0
 def certs(session: Session, *, reload: bool, renew: bool, as_json: bool) -> None:
     """Print the certificate that is served, and the state of its renewal.
 
-    ``reload`` first has nginx serve what lies in the files, ``renew`` (TLS=acme) has the CA issue a new one.
-    Raises ``SlipwayError``: SLIP-115 for what the mode does not have, SLIP-123 when the CA refuses, and what
-    ``tls.prepare`` and ``front.certificate`` raise.
+    ``reload`` first makes nginx use the certificate files, ``renew`` (TLS=acme) gets a new one from the CA.
+    Raises ``SlipwayError``: SLIP-115 for an option that the mode lacks, SLIP-123 when the CA refuses, and
+    what ``tls.prepare`` and ``front.certificate`` raise.
     """
     if reload or renew:
         _check_mode(session.settings.tls, renew=renew)
@@ -58,8 +58,8 @@ def _check_mode(mode: str, *, renew: bool) -> None:
     if renew and mode != "acme":
         raise SlipwayError(
             "SLIP-115",
-            f"with TLS={mode} no CA is asked for a certificate, so there is none to ask again",
-            "invoke certs --reload serves what lies in the files; a local one is renewed by itself",
+            f"with TLS={mode} the kit requests no certificate from a CA, so it has none to renew",
+            "invoke certs --reload serves the certificate in the files; a local one is renewed automatically",
         )
 
 
@@ -67,7 +67,7 @@ def _change(session: Session, certificate: certificates.Certificate | None, *, r
     if renew and session.runner.run(session.stack.acme("renew"), check=False).returncode != 0:
         raise SlipwayError(
             "SLIP-123",
-            f"{session.settings.acme_directory} has issued no certificate; what was served still is",
+            f"{session.settings.acme_directory} has issued no certificate; nginx keeps the current one",
             "certbot's reason is above; docs/tls.md has the usual ones",
         )
     tls.publish(session, certificate)
@@ -100,9 +100,9 @@ def _state(session: Session, served: x509.Certificate | None, wanted: certificat
 
 
 def _served(session: Session) -> x509.Certificate | None:
-    """What nginx shows to a visitor of the first name; nothing where nobody answers."""
+    """Return the certificate that nginx shows to a visitor of the first name; None without an answer."""
     settings = session.settings
-    # Whatever it is, it is to be shown: trusting it is the visitor's business.
+    # Every certificate is shown: whether to trust it is up to the visitor.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

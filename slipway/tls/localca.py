@@ -1,4 +1,4 @@
-"""TLS=local: a CA of this checkout's own, and the certificate it signs for the site."""
+"""TLS=local: the checkout's own CA, and the certificate it signs for the site."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ __all__ = ["CA_FILE", "check", "ensure"]
 CA_FILE = "ca.pem"
 _CA_KEY, _CHAIN, _KEY = "ca.key", "fullchain.pem", "privkey.pem"
 _CA_LIFE = timedelta(days=3650)
-# Browsers on Apple's systems refuse more than 825 days, also from a CA of one's own.
+# Browsers on Apple's systems refuse more than 825 days, even from a private CA.
 _LIFE = timedelta(days=397)
 
 
 def ensure(folder: Path, server_names: Sequence[str], project: str) -> tuple[Certificate, bool]:
-    """The certificate for ``server_names``, localhost and the loopback addresses; and whether it is new.
+    """Return the certificate for ``server_names``, localhost and the loopback addresses, and if it is new.
 
-    CA and certificate are made when there are none, the certificate again when it lacks a name or ends soon
-    (``certificates.ends_soon``), the CA when it would end before a certificate of today. Raises
+    Creates CA and certificate when there are none. Recreates the certificate when it lacks a name or ends
+    soon (``certificates.ends_soon``), the CA when it would end before a certificate issued today. Raises
     ``SlipwayError`` SLIP-122 when the CA in ``folder`` cannot be used.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -44,7 +44,7 @@ def ensure(folder: Path, server_names: Sequence[str], project: str) -> tuple[Cer
 
 
 def check(folder: Path) -> None:
-    """Return when the CA in ``folder`` can be used, or is still to be made. Raises as ``ensure``."""
+    """Check that the CA in ``folder`` can be used, or does not exist yet. Raises as ``ensure``."""
     _present(folder)
 
 
@@ -70,7 +70,7 @@ def _present(folder: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey
 
 def _make_authority(folder: Path, project: str) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     key = ec.generate_private_key(ec.SECP256R1())
-    # The machine's name, because a person will find it in a browser's list years later.
+    # With the machine's name: the user may find it in a browser's list years later.
     name = _name(f"{project} on {socket.gethostname()} local CA"[:64])
     builder = _builder(name, name, key.public_key(), _CA_LIFE)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -82,7 +82,7 @@ def _make_authority(folder: Path, project: str) -> tuple[x509.Certificate, ec.El
 
 
 def _current(folder: Path, ca: x509.Certificate) -> Certificate | None:
-    """What lies there, if it is this CA's and lasts; anything else is made anew."""
+    """Return the certificate there if this CA signed it and it does not end soon; None has it recreated."""
     try:
         found = certificates.from_files(folder / _CHAIN, folder / _KEY)
         found.leaf.verify_directly_issued_by(ca)
@@ -129,7 +129,7 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        # A clock that is a little behind must not refuse it.
+        # A visitor whose clock is a little behind must not refuse it.
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + life)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
@@ -168,5 +168,5 @@ def _damaged(folder: Path, why: str) -> SlipwayError:
     return SlipwayError(
         "SLIP-122",
         f"the local CA in {folder} cannot be used: {why}",
-        f"put {CA_FILE} and {_CA_KEY} back; or remove the folder, and trust the new CA that is made then",
+        f"put {CA_FILE} and {_CA_KEY} back; or move the folder away, rerun, and trust the new CA",
     )

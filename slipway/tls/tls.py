@@ -1,7 +1,7 @@
-"""``TLS=local|files|acme``: the certificate is checked here, published, and taken up by nginx with a reload.
+"""``TLS=local|files|acme``: checks the certificate, publishes it, and makes nginx reload it.
 
-It reaches nginx through a volume (``docker/nginx/publish-certificate``). With ``acme`` the service of that
-name fills it, otherwise the tasks do. Either way nginx's container stays, and its connections too.
+nginx reads it from a volume (``docker/nginx/publish-certificate``). With ``acme`` the service ``acme`` fills
+the volume, otherwise the tasks do. Either way nginx's container and its connections stay.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from slipway.core.output import note
 from slipway.orchestrators.session import Session
 from slipway.services import front
 
-if TYPE_CHECKING:  # it costs a tenth of a second, which TLS=off must not pay
+if TYPE_CHECKING:  # importing it takes 0.1 s, which TLS=off does not need
     from slipway.tls.certificates import Certificate
 
-__all__ = ["certificate", "check", "local_folder", "prepare", "publish", "settle"]
+__all__ = ["apply", "certificate", "check", "local_folder", "prepare", "publish"]
 
 _LOCAL = "local"
 
 
 def prepare(session: Session) -> Certificate | None:
-    """Do what ``check`` does, then what ``certificate`` does. Raises as both."""
+    """Call ``check``, then return ``certificate``. Raises as both."""
     check(session)
     return certificate(session)
 
 
 def check(session: Session) -> None:
-    """Check what TLS needs, before anything runs; warns of a certificate that expires soon.
+    """Check the requirements of TLS before anything runs; warn of a certificate that expires soon.
 
     Raises ``SlipwayError``: SLIP-115 for settings that do not go with TLS, SLIP-116 to SLIP-122 for files.
     """
@@ -44,7 +44,7 @@ def check(session: Session) -> None:
         raise SlipwayError(
             "SLIP-115",
             f"HTTPS_PORT and HTTP_PORT are both {settings.http_port}",
-            "http goes on to be answered, with a redirect: give each a port of its own",
+            "give each its own port: nginx still answers http, with a redirect",
         )
     _check_names(settings)
     if settings.tls == "acme":
@@ -61,9 +61,9 @@ def check(session: Session) -> None:
 
 
 def certificate(session: Session) -> Certificate | None:
-    """The certificate where the tasks hand it to nginx; ``None`` with ``off`` and ``acme``.
+    """Return the certificate if the tasks publish it; ``None`` with ``off`` and ``acme``.
 
-    ``local`` makes CA and certificate where they are missing or due. Raises ``SlipwayError`` SLIP-116 to
+    ``local`` creates CA and certificate where they are missing or due. Raises ``SlipwayError`` SLIP-116 to
     SLIP-118 and SLIP-122 for the files.
     """
     settings = session.settings
@@ -83,7 +83,7 @@ def certificate(session: Session) -> Certificate | None:
 
 
 def publish(session: Session, certificate: Certificate | None) -> None:
-    """Put ``certificate`` into the volume nginx reads; the running nginx does not know yet."""
+    """Put ``certificate`` into the volume nginx reads; the running nginx does not use it yet."""
     if certificate is None:
         return
     argv = session.stack.publish_certificate(staple=certificate.has_ocsp)
@@ -93,8 +93,8 @@ def publish(session: Session, certificate: Certificate | None) -> None:
         session.runner.run(argv, stdin=Path(os.path.relpath(bundle.name)))
 
 
-def settle(session: Session) -> None:
-    """Have the running nginx serve with what is published; with ``acme`` first have it issued, if it is due.
+def apply(session: Session) -> None:
+    """Make the running nginx use the published certificate; with ``acme`` first request one if it is due.
 
     Raises ``SlipwayError`` SLIP-123 when the CA issues nothing and nginx has no certificate either, SLIP-124
     when nginx refuses the certificate.
@@ -107,7 +107,7 @@ def settle(session: Session) -> None:
 
 
 def local_folder(settings: Settings) -> Path:
-    """Where the CA of TLS=local lies."""
+    """Return the folder of TLS=local's CA."""
     return _path(settings) / _LOCAL
 
 
@@ -116,13 +116,13 @@ def _attempt(session: Session) -> None:
     if done.returncode == 0:
         return
     if front.has_certificate(session):
-        note("warning: the CA was asked in vain; nginx serves on with the certificate it has (invoke certs)")
+        note("warning: certificate request failed; nginx keeps the current one (invoke certs shows it)")
         return
     raise SlipwayError(
         "SLIP-123",
-        f"{session.settings.acme_directory} has issued no certificate; the site is served over http alone",
-        "certbot's reason is above; usually a name of SERVER_NAMES does not lead here, or port 80 of this "
-        "machine not to HTTP_PORT. The service goes on trying; invoke certs --renew tries at once",
+        f"{session.settings.acme_directory} has issued no certificate; the site is served over http only",
+        "certbot's reason is above; usually a name of SERVER_NAMES does not lead to this machine, or port "
+        "80 of it does not lead to HTTP_PORT. The service keeps trying; invoke certs --renew tries at once",
     )
 
 
@@ -148,14 +148,14 @@ def _check_names(settings: Settings) -> None:
 
 
 def _impossible(name: str, *, acme: bool) -> str:
-    """Why no certificate can have the name; empty where one can."""
+    """Return why no certificate can have the name; empty where one can."""
     plain = name.strip("[]")
     reasons = {
-        "a regular expression is no name of a certificate": name.startswith("~"),
-        "a certificate has its wildcard in front": name.endswith(".*") or name == "_",
+        "a certificate cannot name a regular expression": name.startswith("~"),
+        "a certificate can only have a wildcard in front": name.endswith(".*") or name == "_",
         "an ACME CA gives wildcards over DNS only, not over HTTP": acme and name.startswith((".", "*")),
         "no CA can reach localhost": acme and plain.rpartition(".")[2] == "localhost",
-        "certbot is asked for host names here, not for addresses": acme and values.is_address(plain),
+        "certbot is used here for host names, not for addresses": acme and values.is_address(plain),
     }
     return next((why for why, applies in reasons.items() if applies), "")
 
@@ -176,7 +176,7 @@ def _check_acme_root(settings: Settings) -> None:
     else:
         if readable:
             return
-        why = "can be read by its owner alone, and the service acme is somebody else"
+        why = "can be read by its owner alone, but the service acme runs as another user"
     raise SlipwayError(
         "SLIP-116",
         f"ACME_CA_FILE names {path}, which {why}",

@@ -128,7 +128,7 @@ def test_a_deploy_changes_them_and_loses_no_task(prod: World) -> None:
 
 
 def test_a_deploy_whose_worker_does_not_stay_changes_nothing(prod: World) -> None:
-    """Red when the switch does not wait for them, or `self.beside.take_back()` is left out."""
+    """Red when the switch does not wait for them, or `self.processes.restore()` is left out."""
     broken = '\nimport sys\nif "worker" in sys.argv:\n    raise RuntimeError("this worker is broken")\n'
     before = images(prod)
     with appended(prod, "project/config/celery.py", broken):

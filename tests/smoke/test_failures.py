@@ -256,7 +256,7 @@ def test_a_process_that_keeps_ending_ends_the_wait(dev: World) -> None:
     try:
         dev.write_env(PROCESS_BROKEN="python -c 'import no_such_module'", WAIT_TIMEOUT="500s")
         message = _refused(dev, "up", "--no-build", code="SLIP-064")
-        assert "broken keeps ending, 3 times by now (exit code 1): ModuleNotFoundError: No module" in message
+        assert "broken keeps ending, 3 times so far (exit code 1): ModuleNotFoundError: No module" in message
         env.write_text(before)
         dev.write_env(PROCESS_ONCE="sh -c 'test -e ended-once && exec sleep 600; touch ended-once; exit 1'")
         dev.invoke("up", "--no-build")

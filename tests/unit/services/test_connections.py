@@ -142,7 +142,7 @@ def test_a_server_of_ones_own_is_checked_once_its_limit_is_known(checkout: Path)
     connections.check(load(checkout, environ={"DATABASE": "none"}), 500)
     known = load(checkout, environ={"DATABASE": "none", "DB_MAX_CONNECTIONS": "100"})
     connections.check(known, 3)
-    with pytest.raises(SlipwayError, match="once the server accepts as many"):
+    with pytest.raises(SlipwayError, match="once the server accepts that many"):
         connections.check(known, 4)
 
 

@@ -94,14 +94,15 @@ def _resize(
 def test_fewer(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """Red when containers stop before nginx has let go of them."""
     assert _resize(session, monkeypatch, 3, 1).done == [
-        "settle r1", "pin 10.0.0.1", "drain", "stop c2+c3", "wait_for_peers 10.0.0.1", "rest",
+        "ensure_serving r1", "pin 10.0.0.1", "drain", "stop c2+c3", "wait_for_peers 10.0.0.1", "rest",
     ]  # fmt: skip
 
 
 def test_more(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """Red when nginx is free to use replicas that are only starting."""
     assert _resize(session, monkeypatch, 1, 2).done == [
-        "settle r1", "pin 10.0.0.1", "start 1", "wait_ready", "wait_for_peers 10.0.0.1+10.0.0.2", "rest",
+        "ensure_serving r1", "pin 10.0.0.1", "start 1", "wait_ready",
+        "wait_for_peers 10.0.0.1+10.0.0.2", "rest",
     ]  # fmt: skip
 
 
@@ -114,7 +115,7 @@ def test_more_that_do_not_become_ready(session: Session, monkeypatch: pytest.Mon
 
 def test_what_a_killed_deploy_left_goes_first(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """Red when Compose is left to choose which of them to keep."""
-    assert _resize(session, monkeypatch, 2, 2, strangers=1).done == ["settle r1", "kill c90"]
+    assert _resize(session, monkeypatch, 2, 2, strangers=1).done == ["ensure_serving r1", "kill c90"]
 
 
 @pytest.mark.parametrize(("before", "after"), [(2, 2), (0, 3)])
