@@ -1,1 +1,1 @@
-"""The stack as Compose has it."""
+"""The stack as Compose sees it."""

@@ -1,4 +1,4 @@
-"""Builders: the argv of every ``docker compose`` call. Pure; nothing here runs anything."""
+"""Builds the argv of every ``docker compose`` call. Pure: runs nothing."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from slipway.config.settings import MACHINE_FILE, Settings
 __all__ = ["ENTRYPOINT", "Stack"]
 
 ENTRYPOINT = ("python", "/opt/slipway/entrypoint.py")
-"""What every command in a project container goes through: it fills in ``{{secret:NAME}}``."""
+"""The entrypoint of every command in a project container; it fills in ``{{secret:NAME}}``."""
 
 
 class Stack:
     """The development or the production stack of one checkout.
 
-    Every method returns an argv list for the runner. Paths are written relative to ``cwd`` (default: the
+    Every command method returns an argv list for the runner. Paths are relative to ``cwd`` (default: the
     current folder), so that the printed command can be pasted where the task was called.
     """
 
@@ -38,11 +38,11 @@ class Stack:
         self._variables = {**({"RELEASE": release} if release else {}), **(variables or {})}
 
     def for_release(self, release: str) -> Stack:
-        """The same stack with another release id than the recorded one, for a deploy's commands."""
+        """Return the same stack with another release id than the recorded one, for a deploy's commands."""
         return Stack(self.settings, self.prod, self._cwd, release)
 
     def with_variables(self, variables: Mapping[str, str]) -> Stack:
-        """The same stack with other values of kit variables than the recorded ones."""
+        """Return the same stack with other values of kit variables than the recorded ones."""
         return Stack(self.settings, self.prod, self._cwd, self.release, variables)
 
     @property
@@ -52,17 +52,17 @@ class Stack:
 
     @property
     def project_file(self) -> str:
-        """The compose file with what SETTINGS_OVERLAY and DATA_PATHS add, which ``init.record`` writes."""
+        """The compose file for SETTINGS_OVERLAY and DATA_PATHS, which ``init.record`` writes."""
         return f".slipway/project-{'prod' if self.prod else 'dev'}.yaml"
 
     @property
     def keeps_data(self) -> bool:
-        """Whether the project's services have the volume ``data``; development has the person's folder."""
+        """Whether the project's services have the volume ``data``; development uses the user's folder."""
         return self.prod and bool(self.settings.data_paths)
 
     @property
     def processes_file(self) -> str:
-        """The compose file with the processes beside web, which ``init.record`` writes."""
+        """The compose file with the processes next to web, which ``init.record`` writes."""
         return f".slipway/processes-{'prod' if self.prod else 'dev'}.yaml"
 
     @property
@@ -72,11 +72,11 @@ class Stack:
 
     @property
     def hidden_file(self) -> str:
-        """The compose file of development that hides what the kit keeps in the project's folder."""
+        """The compose file that hides the kit's own files in the project's folder, in development."""
         return ".slipway/hidden-dev.yaml"
 
     def files(self) -> list[str]:
-        """The compose files of this stack, relative to the kit's folder, in merge order."""
+        """Return the compose files of this stack, relative to the kit's folder, in merge order."""
         settings, mode = self.settings, "prod" if self.prod else "dev"
         database = settings.database == "postgres"
         chosen = ["compose/base.yaml", "compose/backup.yaml"]
@@ -109,16 +109,16 @@ class Stack:
 
     @property
     def scheduled(self) -> bool:
-        """Whether the service ``backup`` stays, and works by ``BACKUP_SCHEDULE``."""
+        """Whether the service ``backup`` keeps running and follows ``BACKUP_SCHEDULE``."""
         return self.prod and bool(self.settings.backup_schedule)
 
     def services(self) -> list[str]:
-        """The names of this stack's own services, those a person may name on the command line."""
+        """Return the names of this stack's own services, which a user may name on the command line."""
         acme = ["acme"] if self.prod and self.settings.tls == "acme" else []
         return [*self.serving(), *acme, *(["backup"] if self.scheduled else [])]
 
     def serving(self) -> list[str]:
-        """Those without which the site is not there: what is waited for."""
+        """Return the services that the site needs, which `up` waits for."""
         database = ["db"] if self.settings.database == "postgres" else []
         database += ["databases"] if database and self.settings.extra_databases else []
         redis = ["redis"] if self.settings.redis == "on" else []
@@ -126,21 +126,21 @@ class Stack:
         return [*database, *redis, *self.project_services(), *front]
 
     def project_services(self) -> list[str]:
-        """Those that run the project's image: its code, its variables, its secrets."""
+        """Return the services that run the project's image, with its code, variables and secrets."""
         return [*self.one_shots(), "web", *self.processes]
 
     def one_shots(self) -> list[str]:
-        """Of those, the ones that end before ``web`` starts."""
+        """Return those of them that end before ``web`` starts."""
         return ["migrate", *(["static"] if self.prod else [])]
 
     @property
     def processes(self) -> list[str]:
-        """Of those, the ones beside ``web``: Celery's, and the lines of ``.env``."""
+        """The processes next to ``web``: Celery's, and the lines of ``.env``."""
         return list(self.commands)
 
     @property
     def commands(self) -> Mapping[str, Sequence[str]]:
-        """The commands of those."""
+        """The commands of those processes, by service."""
         return {**self.settings.processes, **(self.settings.scheduled_commands if self.prod else {})}
 
     @property
@@ -149,7 +149,7 @@ class Stack:
         return ".slipway/cron-prod.yaml"
 
     def command(self, *arguments: str, progress: str | None = None) -> list[str]:
-        """``docker compose`` with this stack's flags, then ``arguments``; ``progress`` as in ``build``."""
+        """Return ``docker compose``, this stack's flags and ``arguments``; ``progress`` as in ``build``."""
         argv = ["env", *(f"{name}={value}" for name, value in self._variables.items())]
         argv = argv if self._variables else []
         argv += ["docker", "compose", *([f"--progress={progress}"] if progress else [])]
@@ -169,20 +169,20 @@ class Stack:
         return self.command("build", *flags, *services, progress=progress)
 
     def up(self, services: Sequence[str] = (), *, scale: int | None = None) -> list[str]:
-        """Create and start, detached, from images that are built already.
+        """Create and start, detached, from images that are already built.
 
-        ``scale`` is the number of web replicas, over ``WEB_REPLICAS``.
+        ``scale`` is the number of web replicas and overrides ``WEB_REPLICAS``.
         """
         flags = ["--detach", "--no-build", "--remove-orphans"]
         flags += ["--scale", f"web={scale}"] if scale is not None else []
         return self.command("up", *flags, *services)
 
     def up_only(self, *services: str) -> list[str]:
-        """Create and start these and what they depend on; one-shots among them run again."""
+        """Create and start ``services`` and their dependencies; one-shots among them run again."""
         return self.command("up", "--detach", "--no-build", *services)
 
     def down(self, *, volumes: bool = False) -> list[str]:
-        """Remove containers and networks; with ``volumes`` the data too."""
+        """Remove containers and networks; with ``volumes`` also the data."""
         return self.command("down", "--remove-orphans", *(["--volumes"] if volumes else []))
 
     @property
@@ -192,7 +192,7 @@ class Stack:
 
     @property
     def repositories(self) -> tuple[str, ...]:
-        """The names of the images that each of production's releases has."""
+        """The names of the images in each production release."""
         return (self.web_repository, f"{self.project}-nginx-configuration")
 
     @property
@@ -206,7 +206,7 @@ class Stack:
         return f"{self.project}-backup"
 
     def images(self) -> list[str]:
-        """The names of the images this stack runs and builds."""
+        """Return the names of the images this stack runs and builds."""
         if not self.prod:
             return [self.web_repository]
         release = self.release or self.settings.release
@@ -231,7 +231,7 @@ class Stack:
         since: str = "",
         timestamps: bool = False,
     ) -> list[str]:
-        """Container logs; ``tail`` is a number of lines, ``since`` a time or a duration such as ``10m``."""
+        """Show container logs; ``tail`` is a number of lines, ``since`` a time or a duration (``10m``)."""
         flags = ["--follow"] if follow else []
         flags += ["--tail", tail] if tail else []
         flags += ["--since", since] if since else []
@@ -250,8 +250,8 @@ class Stack:
     ) -> list[str]:
         """Run ``command`` in ``service``: in its container if it runs, else in a one-off called ``name``.
 
-        ``env`` names variables whose values Compose takes from its own environment. Without ``tty``
-        Compose is told so (``-T``), which is what makes it work in a pipe and in CI.
+        ``env`` names variables that Compose takes from its own environment. Without ``tty`` Compose gets
+        ``-T``, which it needs in a pipe and in CI.
         """
         flags = [] if tty else ["-T"]
         for variable in env:
@@ -260,22 +260,22 @@ class Stack:
         if running:
             prefix = list(ENTRYPOINT) if service in self.project_services() else []
             return self.command("exec", *flags, service, *prefix, *inner)
-        # A one-off container passes the image's entrypoint by itself, and starts what it depends on.
+        # A one-off container runs the image's entrypoint anyway, and starts its dependencies.
         flags += ["--name", name] if name else []
         return self.command("run", "--rm", *flags, service, *inner)
 
     def one_off(self, service: str, command: Sequence[str], *, name: str = "") -> list[str]:
         """Run ``command`` in a new container of ``service``, without a terminal.
 
-        It starts nothing that the service depends on. Without ``name`` Compose finds one.
+        It starts none of the service's dependencies. Without ``name`` Compose chooses one.
         """
         named = ["--name", name] if name else []
         return self.command("run", "--rm", "--no-deps", "-T", *named, service, *command)
 
     def maintenance(self, arguments: Sequence[str], *, running: bool) -> list[str]:
-        """``docker/nginx/maintenance`` with ``arguments``: in nginx if it runs, else in a one-off.
+        """Run ``docker/nginx/maintenance`` with ``arguments``: in nginx if it runs, else in a one-off.
 
-        The one-off has the same volume, starts nothing it depends on and publishes no configuration.
+        The one-off has the same volume, starts no dependencies and publishes no configuration.
         """
         if running:
             return self.command("exec", "-T", "nginx", "/srv/nginx/live/bin/maintenance", *arguments)
@@ -283,21 +283,21 @@ class Stack:
         return self.command("run", *flags, "nginx-configuration", *arguments)
 
     def publish_certificate(self, *, staple: bool) -> list[str]:
-        """``docker/nginx/publish-certificate``, which reads key and certificate from standard input."""
+        """Run ``docker/nginx/publish-certificate``; it reads key and certificate from standard input."""
         flags = ("--rm", "--no-deps", "-T", "--entrypoint", "publish-certificate")
         return self.command("run", *flags, "nginx-configuration", *(["--staple"] if staple else []))
 
     def acme(self, verb: str) -> list[str]:
-        """``docker/acme/renewal.py`` with ``verb``, in its container."""
+        """Run ``docker/acme/renewal.py`` with ``verb``, in its container."""
         program = ("/opt/acme/bin/python", "/opt/slipway/renewal.py")
         return self.command("exec", "-T", "acme", *program, verb)
 
     def config(self, *, as_json: bool = False) -> list[str]:
-        """The merged configuration."""
+        """Print the merged configuration."""
         return self.command("config", *(["--format", "json"] if as_json else []))
 
     def stats(self, *, follow: bool = False, as_json: bool = False) -> list[str]:
-        """CPU, memory and I/O per container."""
+        """Print CPU, memory and I/O per container."""
         flags = [] if follow else ["--no-stream"]
         flags += ["--format", "json"] if as_json else []
         return self.command("stats", *flags)

@@ -1,8 +1,8 @@
-"""Whether a container of production is still what Compose would make of `.env`, `app.env` and compose/.
+"""Whether a production container still matches `.env`, `app.env` and compose/.
 
-Compose labels each with a digest of its configuration. Nobody can ask for that digest beforehand where a
-service has an `env_file`: `docker compose config --hash` leaves those out. So it is written down which label
-belongs to which configuration, as `docker compose config` prints it.
+Compose labels each container with a digest of its configuration. That digest cannot be read in advance for a
+service with an `env_file`: `docker compose config --hash` leaves those out. So this module records which
+label belongs to which configuration, as `docker compose config` prints it.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from slipway.orchestrators.session import Session
 
 __all__ = ["is_current", "read", "remember"]
 
-# By neither does Compose replace a container.
+# Compose replaces no container when these change.
 _NEVER_COUNTS = ("build", "pull_policy", "scale")
 
 _read_before: dict[tuple[str, ...], dict[str, str]] = {}
 
 
 def read(session: Session, stack: Stack) -> dict[str, str]:
-    """A digest of each service's configuration, now. Raises ``SlipwayError`` SLIP-060.
+    """Return a digest of each service's current configuration. Raises ``SlipwayError`` SLIP-060.
 
-    Compose needs a third of a second to read its files, which nobody changes while a task runs: asked once.
+    Cached: Compose needs a third of a second to read its files, which do not change while a task runs.
     """
     argv = stack.config(as_json=True)
     key = (str(session.settings.root), *argv)
@@ -40,19 +40,19 @@ def read(session: Session, stack: Stack) -> dict[str, str]:
 
 
 def is_current(session: Session, stack: Stack, containers: Sequence[ContainerState]) -> bool:
-    """Whether the ``containers`` have the configuration that ``stack`` has now; in doubt they have not."""
+    """Whether the ``containers`` have the configuration that ``stack`` has now; False in doubt."""
     now, known = read(session, stack), _known(session)
     unknown = [c for c in containers if c.config_hash not in known]
     if any(known[c.config_hash] != now.get(c.service) for c in containers if c not in unknown):
         return False
-    # Of an installation from before this was written down.
+    # Made before these digests were recorded.
     if any(c.service in stack.project_services() for c in unknown):
         return False
     return all(c.config_hash == _printed(session, stack, c.service) for c in unknown)
 
 
 def remember(session: Session, stack: Stack) -> None:
-    """Write down which configuration the containers have, which were made of ``stack`` in this task."""
+    """Record the configuration of the containers, which this task made from ``stack``."""
     known, there = _known(session), engine.containers(stack.project)
     if all(container.config_hash in known for container in there):
         return

@@ -1,4 +1,4 @@
-"""Creating what a checkout needs before its first start; nothing that exists is ever overwritten."""
+"""Creates the files that a checkout needs before its first start; never overwrites env files or secrets."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ _SUBFOLDERS = (*_OWNERS, "tls")
 _USUAL_SOCKETS = ("/var/run/docker.sock", "/run/docker.sock")
 _NOT_ROOT = 10001  # as the Dockerfile has it
 _MOUNTED_SCRIPTS = ("docker/db", "docker/redis")
-"""Of the kit's folders, those that compose files take ``configs`` from."""
+"""The kit's folders from which compose files mount ``configs``."""
 _READ, _RUN = 0o444, 0o555
 
 
 def create_env_file(root: Path) -> None:
-    """Create the kit's own settings file where there is none, and say so."""
+    """Create the kit's own settings file where there is none, and print its name."""
     own = settings_file(root)
     if not own.exists():
         _copy(root / ".env.example", own)
 
 
 def create_missing(root: Path) -> Settings:
-    """Create the env files and secrets that are missing, say which, and return the settings.
+    """Create the missing env files and secrets, print their names, and return the settings.
 
     Raises the ``SlipwayError`` of ``settings.load``.
     """
@@ -61,7 +61,7 @@ def create_missing(root: Path) -> Settings:
 
 
 def create_rest(settings: Settings) -> None:
-    """The same, but for the kit's own settings file."""
+    """Create the missing files, except the kit's own settings file."""
     root = settings.root
     for name, example in (
         (settings.app_env, "app.env.example"),
@@ -75,22 +75,22 @@ def create_rest(settings: Settings) -> None:
     folder = settings.path(settings.secrets_dir)
     for path in secretfiles.create_missing(folder):
         note(f"created {path.relative_to(root) if path.is_relative_to(root) else path}")
-    # The kit's own .gitignore names the usual folder alone.
+    # The kit's own .gitignore names only the default folder.
     ignore = folder / ".gitignore"
     if folder != settings.path("secrets") and not ignore.exists():
-        with suppress(OSError):  # Somebody else's folder: then no repository of this person's.
+        with suppress(OSError):  # Another user's folder: not in a repository of this user.
             ignore.write_text("*\n", encoding="utf-8")
 
 
 def check(settings: Settings, prod: bool) -> None:
-    """Check what the containers of a stack will read.
+    """Check the files that the containers of a stack will read.
 
     Raises ``SlipwayError`` SLIP-001 to SLIP-004 for the project's env files, SLIP-002, SLIP-009 and SLIP-010
-    for secrets, SLIP-007 for their folder, SLIP-175 for a file in the place of a subfolder, SLIP-113 for
-    those of the store that backups are copied to, SLIP-190 for what only this person may read.
+    for secrets, SLIP-007 for their folder, SLIP-175 for a file in the place of a subfolder, SLIP-113 for the
+    secrets of the store that backups are copied to, SLIP-190 for files that containers may not read.
     """
     for path, wanted in _mounted(settings):
-        # Containers for development and for backups run as this person.
+        # Containers for development and for backups run as this user.
         others = path.name in secretfiles.GENERATED or (prod and path.parent.name != "backup")
         if others or wanted == _RUN:
             _require_mode(path, wanted)
@@ -109,7 +109,7 @@ def _check_subfolders(settings: Settings) -> None:
         raise SlipwayError(
             "SLIP-007",
             f"SECRETS_DIR ({settings.origins['SECRETS_DIR']}) names a folder that does not exist: {folder}",
-            "it counts from the kit's folder; invoke init makes it, with the standard secrets",
+            "it is relative to the kit's folder; invoke init creates it, with the standard secrets",
         )
     files = (settings.tls_certificate, settings.tls_key, settings.acme_ca_file, settings.backup_s3_ca_file)
     used = {parent for name in files if name for parent in settings.path(name).parents}
@@ -117,12 +117,12 @@ def _check_subfolders(settings: Settings) -> None:
         if path.name in _SUBFOLDERS and path.is_file():
             raise SlipwayError(
                 "SLIP-175",
-                f"the secret {path} is a file, and the kit looks for secrets in a folder of that name",
-                f"rename it, or move it into such a folder, as {folder / 'backup' / 'passphrase'}",
+                f"the secret {path} is a file, but the kit looks for secrets in a folder of that name",
+                f"rename it, or move it into such a folder, for example {folder / 'backup' / 'passphrase'}",
             )
-        # A compose file of this person's may give it to a service of theirs.
-        told = path.name in _SUBFOLDERS or path.resolve() in used or settings.overlays
-        if not told and secretfiles.files(path):
+        # A compose file of the user's own may give it to another service.
+        known = path.name in _SUBFOLDERS or path.resolve() in used or settings.overlays
+        if not known and secretfiles.files(path):
             note(
                 f"warning: SLIP-175: the secrets in {str(path)!r} reach no container: the kit has no service "
                 f"of that name; fix: move them to {folder}"
@@ -132,18 +132,18 @@ def _check_subfolders(settings: Settings) -> None:
 def _check_store(settings: Settings) -> None:
     for name in ("s3_access_key", "s3_secret_key"):
         path = settings.path(settings.secrets_dir) / "backup" / name
-        # `secretfiles.check` has refused an empty one.
+        # `secretfiles.check` has already refused an empty one.
         if not path.is_file():
             raise SlipwayError(
                 "SLIP-113",
                 f"BACKUP_S3_BUCKET ({settings.origins['BACKUP_S3_BUCKET']}) names a store, and {path} is "
                 "missing",
-                "write the store's key into it; or take BACKUP_S3_BUCKET out",
+                "write the store's key into it, or remove BACKUP_S3_BUCKET",
             )
 
 
 def record(settings: Settings) -> None:
-    """Write what Compose must know of this host and checkout: ids, place, secrets, build secrets.
+    """Write what Compose must know about this host and checkout: ids, place, secrets, build secrets.
 
     Raises ``SlipwayError`` SLIP-113 when the store's CA file cannot be read.
     """
@@ -167,14 +167,14 @@ def record(settings: Settings) -> None:
     for name in (settings.app_env, settings.app_prod_env):
         path = settings.path(name)
         digest.update(path.read_bytes() if path.is_file() else b"")
-    # What the image's own entrypoint wants of its volume. Where the name does not tell, dbmajor.check asks.
+    # The image's entrypoint expects its own mount point. If the name has no version, dbmajor.check asks.
     major = postgres.major_in(settings.postgres_image)
-    # Compose must build on the image of PYTHON_VERSION too; its own default is that of the kit's.
+    # Compose must also build on the image of PYTHON_VERSION; its own default is the kit's version.
     follows = not settings.is_set_by_hand("PYTHON_IMAGE")
     differs = settings.python_image != variables()["PYTHON_IMAGE"].default
-    # Those of the default are Compose's own; those that a person has set come after machine.env.
+    # Compose has the times of the default itself; a time that a person has set overrides machine.env.
     times = times_after(settings.web_timeout)
-    # A name that the kit has chosen stays, whatever becomes of the folder and of those beside it.
+    # A name that the kit has chosen stays, even if this folder or its neighbours change.
     chosen = {} if settings.is_set_by_hand("PROJECT_NAME") else {"PROJECT_NAME": settings.name}
     is_new = {} if "KIT_ROOT" in recorded(settings.root) else {"NAME_IS_NEW": "yes"}
     record_machine(
@@ -208,9 +208,9 @@ def _record_processes(stack: Stack) -> None:
 
 
 def _record_place(settings: Settings) -> None:
-    """Write what keeps the kit's own files out of the project's image and of the containers that mount it."""
+    """Write the files that keep the kit's own files out of the project's image and of its mounts."""
     root = settings.root
-    # Each build writes it anew; it looks through the project, which not every task should wait for.
+    # Every build rewrites it; not every task should wait for a scan of the project.
     if not (root / place.DOCKERFILE).exists():
         record_build(settings)
     stack = Stack(settings, prod=False)
@@ -219,7 +219,7 @@ def _record_place(settings: Settings) -> None:
 
 
 def record_build(settings: Settings) -> None:
-    """Write the Dockerfile that images are built from, and beside it what never reaches a build."""
+    """Write the Dockerfile that images are built from, and its list of files that no build reads."""
     dockerfile = settings.root / place.DOCKERFILE
     ignored = (settings.root / "Dockerfile.dockerignore").read_text(encoding="utf-8")
     write_if_changed(dockerfile.with_name("Dockerfile.dockerignore"), place.dockerignore(ignored, settings))
@@ -227,7 +227,7 @@ def record_build(settings: Settings) -> None:
 
 
 def _mounted(settings: Settings) -> Iterator[tuple[Path, int]]:
-    """Yield each file that containers mount as it is, and what everybody must be allowed to do with it."""
+    """Yield each file that containers mount directly, and the permissions that all users need on it."""
     for folder in _MOUNTED_SCRIPTS:
         yield from ((path, _RUN) for path in sorted((settings.root / folder).glob("*.sh")))
     secrets = settings.path(settings.secrets_dir)
@@ -236,17 +236,17 @@ def _mounted(settings: Settings) -> Iterator[tuple[Path, int]]:
 
 
 def _open_to_containers(settings: Settings) -> None:
-    """Give the files that containers mount the modes that these need, for a mount has the host's.
+    """Give the files that containers mount the modes they need: a mount keeps the host's modes.
 
-    What was written under a strict umask (077) is for this person alone; the containers' users are others.
-    A secret only where its folder keeps other people out, as ``secretfiles.create_missing`` makes it.
+    Under a strict umask (077) only this user can read them; containers run as other users. A secret is opened
+    only where its folder keeps other users out, as ``secretfiles.create_missing`` creates it.
     """
     secrets = settings.path(settings.secrets_dir)
     for path, wanted in _mounted(settings):
         mode = path.stat().st_mode
         private = wanted != _READ or not secrets.stat().st_mode & 0o077
         if mode & wanted != wanted and private:
-            with suppress(OSError):  # Somebody else's: `check` tells.
+            with suppress(OSError):  # Another user's file: `check` reports it.
                 path.chmod(stat.S_IMODE(mode) | wanted)
 
 
@@ -256,13 +256,13 @@ def _require_mode(path: Path, wanted: int) -> None:
         folder = f"chmod 700 {path.parent} && " if wanted == _READ else ""
         raise SlipwayError(
             "SLIP-190",
-            f"{path} has mode {mode:o}: it is mounted into containers, whose users may not read it",
+            f"{path} has mode {mode:o}: containers mount it, but their users may not read it",
             f"as its owner: {folder}chmod {wanted:o} {path}",
         )
 
 
 def _record_store_ca(settings: Settings) -> None:
-    """Write the certificates to trust for the store: those named, else this host's own, else none."""
+    """Write the certificates to trust for the store: those configured, else this host's own, else none."""
     named = settings.backup_s3_ca_file
     bundle = settings.path(named) if named else mirrors.ca_bundle()
     try:
@@ -272,24 +272,24 @@ def _record_store_ca(settings: Settings) -> None:
             "SLIP-113",
             f"BACKUP_S3_CA_FILE ({settings.origins['BACKUP_S3_CA_FILE']}) cannot be read: "
             f"{problem.strerror}: {bundle}",
-            "it counts from the kit's folder; name a PEM file",
+            "name a PEM file; its path is relative to the kit's folder",
         ) from None
     path = settings.root / ".slipway" / "backup-s3-ca.pem"
     write_if_changed(path, text)
-    # The container's user is not this one.
+    # The container runs as another user.
     path.chmod(0o644)
 
 
 def backup_user() -> tuple[int, int]:
-    """Uid and gid of the containers that write backups: this person's, or 10001 in root's place."""
+    """Return uid and gid of the containers that write backups: this user's, or 10001 instead of root."""
     ids = os.getuid(), os.getgid()
     return _in_containers() if ids[0] else (_NOT_ROOT, _NOT_ROOT)
 
 
 def _in_containers() -> tuple[int, int]:
-    """Uid and gid that this person has in a container: root's on an engine that runs as this person.
+    """Return uid and gid of this user in a container: root's on an engine that runs as this user.
 
-    Such a one is never at the usual socket, so the others are not asked.
+    Such an engine is never at the usual socket, so one there is not asked.
     """
     socket = engineapi.local_socket()
     if os.getuid() and socket and socket not in _USUAL_SOCKETS:
@@ -308,6 +308,6 @@ def _copy(example: Path, target: Path) -> None:
             f"{target.name} cannot be created from {example.name}: {problem.strerror}",
             "restore the example file from the repository, or write the file by hand",
         ) from None
-    # It may come to hold credentials; the example it came from is public.
+    # Unlike the public example, it may get credentials later.
     target.chmod(0o600)
     note(f"created {target.name} (from {example.name})")

@@ -1,8 +1,8 @@
-"""Whose stack it is: two folders with one PROJECT_NAME would replace and delete each other's.
+"""Which folder owns a stack: two folders with one PROJECT_NAME would replace and delete each other's.
 
-The containers say which folder they were made from, by Compose's own label. A volume does not, and must not
-get another label afterwards: Compose would offer to make it anew. So an empty volume of the kit's own says
-it once the containers are gone, and after a take-over before they are made anew.
+Compose labels containers with the folder they were made from. It does not label volumes, and a later label
+would make Compose offer to recreate them. So the kit labels an empty volume of its own: it names the owner
+once the containers are gone, and after a take-over until they are recreated.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ __all__ = ["check", "check_moved", "claim", "forget", "is_taken", "named", "same
 
 
 def check(stack: Stack) -> None:
-    """Return when the stack is this folder's, or nobody's, or no engine answers: nothing can be changed then.
+    """Check that the stack is this folder's or has no owner; without an engine nothing can change anyway.
 
-    Raises ``SlipwayError`` SLIP-170 with the folder whose it is, SLIP-171 when nothing tells whose volumes
-    of its name are.
+    Raises ``SlipwayError`` SLIP-170 with the folder that owns it, SLIP-171 when the owner of existing volumes
+    of its name is unknown.
     """
     try:
         folder = owner(stack.project)
@@ -39,7 +39,7 @@ def check(stack: Stack) -> None:
         f"over: invoke init --take-over{option}"
     )
     if folder and not same_folder(folder, root):
-        gone = "" if Path(folder).exists() else ", which is not there any more"
+        gone = "" if Path(folder).exists() else ", which no longer exists"
         raise SlipwayError(
             "SLIP-170",
             f"{stack.project} is the stack of another folder: {folder}{gone}; this is {root}; "
@@ -49,16 +49,16 @@ def check(stack: Stack) -> None:
     if old:
         raise SlipwayError(
             "SLIP-171",
-            f"{stack.project} has volumes already ({', '.join(old)}), older than the secrets of this folder, "
-            f"{root}; no container is left to tell which folder they are of; nothing was changed",
+            f"{stack.project} already has volumes ({', '.join(old)}), older than the secrets of this folder, "
+            f"{root}; no container is left that names their folder; nothing was changed",
             way_out.format("they are this folder's"),
         )
 
 
 def check_moved(stack: Stack, services: Collection[str] = (), *, running: bool) -> None:
-    """Return when the containers of ``services``, or all, can start; with ``running`` also those that run.
+    """Check that the containers of ``services`` (default: all) can start; with ``running`` also running ones.
 
-    Raises ``SlipwayError`` SLIP-173 with the folder that they were made from and that is gone.
+    Raises ``SlipwayError`` SLIP-173 with the folder that they were made from and that no longer exists.
     """
     moved = [
         container
@@ -71,13 +71,13 @@ def check_moved(stack: Stack, services: Collection[str] = (), *, running: bool) 
         names = ", ".join(sorted({container.service for container in moved}))
         raise SlipwayError(
             "SLIP-173",
-            f"{names} cannot start again: the files were in {moved[0].folder}, which is not there any more",
+            f"{names} cannot start again: the files were in {moved[0].folder}, which no longer exists",
             f"invoke up{' --prod' if stack.prod else ''} makes new containers from {stack.settings.root}",
         )
 
 
 def tell(stack: Stack) -> None:
-    """Say on stderr what ``check`` would refuse a task for that changes the stack: this one only looks."""
+    """Print on stderr why ``check`` would refuse a task that changes the stack; this task only looks."""
     try:
         check(stack)
     except SlipwayError as refused:
@@ -85,7 +85,7 @@ def tell(stack: Stack) -> None:
 
 
 def claim(stack: Stack, runner: Runner, *, creates: bool) -> None:
-    """Write down that the stack is this folder's, where the task ``creates`` one or one is there."""
+    """Record that the stack is this folder's if it exists or the task ``creates`` it."""
     record_machine(stack.settings.root, {"NAME_IS_NEW": ""})
     try:
         marked = engine.folder_of_volume(_marker(stack.project))
@@ -99,7 +99,7 @@ def claim(stack: Stack, runner: Runner, *, creates: bool) -> None:
 
 
 def take_over(stack: Stack, runner: Runner) -> None:
-    """Make the stack this folder's, whosever it was."""
+    """Make this folder the owner of the stack."""
     if runner.dry:
         _mark(stack, runner, "")
         return
@@ -109,30 +109,30 @@ def take_over(stack: Stack, runner: Runner) -> None:
     came = f", and no longer {folder}'s" if folder and not same_folder(folder, stack.settings.root) else ""
     note(f"{stack.project} is the stack of {stack.settings.root} from now on{came}")
     if engine.folders(stack.project):
-        note(f"next: invoke up{' --prod' if stack.prod else ''}, which makes its containers anew from here")
+        note(f"next: invoke up{' --prod' if stack.prod else ''}, which recreates its containers from here")
 
 
 def forget(stack: Stack, runner: Runner) -> None:
-    """The stack is nobody's: its data are deleted."""
+    """Remove the record of the stack's owner, after its data was deleted."""
     if not runner.dry and engine.folder_of_volume(_marker(stack.project)):
         runner.run(["docker", "volume", "rm", _marker(stack.project)])
 
 
 def owner(project: str) -> str:
-    """The folder that a stack is of; empty when there is no such stack, or nothing tells.
+    """Return the folder that owns a stack; empty when there is no such stack or its owner is unknown.
 
     Raises ``SlipwayError`` when the engine does not answer.
     """
     made = engine.folders(project)
     marked = engine.folder_of_volume(_marker(project))
-    # Where nothing is left there is nothing to protect.
+    # Without containers and volumes there is nothing to protect.
     if marked and (made or engine.volumes(project)):
         return marked
     return made[0] if made else ""
 
 
 def named(settings: Settings) -> Settings:
-    """The settings, with a name that no other folder's stacks have where it is the kit's to choose."""
+    """Return the settings; where the kit may choose the name, with one that no other folder's stacks have."""
     if settings.is_set_by_hand("PROJECT_NAME"):
         return settings
     known = recorded(settings.root)
@@ -146,7 +146,7 @@ def named(settings: Settings) -> Settings:
 
 
 def is_taken(name: str, root: Path) -> bool:
-    """Whether another folder than ``root`` has stacks of that name, as far as the engine tells."""
+    """Whether another folder than ``root`` has stacks of that name, as far as the engine knows."""
     try:
         owners = [owner(f"{name}-{mode}") for mode in ("dev", "prod")]
     except SlipwayError:
@@ -180,9 +180,9 @@ def _is_there(project: str) -> bool:
 
 
 def _older_volumes(stack: Stack) -> list[str]:
-    """The stack's volumes that were there before this folder had its secrets, which `init` makes."""
+    """Return the stack's volumes that are older than this folder's secrets, which `init` creates."""
     folder = stack.settings.path(stack.settings.secrets_dir)
-    # In whole seconds, as the engine has the times of volumes.
+    # In whole seconds, like the engine's times of volumes.
     times = (
         [int(path.stat().st_mtime) for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
     )

@@ -1,4 +1,4 @@
-"""The compose file with what every service of the project gets by SETTINGS_OVERLAY and DATA_PATHS."""
+"""The compose file that gives SETTINGS_OVERLAY and DATA_PATHS to every service of the project."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BACKUPS = [
     "    environment:",
     "      DATA_ROOT: /srv/data",
     "    volumes:",
-    # Whoever mounts an empty volume first gives it its owner, and that is to be the project's image.
+    # The first image that mounts an empty volume sets its owner; that must be the project's image.
     "      - data:/srv/data:ro,nocopy",
     "  restore-media:",
     "    environment:",
@@ -24,11 +24,11 @@ _BACKUPS = [
     "volumes:",
     "  data:",
 ]
-"""What makes backups may read the volume; what restores them may write it."""
+"""The service that makes backups may only read the volume; the one that restores them may write it."""
 
 
 def text(stack: Stack) -> str:
-    """The compose file of ``stack``: a variable for the settings overlay, the volume ``data``."""
+    """Return the compose file of ``stack``: a variable for the settings overlay, the volume ``data``."""
     lines = [
         "# Written by Slipway from SETTINGS_OVERLAY and DATA_PATHS, for the project's containers.",
         "services:",
@@ -46,9 +46,9 @@ def text(stack: Stack) -> str:
 
 
 def overlay_values(stack: Stack) -> dict[str, object]:
-    """What docker/settings_overlay makes settings of. Its docstring has the names."""
+    """Return the values from which docker/settings_overlay makes settings. Its docstring lists the names."""
     settings = stack.settings
-    # A regular expression is nginx's alone.
+    # Only nginx understands a regular expression.
     names = [name for name in settings.server_names if not name.startswith("~") and name != "_"]
     probe = [settings.health_host] if settings.health_host else []
     hosts = [name.removeprefix("*") for name in names] + probe + ["localhost", "127.0.0.1", "[::1]"]
@@ -67,13 +67,13 @@ def overlay_values(stack: Stack) -> dict[str, object]:
 
 
 def _proxied(settings: Settings) -> bool:
-    """Whether a proxy in front is believed: it may end TLS, and then the project's own choice stands."""
+    """Whether a proxy in front is trusted: it may end TLS, and then the project's own choice stands."""
     nobody = variables()["TRUSTED_PROXY"]
     return bool(settings.trusted_proxies != nobody.convert(nobody.default))
 
 
 def _origins(stack: Stack, names: list[str]) -> list[str]:
-    """The addresses a browser may have the site under: the ports published here, or another proxy's."""
+    """Return the addresses at which browsers may reach the site: by ports published here, or by a proxy."""
     settings = stack.settings
     if not stack.prod:
         return [f"http://{name}:{settings.web_port}" for name in names]

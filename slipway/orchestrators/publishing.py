@@ -8,9 +8,9 @@ __all__ = ["in_url", "overlay"]
 
 
 def overlay(stack: Stack) -> str:
-    """The compose file that publishes nginx on each of several addresses of HTTP_ADDRESS.
+    """Return the compose file that publishes nginx on each of several addresses of HTTP_ADDRESS.
 
-    ``compose/prod.yaml`` and ``compose/tls.yaml`` have a place for one.
+    ``compose/prod.yaml`` and ``compose/tls.yaml`` only support one address.
     """
     ports = ["${HTTP_PORT:-8080}:8080"]
     ports += ["${HTTPS_PORT:-8443}:8443"] if stack.settings.tls != "off" else []
@@ -21,5 +21,5 @@ def overlay(stack: Stack) -> str:
 
 
 def in_url(address: str) -> str:
-    """``address`` as a URL and a port mapping have it: IPv6 in brackets."""
+    """Return ``address`` in the form for URLs and port mappings: IPv6 in brackets."""
     return f"[{address}]" if ":" in address else address

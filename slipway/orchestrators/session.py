@@ -1,4 +1,4 @@
-"""What every task starts with: the checkout's settings, one of its stacks, and the runner."""
+"""The start of every task: the checkout's settings, one of its stacks, and the runner."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Session", "begin", "runner_of"]
 
 @dataclass(frozen=True)
 class Session:
-    """One task call: ``stack`` says what to run, ``runner`` runs it."""
+    """One task call: ``stack`` builds the commands, ``runner`` runs them."""
 
     stack: Stack
     runner: Runner
@@ -31,7 +31,7 @@ class Session:
         return self.stack.settings
 
     def check_services(self, names: Sequence[str]) -> list[str]:
-        """The service names as given. Raises ``SlipwayError`` SLIP-067 for one that does not exist."""
+        """Return the service names as given. Raises ``SlipwayError`` SLIP-067 for one that does not exist."""
         known = self.stack.services()
         for name in names:
             if name not in known and not self.settings.overlays:
@@ -50,11 +50,11 @@ class Session:
 
 
 def begin(c: Context, prod: bool, *, create: bool = False, looks: bool = False) -> Session:
-    """Read the settings and return the session; with ``create`` missing files are created first.
+    """Read the settings and return the session; with ``create`` create missing files first.
 
-    Unless it only ``looks`` at the stack, running and building nothing of it, a task ends here when that is
-    another folder's; one that looks says whose it is. A dry run (Invoke's ``--dry``) creates and
-    writes nothing and takes defaults for what is missing.
+    A task ends here when the stack belongs to another folder. A task that only ``looks``, and runs and builds
+    nothing of the stack, prints a warning instead. A dry run (Invoke's ``--dry``) creates and writes nothing
+    and uses defaults for what is missing.
     Raises the ``SlipwayError`` of ``settings.load``, ``ownership.check`` and ``init``.
     """
     from slipway.config import settings
@@ -82,7 +82,7 @@ def begin(c: Context, prod: bool, *, create: bool = False, looks: bool = False) 
 
 
 def runner_of(c: Context) -> Runner:
-    """The runner of one task call, which runs nothing with Invoke's ``--dry``."""
+    """Return the runner of one task call; with Invoke's ``--dry`` it runs nothing."""
     from slipway.core.run import Runner
 
     return Runner(dry=bool(c.config.run.dry))

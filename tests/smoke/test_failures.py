@@ -331,14 +331,14 @@ def test_two_folders_with_one_name(dev: World, tmp_path: Path) -> None:
     assert subprocess.run(argv, cwd=link, env=env, check=False, capture_output=True).returncode == 0
 
     dev.invoke("down")
-    assert "not there any more" not in _refused(other, "up", "--no-build", code="SLIP-170")
+    assert "no longer exists" not in _refused(other, "up", "--no-build", code="SLIP-170")
     dev.invoke("up", "--no-build")
     Site(dev.url).submit("/", {"text": "kept over a move"})
     old, new = dev.root, dev.root.with_name("moved")
     dev.root = old.rename(new)
     try:
         message = _refused(dev, "down", code="SLIP-170")
-        assert f"{old}, which is not there any more" in message
+        assert f"{old}, which no longer exists" in message
         assert f"{old}'s" in dev.invoke("init", "--take-over").stderr
         dev.invoke("down")
         dev.invoke("up", "--no-build")

@@ -136,9 +136,9 @@ def test_another_folders_is_refused(stack: Stack, has: Engine, tmp_path: Path) -
         said = str(refused.value)
         assert said.startswith("SLIP-170"), said
         assert str(other) in said and str(stack.settings.root) in said and "PROJECT_NAME" in said
-        assert "invoke init --take-over --prod" in said and "not there any more" not in said
+        assert "invoke init --take-over --prod" in said and "no longer exists" not in said
     has(containers="/gone/away")
-    with pytest.raises(SlipwayError, match=r"SLIP-170.*/gone/away, which is not there any more"):
+    with pytest.raises(SlipwayError, match=r"SLIP-170.*/gone/away, which no longer exists"):
         ownership.check(stack)
 
 
