@@ -1,1 +1,1 @@
-"""Single tasks that belong to no other package."""
+"""Tasks that belong to no other package."""

@@ -1,4 +1,4 @@
-"""``invoke adopt``: describe a project to the kit, beside it, by the kit's own env files and nothing else."""
+"""``invoke adopt``: scans a project and describes it in the kit's own env files; the project is unchanged."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ def adopt(
     env_file: Path | None = None,
     into: str = "",
 ) -> None:
-    """Scan the project at ``path`` and write what is found into the env files of the kit at ``root``.
+    """Scan the project at ``path`` and write the findings into the env files of the kit at ``root``.
 
-    They are shown as a diff first. ``dry`` stops there; without ``yes`` the person is asked. ``env_file`` is
-    the kit's own settings file (default: ``.env``, or ``slipway.env`` where that is). With ``into`` the kit
-    is copied into that folder of the project first, and the env files are that copy's. Raises
-    ``SlipwayError`` SLIP-144 to SLIP-148 for a project that cannot be adopted, SLIP-150 and SLIP-152 for a
-    copy that cannot be made, SLIP-069 without consent; then nothing is written.
+    Prints the changes as a diff first. ``dry`` stops there; without ``yes`` it asks. ``env_file`` is the
+    kit's own settings file (default: ``.env``, or ``slipway.env`` if that exists). ``into`` first copies the
+    kit into that folder of the project; the env files are then those of the copy. Raises ``SlipwayError``
+    SLIP-144 to SLIP-148 for a project that cannot be adopted, SLIP-150 and SLIP-152 for a copy that cannot
+    be made, SLIP-069 without consent; then nothing is written.
     """
     kit = root
     if into:
         root = copying.check(kit, Path(path).expanduser(), into)
-    # Where the examples are: a copy that is not made yet has none.
+    # The folder with the examples: a copy that does not exist yet has none.
     examples = root if root.is_dir() else kit
     own = env_file or settings.settings_file(root)
     known = settings.load(root, required=False, check_folders=False)
@@ -72,7 +72,7 @@ def adopt(
     copies = into and not root.is_dir()
     if copies:
         note(f"{'would copy' if dry else 'copies'} the kit into {root}")
-    # A copy has a tool environment of its own.
+    # A copy has its own tool environment.
     start = f"cd {path_word(root)} && ./bootstrap invoke up --prod" if into else "invoke up --prod"
     if dry:
         if as_json:
@@ -97,7 +97,7 @@ def adopt(
 
 
 def _given(root: Path, known: Settings) -> dict[str, str]:
-    """The variables that the person's env files have; those of an untouched example are none."""
+    """Return the variables in the user's env files, except in unchanged copies of the examples."""
     given: dict[str, str] = {}
     for name, example in ((known.app_env, "app.env.example"), (known.app_prod_env, "app.prod.env.example")):
         path = known.path(name)

@@ -1,8 +1,8 @@
-"""What ``./bootstrap`` does once the tool environment is there.
+"""The second part of ``./bootstrap``, which runs in the tool environment.
 
     python -m slipway.commands.bootstrap CMD...
 
-CMD is not run here: its words only tell whether an engine is needed.
+CMD does not run here: its words only decide whether an engine is needed.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def needs_engine(command: Sequence[str]) -> bool:
 
 
 def make_ready(root: Path, runner: Runner) -> None:
-    """Engine, env files and secrets, base images; what is there already is left as it is.
+    """Get an engine, env files and secrets, and base images; leave existing ones unchanged.
 
-    Raises ``SlipwayError`` of ``machine``, ``init``, ``settings`` and ``bases``.
+    Raises the ``SlipwayError`` of ``machine``, ``init``, ``settings`` and ``bases``.
     """
     machine.ensure(runner)
     settings = init.create_missing(root)
@@ -48,7 +48,7 @@ def make_ready(root: Path, runner: Runner) -> None:
 
 
 def main(command: Sequence[str]) -> int:
-    """Make this machine ready for ``command``; returns the exit code, 3 when it cannot be."""
+    """Make this machine ready for ``command``; return the exit code, 3 when that fails."""
     if not needs_engine(command):
         return 0
     try:

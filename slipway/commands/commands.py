@@ -1,4 +1,4 @@
-"""Commands inside a stack's containers: in the running one, else in a one-off."""
+"""Runs commands in a stack's containers: in a running one, else in a one-off."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _MANAGE = ("python", "manage.py")
 
 
 def words(text: str, remainder: str) -> list[str]:
-    """The words of a task's argument and of what follows ``--`` on Invoke's command line.
+    """Return the words of a task's argument and those after ``--`` on Invoke's command line.
 
-    ``remainder`` is Invoke's: the words joined by spaces, quotes lost; so they are taken from this
-    process's arguments where those are what it was made of.
+    ``remainder`` is Invoke's: the words joined by spaces, without their quotes. So the words come from this
+    process's arguments if Invoke made ``remainder`` from them.
     Raises ``SlipwayError`` SLIP-071 for an unfinished quote.
     """
     after = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
@@ -49,7 +49,7 @@ def execute(
 ) -> None:
     """Run ``command`` in ``service`` and end with its exit code.
 
-    ``env`` names variables of this process to hand on; their values are not echoed.
+    ``env`` names variables of this process to pass; their values are not echoed.
     Raises ``SlipwayError`` SLIP-067 for an unknown service, SLIP-072 for an empty command.
     """
     session.check_services([service])
@@ -59,9 +59,9 @@ def execute(
 
 
 def _running(session: Session, service: str) -> str | None:
-    """The id of the container to run a command in, empty in a dry run; None where it takes one of its own.
+    """Return the id of the container to run a command in, empty in a dry run; None if it needs a one-off.
 
-    What that one needs is there then. Raises what ``_prepare_one_off`` raises.
+    In that case ``_prepare_one_off`` has run. Raises what that raises.
     """
     if session.runner.dry:
         return ""
@@ -72,27 +72,27 @@ def _running(session: Session, service: str) -> str | None:
 
 
 def _prepare_one_off(session: Session) -> None:
-    """Build what a command's own container is made of, where it is missing: in a fresh clone, for example.
+    """Build the missing images for a command's one-off container, for example in a fresh clone.
 
-    Compose itself builds the one service it is asked for, and none that has no ``build:``.
+    Compose itself builds only the service that it runs, and none without ``build:``.
     Raises what ``lifecycle.build`` and ``dbmajor.check`` raise.
     """
     if session.runner.dry:
         return
     if missing := [image for image in session.stack.images() if not engine.image_id(image)]:
-        # Most commands run in a container that is there, and need none of it.
+        # Imported here: most commands run in an existing container and do not need it.
         from slipway.release import lifecycle  # noqa: PLC0415
 
-        note(f"{', '.join(missing)}: not built yet, so that comes first")
+        note(f"{', '.join(missing)}: not built yet, building first")
         lifecycle.build(session)
-    # It starts what its service waits for, the database too.
+    # A one-off starts the services that its service waits for, also the database.
     dbmajor.check(session)
 
 
 def _attend(
     session: Session, service: str, container: str | None, command: Sequence[str], *, env: Sequence[str] = ()
 ) -> None:
-    """Run ``command``, ``container`` being as ``_running`` said; this task's signals and its end reach it."""
+    """Run ``command``, with ``container`` from ``_running``; pass on this task's signals and its end."""
     stack = session.stack
     name = f"{stack.project}-{service}-run-{secrets.token_hex(6)}" if container is None else ""
     tty = sys.stdin.isatty() and sys.stdout.isatty()
@@ -124,23 +124,23 @@ def manage(session: Session, arguments: Sequence[str], *, env: Sequence[str] = (
 def migrate(session: Session, arguments: Sequence[str], *, plan: bool = False, check: bool = False) -> None:
     """Apply migrations under the migration lock.
 
-    With ``plan`` only list them, with ``check`` only end with exit code 1 when there are any.
+    With ``plan`` only list them; with ``check`` only exit with code 1 if there are any.
     """
     flags = [*(["--plan"] if plan else []), *(["--check"] if check else [])]
-    # A one-off of `web` would first start what web waits for, and that is the migrations.
+    # A one-off of `web` would first start the services that web waits for, including the migrations.
     container = _running(session, "web")
     service = "migrate" if container is None else "web"
     _attend(session, service, container, [*MIGRATE, *flags, *arguments])
 
 
 def makemigrations(session: Session, arguments: Sequence[str]) -> None:
-    """Write migrations; in production only check that none is missing, for its code is read-only."""
+    """Write migrations; in production only check that none is missing: its code is read-only."""
     check = ["--check", "--dry-run"] if session.stack.prod else []
     manage(session, ["makemigrations", *check, *arguments])
 
 
 def collectstatic(session: Session) -> None:
-    """Collect static files; in production publish the image's into the volume nginx serves."""
+    """Collect static files; in production publish those of the image into the volume nginx serves."""
     if session.stack.prod:
         _prepare_one_off(session)
         _attend(session, "static", None, [])
@@ -149,17 +149,17 @@ def collectstatic(session: Session) -> None:
 
 
 def createsuperuser(session: Session, *, username: str, email: str) -> None:
-    """Create an admin account; without a question when DJANGO_SUPERUSER_PASSWORD is set."""
+    """Create an admin account; ask nothing when DJANGO_SUPERUSER_PASSWORD is set."""
     arguments = ["createsuperuser"]
     arguments += ["--username", username] if username else []
     arguments += ["--email", email] if email else []
-    handed_on = [name for name in os.environ if name.startswith("DJANGO_SUPERUSER_")]
-    arguments += ["--noinput"] if "DJANGO_SUPERUSER_PASSWORD" in handed_on else []
-    manage(session, arguments, env=handed_on)
+    passed = [name for name in os.environ if name.startswith("DJANGO_SUPERUSER_")]
+    arguments += ["--noinput"] if "DJANGO_SUPERUSER_PASSWORD" in passed else []
+    manage(session, arguments, env=passed)
 
 
 def test(session: Session, arguments: Sequence[str]) -> None:
-    """Run the project's tests; in production, whose image carries none, Django's deployment check."""
+    """Run the project's tests; in production, where the image has none, Django's deployment check."""
     if session.stack.prod:
         manage(session, ["check", "--deploy", *arguments])
     else:

@@ -1,4 +1,4 @@
-"""The tasks about the machine itself: what it has, and its base images."""
+"""The tasks about the machine itself: its facts and its base images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["bases", "machine"]
 
 
 def bases(session: Session, *, force: bool, as_json: bool) -> None:
-    """Make sure of the base images and list them; ``force`` builds stand-ins afresh."""
+    """Get the base images and list them; ``force`` rebuilds stand-ins."""
     used = ensure_bases(session, force=force)
     if session.runner.dry:
         return
@@ -27,7 +27,7 @@ def bases(session: Session, *, force: bool, as_json: bool) -> None:
 
 
 def machine(session: Session, *, as_json: bool) -> None:
-    """Print what the machine has: engine, versions, processors, memory, disk."""
+    """Print the machine's engine, versions, processors, memory and disk."""
     facts = machinereport.report(session.runner)
     if as_json:
         print(json.dumps(facts, indent=2, default=str))

@@ -1,4 +1,4 @@
-"""Freeing disk space: first what would go, then only this project's own objects."""
+"""Frees disk space: first lists what would be removed, then removes only this project's own objects."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["prune"]
 
 
 def prune(session: Session, *, volumes: bool, system: bool, yes: bool, as_json: bool) -> None:
-    """Remove what this stack no longer uses; ``volumes`` only when asked.
+    """Remove objects that this stack no longer uses; volumes only with ``volumes``.
 
-    ``system`` is the engine-wide kind, for every project on the machine: unused containers, networks,
-    dangling images and the build cache; never volumes. Raises ``SlipwayError`` SLIP-069 without consent.
+    ``system`` prunes the engine, for every project on the machine: unused containers, networks, dangling
+    images and the build cache; never volumes. Raises ``SlipwayError`` SLIP-069 without consent.
     """
     runner = session.runner
     if system:
@@ -48,7 +48,7 @@ def prune(session: Session, *, volumes: bool, system: bool, yes: bool, as_json: 
         ("container", []),
         ("image", []),
         ("network", []),
-        # --all: Docker's own default spares named volumes, which are the only kind here.
+        # --all: by default Docker keeps named volumes, and here all volumes have names.
         *((("volume", ["--all"]),) if volumes else ()),
     ):
         label = f"label={engine.PROJECT_LABEL}={session.stack.project}"

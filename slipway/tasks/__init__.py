@@ -1,1 +1,1 @@
-"""The kit's commands, a module for each subject. They read flags and call one function each."""
+"""The kit's commands, one module per subject. Each command reads its flags and calls one function."""

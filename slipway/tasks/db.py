@@ -38,11 +38,11 @@ def db_fetch(c: Context, name: str, prod: bool = False) -> None:
         **PROD,
         **YES,
         "name": "as db.backups shows it, or: latest",
-        "from-project": "the stack it was made of, when that is another one",
+        "from-project": "the stack that the backup is from, if it is another one",
     },
 )
 def db_restore(c: Context, name: str, from_project: str = "", yes: bool = False, prod: bool = False) -> None:
-    """Put a backup in the place of database and media."""
+    """Replace database and media with a backup."""
     from slipway.backup import backuprestore
 
     backuprestore.restore(session.begin(c, prod), name, from_project=from_project, yes=yes)
@@ -50,7 +50,7 @@ def db_restore(c: Context, name: str, from_project: str = "", yes: bool = False,
 
 @task(name="import", help={**PROD, **YES, "file": "of pg_dump: plain SQL (.gz too), custom or tar format"})
 def db_import(c: Context, file: str, yes: bool = False, prod: bool = False) -> None:
-    """Put another site's dump in the place of the database."""
+    """Replace the database with another site's dump."""
     from slipway.backup import importing
 
     importing.import_database(session.begin(c, prod), file, yes=yes)
@@ -78,8 +78,8 @@ def db_prune(c: Context, yes: bool = False, json: bool = False, prod: bool = Fal
         **PROD,
         **YES,
         "to": "the major version, 18 for example",
-        "image": "its image, where that does not follow from the present one",
-        "discard-old": "delete the database as it was before an upgrade (asks first)",
+        "image": "its image, if the kit cannot derive it from the current one",
+        "discard-old": "delete the old database that an upgrade has kept (asks first)",
     },
 )
 def db_upgrade(

@@ -26,7 +26,7 @@ def upgrade(c: Context, from_: str = "", to: str = "", prod: bool = False) -> No
 @task(
     help={
         **ANY_STACK,
-        "name": "of the project: a folder, its package and the stacks are called so",
+        "name": "of the project: names a folder, its package and the stacks",
         "keep-example": "keep the guestbook, under that name",
     }
 )

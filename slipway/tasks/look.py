@@ -1,4 +1,4 @@
-"""Looking at the stack; nothing changes."""
+"""Shows the stack; changes nothing."""
 
 from invoke.collection import Collection
 from invoke.context import Context
@@ -9,7 +9,7 @@ from slipway.orchestrators import session
 from slipway.tasks.options import JSON, PROD
 
 
-@task(help={**PROD, **JSON, "follow": "go on updating"})
+@task(help={**PROD, **JSON, "follow": "keep updating"})
 def stats(c: Context, follow: bool = False, json: bool = False, prod: bool = False) -> None:
     """CPU, memory and I/O of each container."""
     from slipway.services import views
@@ -19,7 +19,7 @@ def stats(c: Context, follow: bool = False, json: bool = False, prod: bool = Fal
 
 @task(help={**PROD, "service": "whose containers", "json": "accepted; the answer is JSON already"})
 def inspect(c: Context, service: str, json: bool = False, prod: bool = False) -> None:
-    """All the engine knows of a service, as JSON."""
+    """All the engine knows about a service, as JSON."""
     from slipway.services import views
 
     views.inspect(session.begin(c, prod, looks=True), service)
@@ -59,7 +59,7 @@ def networks(c: Context, json: bool = False, prod: bool = False) -> None:
 
 @task(help={**PROD, **JSON})
 def doctor(c: Context, json: bool = False, prod: bool = False) -> None:
-    """What would stop `up`, or is wrong with what runs."""
+    """Find what would stop `up`, or is wrong with the running stack."""
     from slipway.checks import doctor as examination
 
     examination.doctor(ROOT, session.runner_of(c), prod, as_json=json)

@@ -8,9 +8,9 @@ from slipway.orchestrators import session
 from slipway.tasks.options import ANY_STACK, JSON, PROD, YES
 
 
-@task(help={**ANY_STACK, **JSON, "force": "build stand-ins afresh, with Debian's newest packages"})
+@task(help={**ANY_STACK, **JSON, "force": "rebuild stand-ins, with Debian's newest packages"})
 def bases(c: Context, force: bool = False, json: bool = False, prod: bool = False) -> None:
-    """Base images: present, else pulled, else built."""
+    """Get base images: use local ones, else pull, else build."""
     from slipway.commands import machineviews
 
     machineviews.bases(session.begin(c, prod, create=True, looks=True), force=force, as_json=json)
@@ -18,7 +18,7 @@ def bases(c: Context, force: bool = False, json: bool = False, prod: bool = Fals
 
 @task(help={**ANY_STACK, **JSON})
 def machine(c: Context, json: bool = False, prod: bool = False) -> None:
-    """What this machine has: engine, versions, disk."""
+    """Show this machine's engine, versions and disk."""
     from slipway.commands import machineviews
 
     machineviews.machine(session.begin(c, prod, create=True, looks=True), as_json=json)
@@ -29,8 +29,8 @@ def machine(c: Context, json: bool = False, prod: bool = False) -> None:
         **PROD,
         **YES,
         **JSON,
-        "volumes": "unused volumes too: their data is lost",
-        "system": "what no project on this engine uses, and the build cache",
+        "volumes": "also unused volumes: their data is lost",
+        "system": "everything that no project on this engine uses, and the build cache",
     }
 )
 def prune(

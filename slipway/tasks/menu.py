@@ -1,4 +1,4 @@
-"""``invoke --list`` by purpose: Invoke sorts tasks by name, people look for what they want to do."""
+"""``invoke --list`` by purpose: Invoke sorts tasks by name, users look for a purpose."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["menu"]
 
 
 def menu(**groups: Collection) -> Collection:
-    """A root collection with the tasks of every group, listed under the groups' names, in this order.
+    """Return a root collection with the tasks of every group, listed under the groups' names, in this order.
 
-    A group that has a name gives it to its tasks: ``db.backup``. What is added to the root afterwards is
-    listed last, as ``own``; under the name of an earlier task it takes that one's place.
+    A named group prefixes its tasks: ``db.backup``. Tasks added to the root afterwards are listed last, as
+    ``own``; one with the name of an earlier task replaces it.
     """
 
     def list_by_group(program: Program) -> None:
@@ -26,8 +26,8 @@ def menu(**groups: Collection) -> Collection:
             members = [(name, task if group.name else root.tasks[name]) for name, task in group.tasks.items()]
             program.print_columns([(f"{prefix}{name}", helpline(task)) for name, task in members])
 
-    # Invoke has no hook for the order of its list; this is the method that prints the default format.
-    # Another tasks file in the same process does not occur: Invoke loads one.
+    # Invoke has no hook for the order of its list; this method prints the default format.
+    # It affects no other tasks file: Invoke loads one per process.
     Program.list_flat = list_by_group  # type: ignore[assignment]
     root = Collection()
     for group in groups.values():

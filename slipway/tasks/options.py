@@ -8,10 +8,10 @@ PROD = {"prod": "the production stack instead of the development one"}
 JSON = {"json": "print JSON, for scripts"}
 YES = {"yes": "do not ask"}
 SERVICES = {"services": "only these, separated by commas (default: all)"}
-ALWAYS_PROD = {"prod": "accepted everywhere; this is always about production"}
-ANY_STACK = {"prod": "accepted everywhere; makes no difference here"}
+ALWAYS_PROD = {"prod": "accepted everywhere; this task always uses production"}
+ANY_STACK = {"prod": "accepted everywhere; has no effect here"}
 
 
 def names(given: str) -> list[str]:
-    """The names in ``given``, which commas or spaces separate."""
+    """Return the names in ``given``, separated by commas or spaces."""
     return [name for name in given.replace(",", " ").split() if name]

@@ -32,14 +32,14 @@ def manage(c: Context, command: str, prod: bool = False) -> None:
     help={
         **PROD,
         "target": "app, or app and migration, quoted (default: all); or write it after --",
-        "plan": "only list them, and what in them is unsafe while old code runs",
-        "check": "only tell whether there are any (exit code 1)",
+        "plan": "only list them, with operations that are unsafe while old code runs",
+        "check": "only report whether there are any (exit code 1)",
     }
 )
 def migrate(
     c: Context, target: str = "", plan: bool = False, check: bool = False, prod: bool = False
 ) -> None:
-    """Apply database migrations, once however many start it."""
+    """Apply database migrations, once even if several start it."""
     from slipway.commands import commands
 
     work = session.begin(c, prod)
@@ -49,7 +49,7 @@ def migrate(
 @task(
     help={
         "apps": "only these apps, quoted; or write them after --",
-        "prod": "check that none is missing (the image is read-only)",
+        "prod": "only check that none is missing (the image is read-only)",
     },
 )
 def makemigrations(c: Context, apps: str = "", prod: bool = False) -> None:
@@ -71,7 +71,7 @@ def collectstatic(c: Context, prod: bool = False) -> None:
 def createsuperuser(c: Context, username: str = "", email: str = "", prod: bool = False) -> None:
     """Create an admin account.
 
-    With DJANGO_SUPERUSER_PASSWORD in the environment it asks nothing.
+    With DJANGO_SUPERUSER_PASSWORD in the environment it asks no questions.
     """
     from slipway.commands import commands
 
@@ -81,7 +81,7 @@ def createsuperuser(c: Context, username: str = "", email: str = "", prod: bool 
 @task(
     help={
         "arguments": "for the test command, quoted; or write them after --",
-        "prod": "Django's deployment check in the production image, which carries no tests",
+        "prod": "run Django's deployment check instead: the production image has no tests",
     },
 )
 def test(c: Context, arguments: str = "", prod: bool = False) -> None:
@@ -93,7 +93,7 @@ def test(c: Context, arguments: str = "", prod: bool = False) -> None:
 
 @task(
     name="exec",
-    help={**PROD, "service": "where", "command": "what, quoted; or write it after --"},
+    help={**PROD, "service": "in which service", "command": "the command, quoted; or write it after --"},
 )
 def exec_(c: Context, service: str, command: str = "", prod: bool = False) -> None:
     """Run any command: invoke exec web -- ls -l."""

@@ -11,7 +11,7 @@ from slipway.tasks.options import ALWAYS_PROD, ANY_STACK, JSON, PROD, SERVICES, 
 
 @task(
     help={
-        "take-over": "make the stack this folder's: the folder it was of has moved here",
+        "take-over": "make this folder the stack's owner: its former folder has moved here",
         "prod": "with --take-over: the production stack instead of the development one",
     }
 )
@@ -31,9 +31,9 @@ def init(c: Context, take_over: bool = False, prod: bool = False) -> None:
         **JSON,
         "path": "the project's folder, anywhere",
         "dry": "only show what would be written",
-        "copy": "copy the kit into the project, into a folder of its own, instead of leaving it beside",
-        "into": "another name for that folder than slipway",
-        "manage-dir": "the folder with manage.py, counted from PATH, where there are several",
+        "copy": "copy the kit into its own folder inside the project, instead of leaving it outside",
+        "into": "the name of that folder (default: slipway)",
+        "manage-dir": "the folder with manage.py, relative to PATH, if there are several",
     }
 )
 def adopt(
@@ -55,7 +55,7 @@ def adopt(
     scan_and_write(ROOT, path, dry=dry, yes=yes, as_json=json, manage_dir=manage_dir, into=folder)
 
 
-@task(help={**PROD, **SERVICES, "no-cache": "build every layer anew"})
+@task(help={**PROD, **SERVICES, "no-cache": "rebuild every layer"})
 def build(c: Context, services: str = "", no_cache: bool = False, prod: bool = False) -> None:
     """Build the images."""
     from slipway.release import lifecycle
@@ -68,8 +68,8 @@ def build(c: Context, services: str = "", no_cache: bool = False, prod: bool = F
         **PROD,
         **JSON,
         "scale": "number of web replicas (default: WEB_REPLICAS)",
-        "no-build": "start from the images there are",
-        "local": "no containers: the project's own server on its embedded database",
+        "no-build": "start from the existing images",
+        "local": "no containers: Django's development server on the project's embedded database",
     }
 )
 def up(
@@ -99,11 +99,11 @@ def up(
     help={
         **ALWAYS_PROD,
         "release": "id of the new release (default: the git revision)",
-        "image": "an image that is built already, here or in a registry",
+        "image": "an image that is already built, here or in a registry",
     }
 )
 def deploy(c: Context, release: str = "", image: str = "", prod: bool = False) -> None:
-    """Switch production to what is checked out."""
+    """Switch production to the checked-out code."""
     from slipway.release import deploy as deploying
 
     deploying.deploy(session.begin(c, prod=True), release=release, image=image)
@@ -111,7 +111,7 @@ def deploy(c: Context, release: str = "", image: str = "", prod: bool = False) -
 
 @task(help={**ALWAYS_PROD, **JSON})
 def releases(c: Context, json: bool = False, prod: bool = False) -> None:
-    """What was deployed, when, by whom, and how it ended."""
+    """List deploys and rollbacks: when, by whom, and how they ended."""
     from slipway.state import releases as ledger
 
     ledger.show(session.begin(c, prod=True, looks=True).settings.root, as_json=json)
@@ -121,10 +121,10 @@ def releases(c: Context, json: bool = False, prod: bool = False) -> None:
     help={
         **ALWAYS_PROD,
         **YES,
-        "release": "id of a kept release (default: the one before)",
-        "keep-schema": "the database stays as it is, whatever migrations lie between",
+        "release": "id of a kept release (default: the previous one)",
+        "keep-schema": "do not change the database, even if there are migrations in between",
         "migrate-back": "take these migrations back, once the earlier release serves",
-        "restore-backup": "put the dump from before them in the database's place (asks first)",
+        "restore-backup": "restore the dump from before these migrations (asks first)",
     }
 )
 def rollback(
@@ -143,9 +143,9 @@ def rollback(
     back.rollback(session.begin(c, prod=True), release=release, choice=choice, yes=yes)
 
 
-@task(help={**PROD, **YES, "volumes": "delete the data and the images too (asks first)"})
+@task(help={**PROD, **YES, "volumes": "also delete the data and the images (asks first)"})
 def down(c: Context, volumes: bool = False, yes: bool = False, prod: bool = False) -> None:
-    """Remove containers and networks; data stays."""
+    """Remove containers and networks; data is kept."""
     from slipway.release import lifecycle
 
     lifecycle.down(session.begin(c, prod), volumes=volumes, yes=yes)
@@ -155,8 +155,8 @@ def down(c: Context, volumes: bool = False, yes: bool = False, prod: bool = Fals
     help={
         **JSON,
         "word": "on, off or status",
-        "retry-after": "on: seconds after which clients should ask again",
-        "message": "on: what the page says",
+        "retry-after": "on: seconds after which clients should retry",
+        "message": "on: the text of the page",
         "prod": "required: development has no nginx",
     }
 )
@@ -198,7 +198,7 @@ def restart(c: Context, services: str = "", prod: bool = False) -> None:
     lifecycle.change(session.begin(c, prod), "restart", names(services))
 
 
-@task(help={**PROD, **JSON, "all": "stopped and finished containers too"})
+@task(help={**PROD, **JSON, "all": "also stopped and finished containers"})
 def ps(c: Context, all: bool = False, json: bool = False, prod: bool = False) -> None:
     """List containers with state, health and ports."""
     from slipway.services import views
@@ -210,10 +210,10 @@ def ps(c: Context, all: bool = False, json: bool = False, prod: bool = False) ->
     help={
         **PROD,
         **SERVICES,
-        "follow": "go on printing new lines",
+        "follow": "keep printing new lines",
         "tail": "only the last N lines of each",
-        "since": "only newer than a time or a duration (10m)",
-        "timestamps": "the time before each line",
+        "since": "only lines newer than a time or a duration (10m)",
+        "timestamps": "print the time before each line",
     },
 )
 def logs(
@@ -252,14 +252,14 @@ def open_site(c: Context, prod: bool = False) -> None:
     help={
         **ALWAYS_PROD,
         **JSON,
-        "reload": "serve what lies in the files now",
-        "renew": "TLS=acme: have the CA issue a new one, due or not",
+        "reload": "serve the certificate that is in the files now",
+        "renew": "TLS=acme: request a new one from the CA, even if it is not due",
     }
 )
 def certs(
     c: Context, reload: bool = False, renew: bool = False, json: bool = False, prod: bool = False
 ) -> None:
-    """The TLS certificate: names, expiry, how to trust it."""
+    """Show the TLS certificate: names, expiry, how to trust it."""
     from slipway.tls import certs as certificate
 
     certificate.certs(
