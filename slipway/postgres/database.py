@@ -1,11 +1,11 @@
 """Dump and restore of the stack's own PostgreSQL (the service ``db``).
 
-PostgreSQL's own programs do it, in that container and over its local socket. A restore goes into a new
-database beside the serving one; in the end the two change names, in one transaction: all of them, where
-there are several (EXTRA_DATABASES).
+PostgreSQL's own programs do it, in that container and over its local socket. A restore fills a new database
+next to the serving one; at the end the two swap names in one transaction, together with any others
+(EXTRA_DATABASES).
 """
 
-# ruff: noqa: S608 - what is put into statements are our own names, and one that Settings has checked
+# ruff: noqa: S608 - statements contain only our own names, and one that Settings has checked
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from slipway.orchestrators.session import Session
 __all__ = ["NO_LIMITS", "beside", "check", "dump", "dump_all", "existing", "major", "restore", "settled"]
 
 NO_LIMITS = "PGOPTIONS=-c statement_timeout=0 -c lock_timeout=0 -c default_transaction_read_only=off"
-"""For sessions of ours, whatever limits the project has set for its own."""
+"""For our own sessions, regardless of the limits that the project has set."""
 
-# By these names a later run knows what a killed one has left behind.
+# By these names a later run recognises what a killed one left behind.
 _NEW, _FORMER = "slipway_restoring_", "slipway_replaced_"
 _RESTORE = "slipway restore"
-_SWAP_ATTEMPTS = 6  # of about 5 s, for which PostgreSQL waits for other sessions to end
+_SWAP_ATTEMPTS = 6  # about 5 s each: PostgreSQL waits that long for other sessions to end
 
 
 def _one_line(statement: str) -> str:
-    """As it can be read in the echo of a command."""
+    """Return the statement on one line, readable in the echo of a command."""
     return " ".join(statement.split())
 
 
@@ -41,8 +41,8 @@ SELECT format('CREATE DATABASE {new} TEMPLATE template0 OWNER %I ENCODING %L LC_
   FROM pg_database WHERE datname = '{name}'
 """)
 
-# What belongs to a database and is in no dump. A value of the parameters named here is a list that is
-# stored as it is written: in quotes it would become a single name (pg_dump has the same list).
+# Properties of a database that no dump contains. The values of the parameters listed here are lists,
+# stored as written: in quotes they would become a single name (pg_dump has the same list).
 _PROPERTIES = _one_line("""
 DO $$
 DECLARE statement text;
@@ -87,7 +87,7 @@ SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
                     WHERE classid = 'pg_class'::regclass AND objid = c.oid AND deptype = 'e')
 """)
 
-# The sessions of databases, until the first has another name; by oid, for the new ones get their names.
+# Ends the sessions of databases until the first is renamed; by oid, because new ones take over the names.
 _END_SESSIONS = _one_line("""
 DO $$
 BEGIN
@@ -100,8 +100,8 @@ BEGIN
 END $$
 """)
 
-# ALTER DATABASE RENAME first keeps new sessions out, then waits up to 5 s for those that are there.
-# Another session has to end them meanwhile: ended before, a connection pool would be back at once.
+# ALTER DATABASE RENAME first keeps new sessions out, then waits up to 5 s for the existing ones.
+# Another session must end them during that wait: a pool whose sessions end earlier reconnects at once.
 _SWAP = """\
 psql -X --quiet --command "$1" & shift; \
 for statement; do set -- "$@" --command "$statement"; shift; done; \
@@ -111,20 +111,20 @@ code=$?; wait; exit "$code"\
 
 
 def dump_all(session: Session, target: Path) -> None:
-    """``dump`` of the project's own database and of EXTRA_DATABASES, where ``beside`` finds them again."""
+    """Dump the project's own database and EXTRA_DATABASES to the files that ``beside`` finds."""
     dump(session, target)
     for name in existing(session, session.settings.extra_databases):
         dump(session, target.with_name(f"{target.name}.{name}"), name)
 
 
 def beside(dump: Path) -> dict[str, Path]:
-    """The dumps of EXTRA_DATABASES that were made together with ``dump``, by the name of the database."""
+    """Return the dumps of EXTRA_DATABASES that were made together with ``dump``, by database name."""
     found = (path for path in dump.parent.glob(f"{dump.name}.*") if path.suffix != ".part")
     return {path.name.removeprefix(f"{dump.name}."): path for path in sorted(found)}
 
 
 def existing(session: Session, names: Sequence[str]) -> list[str]:
-    """Those of ``names`` that are databases of the server; all of them in a dry run. Raises SLIP-060."""
+    """Return those of ``names`` that are databases of the server; all in a dry run. Raises SLIP-060."""
     if session.runner.dry or not names:
         return list(names)
     there = _Server(session, "slipway").ask("SELECT datname FROM pg_database")
@@ -135,8 +135,8 @@ def dump(session: Session, target: Path, name: str = "") -> None:
     """Write the database to ``target`` in pg_dump's custom format: complete, on the disk, read back.
 
     ``name`` is one of EXTRA_DATABASES; empty: the project's own. The folder must exist; only the owner can
-    read the file. Raises ``SlipwayError`` SLIP-060 when pg_dump fails, SLIP-089 when what it wrote cannot be
-    read. There is no ``target`` then.
+    read the file. Raises ``SlipwayError`` SLIP-060 when pg_dump fails, SLIP-089 when its file cannot be read.
+    Then ``target`` does not exist.
     """
     server = _Server(session, "slipway dump")
     argv = server.program("pg_dump", "--format=custom", f"--dbname={name or server.name}")
@@ -151,12 +151,12 @@ def dump(session: Session, target: Path, name: str = "") -> None:
 
 
 def check(session: Session, source: Path, called: Path) -> None:
-    """Raise ``SlipwayError`` SLIP-089, about ``called``, unless pg_restore reads all of ``source``."""
+    """Raise ``SlipwayError`` SLIP-089, which names ``called``, unless pg_restore reads all of ``source``."""
     _read(_Server(session, "slipway dump"), source, called)
 
 
 def major(session: Session) -> int:
-    """The server's major version. Raises SLIP-060."""
+    """Return the server's major version. Raises SLIP-060."""
     [number] = _Server(session, "slipway").ask("SHOW server_version_num")
     return int(number) // 10_000
 
@@ -168,12 +168,12 @@ def restore(
     *,
     roles: frozenset[str] | None = None,
 ) -> None:
-    """Put what ``source`` holds, a dump in the custom format, in the place of the database.
+    """Replace the database with the contents of ``source``, a dump in the custom format.
 
-    With ``roles`` it is plain SQL, made ready by ``plainsql.prepare``, that names these roles.
-    ``extra`` has the dumps of other databases, by name: all change together, or none. The present ones serve,
-    untouched, until they change names with the new; then their sessions are ended, and they are dropped. The
-    disk must have room for both. The caller sees to it that no other restore runs.
+    With ``roles``, ``source`` is plain SQL from ``plainsql.prepare`` that names these roles.
+    ``extra`` has the dumps of other databases, by name: all are replaced, or none. The current ones serve
+    unchanged until they swap names with the new ones; then their sessions are ended and they are dropped. The
+    disk must have room for both. The caller must make sure that no other restore runs.
     Raises ``SlipwayError`` SLIP-089 when a source is not a whole dump, SLIP-093 when it could not be
     restored, SLIP-060 when the server does not answer: the databases are as before.
     """
@@ -201,9 +201,9 @@ def restore(
 
 
 def settled(session: Session) -> str:
-    """Which database serves, once whatever an interrupted restore still does has been ended.
+    """End an interrupted restore that still runs, then return which database serves.
 
-    The answer is the oid of the project's own, which it does not share with one that takes its name later.
+    Returns the oid of the project's own database; one that takes its name later has another oid.
     Raises ``SlipwayError`` SLIP-060 when the server does not answer.
     """
     server = _Server(session, _RESTORE)
@@ -212,7 +212,7 @@ def settled(session: Session) -> str:
 
 
 class _Part:
-    """One database that is restored: its name, its dump, and what the two are called meanwhile.
+    """One database to restore: its name, its dump, and the temporary names of the new and the old one.
 
     ``roles`` are those that a dump in plain SQL names.
     """
@@ -225,7 +225,7 @@ class _Part:
         self.new, self.former = _NEW + mark, _FORMER + mark
 
     def renaming(self) -> list[str]:
-        """The two statements that put the new one in the place of the serving one."""
+        """Return the two statements that put the new one in the place of the serving one."""
         return [
             f'ALTER DATABASE "{self.name}" RENAME TO {self.former}',
             f'ALTER DATABASE {self.new} RENAME TO "{self.name}"',
@@ -234,14 +234,14 @@ class _Part:
 
 @dataclass(frozen=True)
 class _Dump:
-    """What a dump's table of contents says."""
+    """Facts from a dump's table of contents."""
 
     tables: int
     owners: frozenset[str]
 
 
 def _read(server: _Server, source: Path, called: Path | None = None) -> _Dump:
-    """Read all of ``source``: its table of contents comes first, and would not show a missing end."""
+    """Read all of ``source``: its table of contents comes first and would not reveal a missing end."""
     called = called or source
     if not source.is_file() or not source.stat().st_size:
         raise _unreadable(called, "it is empty" if source.is_file() else "there is no such file")
@@ -266,12 +266,12 @@ def _unreadable(source: Path, why: str) -> SlipwayError:
     return SlipwayError(
         "SLIP-089",
         f"{source} is not a dump that can be restored: {why}",
-        "take another one, written by pg_dump --format=custom",
+        "use another one, written by pg_dump --format=custom",
     )
 
 
 def _reason(output: str) -> str:
-    """The first error that one of PostgreSQL's programs names, else the last line."""
+    """Return the first error that one of PostgreSQL's programs prints, else the last line."""
     found = re.search(r"^\w+: (?:error|fatal): +(.*)", output, re.MULTILINE)
     return found[1] if found else (output.strip() or "no output").splitlines()[-1]
 
@@ -280,18 +280,18 @@ def _not_restored(why: str) -> SlipwayError:
     return SlipwayError(
         "SLIP-093",
         f"the dump was not restored, and the database is as before: {why}",
-        "fix what is said above and run the same command again",
+        "fix the cause and rerun the command",
     )
 
 
 class _Server:
-    """The server of one stack. ``application`` is how its sessions are called."""
+    """The server of one stack. ``application`` is the name of its sessions."""
 
     def __init__(self, session: Session, application: str) -> None:
         self.session = session
         self.runner = session.runner
         self.name = session.settings.db_name
-        # Nobody can be in a database that gets another name.
+        # A database with a session cannot be renamed.
         self._elsewhere = "postgres" if self.name != "postgres" else "template1"
         self._env = (
             f"PGAPPNAME={application}",
@@ -300,20 +300,20 @@ class _Server:
         )
 
     def program(self, name: str, *arguments: str, database: str = "") -> list[str]:
-        """The argv of a program in the container of ``db``, as its owner."""
+        """Return the argv of a program in the container of ``db``, as the database's owner."""
         env = (*self._env, f"PGDATABASE={database or self._elsewhere}")
         flags = [word for variable in env for word in ("--env", variable)]
         return self.session.stack.command("exec", "-T", *flags, "db", name, *arguments)
 
     def psql(self, *statements: str, database: str = "") -> list[str]:
-        """The argv that executes statements, in one transaction when there are several."""
+        """Return the argv that executes statements, in one transaction if there are several."""
         options = ["-X", "--quiet", "--tuples-only", "--no-align", "--set", "ON_ERROR_STOP=1"]
         options += ["--single-transaction"] if len(statements) > 1 else []
         options += [word for statement in statements for word in ("--command", statement)]
         return self.program("psql", *options, database=database)
 
     def ask(self, query: str, database: str = "") -> list[str]:
-        """The rows of ``query``. Raises SLIP-060."""
+        """Return the rows of ``query``. Raises SLIP-060."""
         argv = self.psql(query, database=database)
         return self.runner.capture(argv, check=True).stdout.splitlines()
 
@@ -324,8 +324,8 @@ class _Server:
             raise _not_restored(f"the command above ended with exit code {code}")
 
     def clear(self) -> None:
-        """End what goes on of an interrupted restore, and drop its databases."""
-        # The programs of a killed command go on in the container, and could still change the names.
+        """End the sessions of an interrupted restore, and drop its databases."""
+        # The programs of a killed command keep running in the container and could still swap the names.
         self.ask(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             f" WHERE application_name = '{_RESTORE}' AND pid <> pg_backend_pid()"
@@ -335,16 +335,16 @@ class _Server:
             self.drop(name)
 
     def give_up(self, created: str) -> None:
-        """Clear, and say so if an interrupted change of names has taken place after all."""
+        """Clear, and print a note if an interrupted swap of names has succeeded after all."""
         try:
             self.clear()
             if created and self.oid(self.name) == created:
-                note("the names had changed already: the restored database serves")
+                note("the databases had already swapped names: the restored one serves")
         except SlipwayError as silent:
-            note(f"the next restore will remove what this one leaves: {silent.problem}")
+            note(f"the next restore will clean up after this one: {silent.problem}")
 
     def create(self, part: _Part) -> str:
-        """Create a database like the serving one, and empty; returns its oid."""
+        """Create an empty database with owner, encoding and locale of the serving one; return its oid."""
         statements = self.ask(_CREATE.format(new=part.new, name=part.name))
         if not statements:
             raise _not_restored(f"there is no database {part.name} on this server")
@@ -352,13 +352,13 @@ class _Server:
         return self.oid(part.new)
 
     def fill(self, part: _Part, found: _Dump | None) -> None:
-        """Restore the dump, and see whether all tables are there; of plain SQL nobody knows how many."""
+        """Restore the dump and check that no table is missing; for plain SQL their number is unknown."""
         new = part.new
         if found:
             self._restore(part, found)
         else:
             self._execute(part)
-        # Not in a dump either; without it the first queries are planned blindly.
+        # No dump has statistics either; without them the planner guesses at first.
         self.do(*self.psql("ANALYZE", database=new))
         self.do(*self.psql(_PROPERTIES.format(new=new, name=part.name)))
 
@@ -367,7 +367,7 @@ class _Server:
         options = ["--exit-on-error", f"--dbname={new}"]
         missing = found.owners - set(self.ask("SELECT rolname FROM pg_roles"))
         if missing:
-            note(f"the dump's owners {', '.join(sorted(missing))} do not exist here: all belongs to one")
+            note(f"the dump's owners {', '.join(sorted(missing))} do not exist here: DB_USER owns everything")
             options += ["--no-owner", "--no-privileges"]
         self.do(*self.program("pg_restore", *options), stdin=part.source)
         [tables] = self.ask(_COUNT_TABLES, database=new)
@@ -375,15 +375,15 @@ class _Server:
             raise _not_restored(f"{tables} of {found.tables} tables came out of the dump")
 
     def _execute(self, part: _Part) -> None:
-        """Have psql read the dump, in one transaction with the roles that it names and this server lacks.
+        """Make psql read the dump, in one transaction that also creates the roles that this server lacks.
 
-        Those are gone at its end: all belongs to the database's owner.
+        It drops them at its end: everything then belongs to the database's owner.
         """
         probe = self.runner.capture(self.program("psql", "-X", "--command", "\\restrict probe"))
         if probe.returncode:
             raise _not_restored(
-                f"psql here takes no plain SQL from elsewhere safely ({_reason(probe.stderr)});"
-                " newer images of the same PostgreSQL do"
+                f"this psql cannot safely read plain SQL from elsewhere ({_reason(probe.stderr)});"
+                " newer images of the same PostgreSQL can"
             )
         missing = sorted((part.roles or frozenset()) - set(self.ask("SELECT rolname FROM pg_roles")))
         quoted = ", ".join('"' + name.replace('"', '""') + '"' for name in missing)
@@ -394,7 +394,7 @@ class _Server:
             f"DROP ROLE {quoted}",
         ]
         if missing:
-            note(f"the dump's roles {', '.join(missing)} do not exist here: all belongs to one")
+            note(f"the dump's roles {', '.join(missing)} do not exist here: DB_USER owns everything")
         options = ["-X", "--quiet", "--output=/dev/null", "--set", "ON_ERROR_STOP=1", "--single-transaction"]
         options += [word for statement in before for word in ("--command", statement)]
         options += ["--file=-"]
@@ -418,14 +418,14 @@ class _Server:
             # Not the exit code: the connection to the engine may have broken after the commit.
             if self.oid(parts[0].name) == created:
                 return
-        raise _not_restored("sessions of the present database do not end; the reason is above")
+        raise _not_restored("sessions of the current database do not end; the reason is above")
 
     def oid(self, name: str) -> str:
-        """The oid of the database of that name, empty when there is none. Raises SLIP-060."""
+        """Return the oid of the database of that name, empty when there is none. Raises SLIP-060."""
         return "".join(self.ask(f"SELECT oid FROM pg_database WHERE datname = '{name}'"))
 
     def drop(self, name: str) -> None:
-        """Drop a database that nobody needs; what hinders it is told, and left to a later run."""
+        """Drop an unneeded database; a failure is reported and left to a later run."""
         argv = self.psql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         if self.runner.run(argv, check=False).returncode:
-            note(f"the database {name} could not be dropped; the next restore tries it again")
+            note(f"the database {name} could not be dropped; the next restore tries again")

@@ -1,6 +1,6 @@
-"""A dump in plain SQL, as ``pg_dump`` writes it by default, made ready for one ``psql`` and one transaction.
+"""Prepares a dump in plain SQL, ``pg_dump``'s default format, for one ``psql`` and one transaction.
 
-Psql's restricted mode, or a refusal here, keeps it to the database that it is read into: a file from
+A refusal here or psql's restricted mode limits it to the database that it is restored into: a file from
 elsewhere must touch neither the serving database nor the container.
 """
 
@@ -23,18 +23,18 @@ __all__ = ["is_archive", "prepare", "unpacked"]
 
 _COMPRESSED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 _HEAD = 512
-# Statements that name roles, each on a line of its own, as pg_dump writes them; and where they do.
+# Statements that name roles, which pg_dump writes on one line each; and the position of the name.
 _ABOUT_ROLES = re.compile(r"(?:ALTER .* OWNER TO|GRANT|REVOKE|ALTER DEFAULT PRIVILEGES|CREATE POLICY) ")
 _ROLE = re.compile(r' (?:OWNER TO|TO|FROM|FOR ROLE) ("(?:[^"]|"")+"|[\w$]+)(?=[ ;])')
 _COPY = re.compile(rb"^COPY .* FROM stdin;\r?\n?$", re.IGNORECASE)
-# Written by --create: they are about databases of their own names, not about the one that is being filled.
+# Written by --create: they affect databases that they name, not the one that is being filled.
 _ABOUT_DATABASES = re.compile(rb"^(?:(?:CREATE|DROP|ALTER) DATABASE\b|\\connect\b|\\c )", re.IGNORECASE)
 _NO_FILE_OF_PG_DUMP = {
     b"SQLite format 3": "it is an SQLite database",
     b"-- MySQL dump": "it is a dump of MySQL",
     b"-- MariaDB dump": "it is a dump of MariaDB",
     b"/*M!999999": "it is a dump of MariaDB",
-    b"\xff\xfe": "it is UTF-16, as PowerShell's > writes; pg_dump --file=NAME writes what can be read",
+    b"\xff\xfe": "it is UTF-16, as PowerShell's > writes; pg_dump --file=NAME writes a readable file",
     b"PK\x03\x04": "it is a zip file: unpack it first",
     b"\x28\xb5\x2f\xfd": "it is compressed by zstd: unpack it first (zstd --decompress)",
 }
@@ -42,12 +42,12 @@ _NO_FILE_OF_PG_DUMP = {
 
 @contextmanager
 def unpacked(source: Path) -> Iterator[IO[bytes]]:
-    """The bytes of ``source``, decompressed where it is a gzip, bzip2 or xz file.
+    """Yield the bytes of ``source``, decompressed if it is a gzip, bzip2 or xz file.
 
     Raises ``SlipwayError`` SLIP-089 when it is missing, no file, or cut off in the middle.
     """
     if source.is_dir():
-        raise _refused(source, "it is a folder; a dump in the directory format is not taken")
+        raise _refused(source, "it is a folder; the directory format is not supported")
     opener: Any = open
     try:
         with source.open("rb") as file:
@@ -62,15 +62,16 @@ def unpacked(source: Path) -> Iterator[IO[bytes]]:
 
 
 def is_archive(start: bytes) -> bool:
-    """Whether a file that begins with ``start`` is one for ``pg_restore``: the custom, or the tar format."""
+    """Whether a file that begins with ``start`` is for ``pg_restore``: the custom or the tar format."""
     return start.startswith((b"PGDMP", b"toc.dat\0"))
 
 
 def prepare(source: Path, target: Path, server: int) -> frozenset[str]:
-    """Write the plain dump ``source`` to ``target`` for psql; returns the roles that it names, unquoted.
+    """Write the plain dump ``source`` to ``target`` for psql; return the roles that it names, unquoted.
 
-    ``server`` is the major version that will read it. Left out is what ``--clean`` drops first, for the
-    database is a new one. Raises ``SlipwayError`` SLIP-089 for what is no whole plain dump of one database.
+    ``server`` is the major version that will read it. The statements with which ``--clean`` drops objects
+    are left out: the database is new. Raises ``SlipwayError`` SLIP-089 unless ``source`` is a whole plain
+    dump of one database.
     """
     roles: set[str] = set()
     with unpacked(source) as lines, target.open("xb") as into:
@@ -78,7 +79,7 @@ def prepare(source: Path, target: Path, server: int) -> frozenset[str]:
         head = lines.read(_HEAD)
         _check_head(source, head)
         lines.seek(0)
-        # From here on psql takes no command but SQL: none that connects elsewhere or runs a program.
+        # From here on psql accepts only SQL: no command that connects elsewhere or runs a program.
         into.write(f"\\restrict {secrets.token_hex(16)}\n".encode())
         copying = complete = created = False
         own_end = b""
@@ -94,7 +95,7 @@ def prepare(source: Path, target: Path, server: int) -> frozenset[str]:
             elif own_end and text.rstrip() == own_end:
                 continue
             elif _ABOUT_DATABASES.match(text):
-                raise _refused(source, "it was made with --create, and is about a database of its own")
+                raise _refused(source, "it was made with --create, and names its own database")
             elif not created and _drops_what_is_not_there(text):
                 continue
             else:
@@ -110,7 +111,7 @@ def prepare(source: Path, target: Path, server: int) -> frozenset[str]:
 
 def _drops_what_is_not_there(line: bytes) -> bool:
     found = re.match(rb"(?:DROP |ALTER TABLE .* DROP (?:CONSTRAINT|COLUMN) )", line)
-    # This one is there, and is made again.
+    # This one exists, and the dump creates it again.
     return bool(found) and not re.match(rb"DROP SCHEMA (?:IF EXISTS )?public;", line)
 
 
@@ -127,7 +128,7 @@ def _check_head(source: Path, head: bytes) -> None:
         if head.startswith(start):
             raise _refused(source, why)
     if b"PostgreSQL database cluster dump" in head:
-        raise _refused(source, "it is of pg_dumpall, with roles and several databases")
+        raise _refused(source, "it was made by pg_dumpall, with roles and several databases")
     if b"\0" in head:
         raise _refused(source, "it is neither SQL nor a file of pg_dump")
 
@@ -136,7 +137,7 @@ def _check_version(source: Path, line: bytes, server: int) -> None:
     found = re.match(rb"-- Dumped from database version (\d+)", line)
     if found and int(found[1]) > server:
         raise _refused(
-            source, f"it is of PostgreSQL {found[1].decode()}, and this is {server}: it only reads older ones"
+            source, f"it is from PostgreSQL {found[1].decode()}; this is {server}, which only reads older ones"
         )
 
 
@@ -144,5 +145,5 @@ def _refused(source: Path, why: str) -> SlipwayError:
     return SlipwayError(
         "SLIP-089",
         f"{source} is not a dump that can be imported: {why}",
-        "make one of the one database: pg_dump --format=custom --file=site.dump NAME",
+        "make a dump of that one database: pg_dump --format=custom --file=site.dump NAME",
     )
