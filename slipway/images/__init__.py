@@ -1,1 +1,1 @@
-"""Images and what they are made of."""
+"""Images and their inputs."""

@@ -1,4 +1,4 @@
-"""What the containers that work on backups need: a folder, and an image built from what is checked out."""
+"""The folder and the image of the containers that work on backups; the checkout builds the image."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ __all__ = ["folder", "make_folder", "record_recipe"]
 
 
 def folder(settings: Settings) -> Path:
-    """Where backups are, absolute."""
+    """Return the absolute path of the backups."""
     return settings.path(settings.backup_dir)
 
 
 def make_folder(settings: Settings) -> None:
-    """Make the folder, for the containers' user. Raises ``SlipwayError`` SLIP-103 when it cannot be made."""
+    """Create the folder for the containers' user. Raises ``SlipwayError`` SLIP-103 when that fails."""
     path = folder(settings)
     try:
-        # The second is where parts lie meanwhile: of a container, or of a task that prepares an import.
+        # The second holds temporary parts: of a container, or of a task that prepares an import.
         for each in (path, path / ".work"):
             each.mkdir(mode=0o700, parents=True, exist_ok=True)
             if os.getuid() == 0:
@@ -31,19 +31,19 @@ def make_folder(settings: Settings) -> None:
     except OSError as problem:
         raise SlipwayError(
             "SLIP-103",
-            f"the backups folder {path} cannot be made: {problem.strerror}",
-            "set BACKUP_DIR to a folder that you may write",
+            f"the backups folder {path} cannot be created: {problem.strerror}",
+            "set BACKUP_DIR to a folder that you may write to",
         ) from None
 
 
 def record_recipe(settings: Settings) -> str:
-    """Record the digest of all the image is made from, which a build puts into its label; returns it."""
+    """Record and return the digest of all inputs of the image; a build puts it into the image's label."""
     digest = hashlib.sha256(engine.image_id(settings.postgres_image).encode())
     docker = settings.root / "docker"
     for path in sorted([*(docker / "backup").glob("*"), docker / "cron.py", docker / "install-packages"]):
         if path.is_file():
             digest.update(f"{path.name}\0".encode() + path.read_bytes())
-    # compose/backup.yaml: only where there is a store has the image its client.
+    # compose/backup.yaml: the image has the store's client only if a store is configured.
     digest.update(b"store" if settings.backup_s3_bucket else b"")
     recipe = digest.hexdigest()[:12]
     record_machine(settings.root, {"BACKUP_RECIPE": recipe})

@@ -1,8 +1,8 @@
 """Base images: used when present, else pulled, else built as stand-ins from Debian packages.
 
 A stand-in never takes an official image's name: ``slipway/python:3.13-slim-trixie`` stands in for
-``python:3.13-slim-trixie``, and whoever calls ``ensure`` records the choice in the same variable.
-The recipes are in ``docker/bases``; ``docs/base-image.md`` says what they keep and what they do not.
+``python:3.13-slim-trixie``, and the caller of ``ensure`` records the choice in the same variable.
+The recipes are in ``docker/bases``; ``docs/base-image.md`` lists how they differ from the official images.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ RECIPES = ROOT / "docker" / "bases"
 SECRETS = ROOT / ".slipway" / "build"
 PREFIX = "slipway/"
 LABEL = "slipway.recipe"
-"""On every stand-in: a digest of the recipe it was built from, so that a changed one is rebuilt."""
+"""On every stand-in: a digest of its recipe; a changed recipe causes a rebuild."""
 _LOCKS: dict[str, threading.Lock] = {}
 _HOOKS = {"bookworm": "maybe-merged-usr"}
-"""mmdebstrap's own, by suite: it makes the links into /usr. Else a package does, which brings all of Perl."""
+"""mmdebstrap's own hook, by suite: it links into /usr. Otherwise a package would, and pull in all of Perl."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Kind:
     name: str
     variable: str
     suites: Mapping[str, str]
-    """The series Debian has, each with the release that has it."""
+    """The series in Debian, each with the Debian release that has it."""
     flavour: str
     """A regular expression for what may follow the series in an official tag."""
     example: str
@@ -58,11 +58,11 @@ class Kind:
     environment: Mapping[str, str]
     """Version variables of the official image, each with the package whose version it shows."""
     upstream_only: Collection[str] = ()
-    """Of these variables, the ones without Debian's revision."""
+    """Those of these variables that omit Debian's revision."""
     arguments: Callable[[str], dict[str, str]] = field(default=lambda series: {"SERIES": series})
     """The build arguments of a series."""
     publisher: str = ""
-    """Whose repository it is on Docker Hub; empty: one of its official library."""
+    """The owner of its repository on Docker Hub; empty: Docker's official library."""
 
     def is_named(self, name: str) -> bool:
         """Whether ``name``, a reference without its tag, is the official image, a mirror's copy or ours."""
@@ -72,7 +72,7 @@ class Kind:
 
 def _postgres_arguments(series: str) -> dict[str, str]:
     volume = postgres.mount_target(int(series))
-    # From 18 on the official image's data lies below its volume, in a folder named after the version.
+    # From 18 on the official image keeps its data below its volume, in a folder named after the version.
     data = f"{volume}/{series}/docker" if int(series) >= 18 else volume
     return {"SERIES": series, "PGDATA": data, "VOLUME_PATH": volume}
 
@@ -134,7 +134,7 @@ KINDS: Mapping[str, Kind] = {
 
 @dataclass(frozen=True)
 class StandIn:
-    """What stands in for one official reference."""
+    """The stand-in for one official reference."""
 
     kind: Kind
     series: str
@@ -165,7 +165,7 @@ class Row:
 def stand_in_for(variable: str, reference: str) -> StandIn:
     """Return the stand-in for an official reference, or for one that begins with ``slipway/``.
 
-    Raises ``SlipwayError`` SLIP-041 when Debian has no packages for it, naming what it has, and
+    Raises ``SlipwayError`` SLIP-041 when Debian has no packages for it, with a list of those it has, and
     SLIP-042 when ``reference`` is not one of the official images.
     """
     parts = re.fullmatch(r"(.+?)(?::([^:/@]+))?(@.+)?", reference)
@@ -203,12 +203,12 @@ def ensure(images: Mapping[str, str], runner: Runner, pinned: Collection[str] = 
     """Make every base image present on this machine's engine.
 
     ``images`` maps variables (``PYTHON_IMAGE``) to references, as ``Settings.images`` does. A present
-    one is used, an absent one pulled; when its registry cannot be reached a stand-in is built. A
+    image is used, an absent one pulled; if its registry cannot be reached, a stand-in is built. A
     reference that begins with ``slipway/`` is built when absent or when its recipe has changed.
 
-    Returns the variables that must change, each with its stand-in: empty when everything is as
-    asked. ``pinned`` are variables a person has set: they are never replaced, but end in
-    SLIP-043. Raises ``SlipwayError``: SLIP-040 when a registry refused, else as ``stand_in_for``
+    Returns the variables that must change, each with its stand-in: empty when all images are as
+    requested. ``pinned`` are variables that the user has set: they are never replaced, but raise
+    SLIP-043. Raises ``SlipwayError``: SLIP-040 when a registry refuses, else as ``stand_in_for``
     and ``build``.
     """
     replaced: dict[str, str] = {}
@@ -227,12 +227,12 @@ def ensure(images: Mapping[str, str], runner: Runner, pinned: Collection[str] = 
                         "SLIP-043",
                         f"{variable}={reference} is not on this machine and its registry cannot be"
                         f" reached: {reason}",
-                        f"set {variable}={stand_in.reference}, or remove the line to have that chosen",
+                        f"set {variable}={stand_in.reference}, or remove the line and the kit chooses that",
                     )
                 _say(f"{reference}: registry not reachable, {stand_in.reference} stands in")
                 stand_ins.append(stand_in)
                 replaced[variable] = stand_in.reference
-    # Side by side: while one waits for its packages, another unpacks.
+    # In parallel: while one downloads its packages, another unpacks.
     with ThreadPoolExecutor() as pool:
         wanted = {stand_in.reference: stand_in for stand_in in stand_ins}
         list(pool.map(lambda stand_in: _ensure_stand_in(stand_in, runner), wanted.values()))
@@ -246,7 +246,7 @@ def _registry(reference: str) -> str:
 
 
 def _pull(variable: str, reference: str, runner: Runner) -> str:
-    """Pull and return the empty string, or why the registry could not be reached."""
+    """Pull and return the empty string, or the reason why the registry could not be reached."""
     if runner.dry:
         runner.run(["docker", "pull", reference])
         return ""
@@ -279,7 +279,7 @@ def _ensure_stand_in(stand_in: StandIn, runner: Runner) -> None:
 
 
 def describe(images: Mapping[str, str]) -> list[Row]:
-    """Return what there is of ``images`` (variable to reference) on this machine's engine."""
+    """Return the state of ``images`` (variable to reference) on this machine's engine."""
     sizes = engine.image_sizes(images.values())
     return [
         Row(
@@ -294,17 +294,17 @@ def describe(images: Mapping[str, str]) -> list[Row]:
 
 
 def _recipe_of(reference: str, runner: Runner) -> str | None:
-    """The recipe of a local image, empty for one that is no stand-in; None when there is no such image."""
+    """Return the recipe of a local image, empty if it is no stand-in; None when there is no such image."""
     template = f'{{{{with .Config.Labels}}}}{{{{index . "{LABEL}"}}}}{{{{end}}}}'
     answer = runner.capture(["docker", "image", "inspect", "--format", template, reference])
     return answer.stdout.strip() if answer.returncode == 0 else None
 
 
 def build(stand_in: StandIn, runner: Runner, *, force: bool = False) -> None:
-    """Build a stand-in, and the Debian root file system below it unless that is there.
+    """Build a stand-in, and the Debian root file system below it if that is missing or outdated.
 
-    ``force`` builds both afresh, for Debian's newest packages. Raises ``SlipwayError`` SLIP-044
-    when the root file system cannot be made on this machine, SLIP-045 when a step failed.
+    ``force`` rebuilds both, for Debian's newest packages. Raises ``SlipwayError`` SLIP-044 when the
+    root file system cannot be built on this machine, SLIP-045 when a step fails.
     """
     started = time.monotonic()
     with _lock_of(stand_in.suite):
@@ -326,18 +326,18 @@ def build(stand_in: StandIn, runner: Runner, *, force: bool = False) -> None:
         _build_argv(stand_in, base, [*arguments, label, f"--tag={stand_in.reference}"]),
         runner,
     )
-    runner.capture(["docker", "image", "rm", packages])  # its layers live on in the stand-in
+    runner.capture(["docker", "image", "rm", packages])  # the stand-in keeps its layers
     _say(f"{stand_in.reference}: ready after {time.monotonic() - started:.0f} s")
 
 
 def _lock_of(thing: str) -> threading.Lock:
-    """What holds back the second stand-in that needs ``thing`` until the first has made it."""
+    """Return the lock that makes a second stand-in wait until the first has made ``thing``."""
     return _LOCKS.setdefault(thing, threading.Lock())
 
 
 def _build_argv(stand_in: StandIn, base: str, options: list[str]) -> list[str]:
     kind = stand_in.kind
-    # A proxy that this shell uses; without a value docker takes it from the environment.
+    # The shell's proxy; docker takes the values from the environment.
     proxies = [
         f"--build-arg={name}" for name in ("http_proxy", "https_proxy", "no_proxy") if os.environ.get(name)
     ]
@@ -362,14 +362,14 @@ def _versions(stand_in: StandIn, packages: str, runner: Runner) -> dict[str, str
             "--show", "--showformat=${Version}", template.format(series=stand_in.series),
         ]  # fmt: skip
         version = runner.capture(argv, check=True).stdout if not runner.dry else "0"
-        # Without Debian's revision, and without what it says of a repacked source (8.1.1+dfsg1-3).
+        # Without Debian's revision and its mark of a repacked source (8.1.1+dfsg1-3).
         upstream = version.rsplit("-", 1)[0].partition("+")[0]
         versions[variable] = upstream if variable in kind.upstream_only else version
     return versions
 
 
 def _debian(suite: str, runner: Runner, *, force: bool) -> str:
-    """Return the name of the Debian image of ``suite``, making it when it is absent or outdated."""
+    """Return the name of the Debian image of ``suite``; make it if it is absent or outdated."""
     reference = f"{PREFIX}debian:{suite}-slim"
     recipe = "-".join(filter(None, (_digest(RECIPES / "debian"), _HOOKS.get(suite))))
     if _recipe_of(reference, runner) == recipe and not force:
@@ -378,7 +378,7 @@ def _debian(suite: str, runner: Runner, *, force: bool) -> str:
         _require_mmdebstrap(runner)
     with tempfile.TemporaryDirectory(prefix="slipway-") as directory:
         archive = Path(directory) / "root.tar"
-        # mmdebstrap may work as another user than the one who runs it.
+        # mmdebstrap may work as another user.
         Path(directory).chmod(0o755)
         _command(
             f"Debian {suite}: making the root file system (about 30 s)",
@@ -398,7 +398,7 @@ def _debian(suite: str, runner: Runner, *, force: bool) -> str:
 
 
 def _forbid_service_starts(archive: Path, runner: Runner) -> None:
-    """Add the policy that every Debian image has: mmdebstrap removes one that its hooks install."""
+    """Add the policy file that every Debian image has: mmdebstrap removes one that its hooks install."""
     if runner.dry:
         return
     with tarfile.open(archive, "a") as tar:
@@ -411,9 +411,9 @@ def _forbid_service_starts(archive: Path, runner: Runner) -> None:
 def rootfs_argv(suite: str, archive: Path, mirror: str, security: str) -> list[str]:
     """Return the command that makes a Debian root file system as the tar file ``archive``.
 
-    ``mirror`` and ``security`` are archive URLs; with an empty ``mirror`` mmdebstrap takes its own
-    defaults. Debian testing is taken past its Release file's validity date, which a frozen mirror
-    does not renew; its signature is checked all the same.
+    ``mirror`` and ``security`` are archive URLs; with an empty ``mirror`` mmdebstrap uses its own
+    defaults. For Debian testing an expired Release file is accepted, because a frozen mirror does
+    not renew it; its signature is still checked.
     """
     recipe = RECIPES / "debian"
     sources = [f"deb {mirror} {suite} main"] if mirror else []
@@ -428,14 +428,14 @@ def rootfs_argv(suite: str, archive: Path, mirror: str, security: str) -> list[s
         f"--dpkgopt={recipe / 'dpkg.cfg'}",
         *testing,
         *hooks,
-        # Run by a shell, with the root file system as $1.
+        # A shell runs it, with the root file system as $1.
         f'--customize-hook=sh {shlex.quote(str(recipe / "configure.sh"))} "$1"',
         suite, str(archive), *sources,
     ]  # fmt: skip
 
 
 def _require_mmdebstrap(runner: Runner) -> None:
-    """Install mmdebstrap where it is missing and this user may. Raises SLIP-044."""
+    """Install mmdebstrap if it is missing and this user may install it, else raise SLIP-044."""
     if shutil.which("mmdebstrap") or runner.dry:
         return
     root = os.geteuid() == 0
@@ -444,7 +444,7 @@ def _require_mmdebstrap(runner: Runner) -> None:
     if not shutil.which("apt-get") or not allowed:
         raise SlipwayError(
             "SLIP-044",
-            "no image registry can be reached, and building stand-ins needs mmdebstrap",
+            "no image registry can be reached, and stand-ins need mmdebstrap",
             "install it (Debian, Ubuntu: sudo apt-get install " + " ".join(packages) + "); on another"
             " system copy the images from a machine that has them: docker save there, docker load here",
         )
@@ -456,7 +456,7 @@ def _require_mmdebstrap(runner: Runner) -> None:
 
 
 def _command(step: str, argv: list[str], runner: Runner) -> None:
-    """Run one step of a build, which prints only when it fails. Raises SLIP-045."""
+    """Run one step of a build and show its output only when it fails. Raises SLIP-045."""
     with _timed(step):
         if runner.dry:
             runner.run(argv)

@@ -1,4 +1,4 @@
-"""Building the stack's images, on base images that are there; and which code a build would be of."""
+"""Builds the stack's images on existing base images, and describes the code that a build would use."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def run_build(
     no_cache: bool = False,
     progress: str | None = None,
 ) -> None:
-    """Build ``services`` of ``stack`` with nothing looked at before; ``progress`` as in ``Stack.build``.
+    """Build ``services`` of ``stack`` without earlier checks; ``progress`` as in ``Stack.build``.
 
-    Raises ``SlipwayError`` SLIP-050, or SLIP-172 when no build has begun.
+    Raises ``SlipwayError`` SLIP-050, or SLIP-172 when Compose fails before a build begins.
     """
     runner = session.runner
     if not runner.dry:
@@ -34,7 +34,7 @@ def run_build(
     argv = stack.build(services, no_cache=no_cache, progress=progress)
     if runner.run(argv, check=False, aside=True).returncode == 0:
         return
-    # The same build again, told to print line by line: what succeeded is cached, the rest fails at once.
+    # Rerun with line-by-line output to read the error: successful steps are cached, the rest fails at once.
     again = runner.capture(stack.build(services, progress="plain"))
     said = again.stdout + again.stderr
     if not re.search(r"^#\d+ ", said, re.MULTILINE):
@@ -51,13 +51,13 @@ def run_build(
 
 
 def ensure_bases(session: Session, *, force: bool = False) -> dict[str, str]:
-    """Make sure of the base images and record stand-ins; returns the references in use by variable.
+    """Get the base images and record stand-ins; return the references in use by variable.
 
-    ``force`` builds stand-ins afresh, for Debian's newest packages.
+    ``force`` rebuilds stand-ins, for Debian's newest packages.
     """
     settings, runner = session.settings, session.runner
     images = settings.images()
-    # What a person has named in .env or the environment is never replaced behind their back.
+    # Images that the user has named in .env or the environment are never replaced.
     pinned = [name for name in images if settings.is_set_by_hand(name)]
     replaced = bases.ensure(images, runner, pinned)
     if not runner.dry:
@@ -70,20 +70,20 @@ def ensure_bases(session: Session, *, force: bool = False) -> dict[str, str]:
 
 
 def checked_out(session: Session) -> dict[str, str]:
-    """``REVISION`` and ``RELEASE`` of what is checked out, as production's next build would record them."""
+    """Return ``REVISION`` and ``RELEASE`` of the checkout, as production's next build would record them."""
     settings = session.settings
     facts = revision.describe(settings.path(settings.project_root), session.runner, place.own_paths(settings))
     known = recorded(settings.root)
-    # What was deployed under a name of its own keeps it as long as it is what is checked out.
+    # Code that was deployed under a chosen name keeps the name as long as it is checked out.
     if facts["RELEASE"] == known.get("SOURCE"):
         facts["RELEASE"] = known.get("RELEASE", facts["RELEASE"])
     return facts
 
 
 def failing_line(build_output: str) -> str:
-    """What the failing build step printed last, from BuildKit's plain output.
+    """Return the last line that the failing build step printed, from BuildKit's plain output.
 
-    uv ends with a hint, often about something else: then it is the last error before that.
+    uv ends with a hint, often about something else: then return the last error before the hint.
     """
     said: list[str] = []
     engine_error = ""

@@ -1,8 +1,8 @@
-"""Whether a stack's images are what a build would make now, so that `up` need not ask BuildKit.
+"""Whether a stack's images are up to date, so that `up` need not start a build.
 
-Everything a build reads goes into one digest: contents where the files are few, for the trees what git's
-index keeps of each file (size, mode, inode, mtime and ctime to the nanosecond). The ctime cannot be set, so
-an edit that keeps size and mtime is seen too. In doubt there is no record, and without one `up` builds.
+One digest covers everything a build reads: the contents of a few files, and for the trees the facts that
+git's index keeps of each file (size, mode, inode, mtime and ctime to the nanosecond). Programs cannot set the
+ctime, so an edit that keeps size and mtime is noticed too. In doubt nothing is recorded, and `up` builds.
 """
 
 from __future__ import annotations
@@ -27,34 +27,34 @@ from slipway.orchestrators.session import Session
 __all__ = ["Inputs", "built", "forget", "inputs", "is_current", "record"]
 
 _FORMAT = 1
-# As git has it ("racy git"): a file changed twice within one tick of a file system's clock has one time.
+# As in git ("racy git"): two changes within one tick of a file system's clock get the same time.
 _RACY_NS = 2_000_000_000
-# Looking at more takes as long as the build.
+# Scanning more files takes as long as the build.
 _MOST_FILES = 50_000
-# Never in a build's context, whatever a pattern lets back in, and changed by who only looks.
+# Never in a build's context, regardless of patterns, and changed even by read-only commands.
 _NEVER_READ = frozenset({".git", "__pycache__"})
-# Beside what the compose files name: what Compose, buildx and the engine's command line go by.
+# Variables that Compose, buildx and the engine's command line read, next to those in the compose files.
 _TOOLS = re.compile(r"(COMPOSE|DOCKER|BUILDX|BUILDKIT)_|SOURCE_DATE_EPOCH$")
 _NAMED = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a build of a stack reads, as it was at one time."""
+    """A snapshot of everything that a build of a stack reads."""
 
     digest: str
     racy: bool
-    """Whether something in it had changed so lately that the next change might look the same."""
+    """Whether a file changed so recently that the next change might look the same."""
 
 
 def is_current(session: Session, now: Inputs | None) -> bool:
-    """Whether the stack's images are there and were made of the inputs ``now``."""
+    """Whether the stack's images exist and were built from the inputs ``now``."""
     known = _read(_path(session.stack))
     return now is not None and known.get("inputs") == now.digest and known.get("images") == _ids(session)
 
 
 def record(session: Session, before: Inputs | None) -> None:
-    """Remember that the images there are now were made of ``before``: the inputs when the build began."""
+    """Record that the existing images were built from ``before``: the inputs when the build began."""
     if before is None or before.racy:
         forget(session)
         return
@@ -63,14 +63,14 @@ def record(session: Session, before: Inputs | None) -> None:
 
 
 def forget(session: Session) -> None:
-    """Have the next `up` build."""
+    """Make the next `up` build."""
     _path(session.stack).unlink(missing_ok=True)
 
 
 def inputs(session: Session) -> Inputs | None:
-    """All that a build of the stack reads; ``None`` when that cannot be told for sure, or not quickly.
+    """Return everything that a build of the stack reads; ``None`` if that is uncertain or takes too long.
 
-    It cannot with COMPOSE_OVERLAYS: they may build from anywhere.
+    It is uncertain with COMPOSE_OVERLAYS: they may build from anywhere.
     """
     settings, stack = session.settings, session.stack
     if settings.overlays:
@@ -95,7 +95,7 @@ def inputs(session: Session) -> Inputs | None:
 
 
 def _texts(stack: Stack) -> Iterator[bytes]:
-    """What is small enough to be compared by content, and what else decides."""
+    """Yield the contents of the small inputs, and the environment, base images and build command."""
     settings = stack.settings
     root = settings.root
     own = [root / name for name in ("Dockerfile", "Dockerfile.dockerignore", ".slipway/machine.env")]
@@ -118,7 +118,7 @@ class _TooManyError(Exception):
 
 
 def _walk(tree: Path, apart: Iterable[Path]) -> Iterator[tuple[str, os.stat_result]]:
-    """Every file and folder below ``tree`` but what is never read and ``apart``, in a fixed order."""
+    """Yield every file and folder below ``tree`` in a fixed order, except unread ones and ``apart``."""
     skipped = {os.fspath(path) for path in apart}
     top = os.fspath(tree)
     waiting, count = [top], 0
@@ -138,7 +138,7 @@ def _walk(tree: Path, apart: Iterable[Path]) -> Iterator[tuple[str, os.stat_resu
 
 
 def _facts(found: os.stat_result) -> str:
-    # A folder's times and size change with files that no build reads; what is in it is listed anyway.
+    # A folder's times and size change with files that no build reads; its contents are listed anyway.
     if stat.S_ISDIR(found.st_mode):
         return f"{found.st_mode}"
     return (
@@ -148,7 +148,7 @@ def _facts(found: os.stat_result) -> str:
 
 
 def built(session: Session) -> list[str]:
-    """The names of the images that a build of the stack makes, as they are called from now on."""
+    """Return the names of the images that a build of the stack makes, with the current release."""
     settings, stack = session.settings, session.stack
     current = stack.for_release(load(settings.root).release) if stack.prod else stack
     acme = [stack.acme_image] if stack.prod and settings.tls == "acme" else []
@@ -157,7 +157,7 @@ def built(session: Session) -> list[str]:
 
 def _ids(session: Session) -> dict[str, str]:
     found = {name: engine.image_id(name) for name in built(session)}
-    # An image that is not there is like no record at all.
+    # A missing image counts like a missing record.
     return found if all(found.values()) else {"": ""}
 
 

@@ -1,7 +1,7 @@
-"""Whether production's settings would have Django's DEBUG on, told from the project's files before a build.
+"""Checks before a build, from the project's files, whether production's settings turn Django's DEBUG on.
 
-The build itself reads the settings as Django does and has the last word (docker/collect_static.py); this
-names the line, and a change that was tried on the same files.
+The build itself reads the settings as Django does and decides (docker/collect_static.py); this check names
+the line, and a fix that it has tried on the same files.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _OFF = ("0", "False", "false", "off", "no", "")
 
 
 def check(settings: Settings) -> None:
-    """Raise ``SlipwayError`` SLIP-178 when DEBUG is on; a warning of it with ALLOW_DEBUG=on.
+    """Raise ``SlipwayError`` SLIP-178 when DEBUG is on; with ALLOW_DEBUG=on only print a warning.
 
-    What only running the project would tell is no finding.
+    A value that is known only by running the project is not reported.
     """
     entries: dict[str, envfile.Entry] = {}
     for name in (settings.app_env, settings.app_prod_env):
@@ -36,10 +36,10 @@ def check(settings: Settings) -> None:
         return
     problem = f"production would run with DEBUG on: {found.where('DEBUG')}{_decided(found, entries)}"
     if settings.allow_debug == "on":
-        note(f"warning: SLIP-178: {problem}; fix: ALLOW_DEBUG=on allows it: take it out when you are done")
+        note(f"warning: SLIP-178: {problem}; fix: ALLOW_DEBUG=on allows it: remove it when you are done")
         return
     raise SlipwayError(
-        "SLIP-178", problem, f"{_fix(settings, found, entries)}; if it is meant, ALLOW_DEBUG=on in .env"
+        "SLIP-178", problem, f"{_fix(settings, found, entries)}; if intended, set ALLOW_DEBUG=on in .env"
     )
 
 
@@ -56,7 +56,7 @@ def _read(settings: Settings, values: Mapping[str, str]) -> Reading | None:
     try:
         return reading.read(layout, dict(values))
     except SlipwayError:
-        # A build says it better, with Python's own words.
+        # A build reports it better, with Python's own message.
         return None
 
 
@@ -71,7 +71,7 @@ def _decided(found: Reading, entries: Mapping[str, envfile.Entry]) -> str:
 
 
 def _fix(settings: Settings, found: Reading, entries: Mapping[str, envfile.Entry]) -> str:
-    """A change that was tried: without the variable, with another value, or the overlay."""
+    """Return a fix: without the variable or with another value, if trying that worked, else the overlay."""
     values = {name: entry.value for name, entry in entries.items()}
 
     def is_off(tried: Mapping[str, str]) -> bool:
@@ -81,7 +81,7 @@ def _fix(settings: Settings, found: Reading, entries: Mapping[str, envfile.Entry
     names = [name for name in found.deciding("DEBUG") if name != "DJANGO_SETTINGS_MODULE"]
     for name in sorted(names, key=lambda name: "DEBUG" not in name):
         if name in entries and is_off({n: v for n, v in values.items() if n != name}):
-            return f"take {name} out of {entries[name].path.name}; it belongs in {settings.app_dev_env}"
+            return f"remove {name} from {entries[name].path.name}; it belongs in {settings.app_dev_env}"
         if value := next((f"{name}={text}" for text in _OFF if is_off({**values, name: text})), None):
             return f"set {value} in {settings.app_prod_env}"
     if values.get("DJANGO_CONFIGURATION"):

@@ -1,9 +1,9 @@
-"""Which Python a project asks for, in the files where projects say so, and which one to choose.
+"""Finds the Python versions that a project's files ask for, and chooses one.
 
-Pure: files are read, nothing is run. A *range* (``requires-python``, Poetry's ``python``) is what package
-managers hold an interpreter to; a *pin* (``.python-version``, ``runtime.txt``, a Pipfile) names the one the
-project's people use. Everything is compared by minor version, because images are published by it: a pin to
-3.11.4 asks for 3.11.
+Pure: reads files, runs nothing. Package managers enforce a *range* (``requires-python``, Poetry's
+``python``); a *pin* (``.python-version``, ``runtime.txt``, a Pipfile) names the version that the project's
+developers use. Versions are compared by minor version, because images are published by it: a pin to 3.11.4
+asks for 3.11.
 """
 
 from __future__ import annotations
@@ -27,44 +27,44 @@ from slipway.core.errors import SlipwayError
 __all__ = ["OFFERED", "Declaration", "admits", "check", "choose", "declared", "for_django", "of_image"]
 
 OFFERED = ("3.10", "3.11", "3.12", "3.13", "3.14")
-"""What PYTHON_VERSION can be, oldest first."""
+"""The possible values of PYTHON_VERSION, oldest first."""
 DEFAULT = "3.13"
 
-# Django's FAQ ("What Python version can I use with Django?"). Below 4.2 it is what works: the modules cgi and
-# distutils, which they import, are gone from 3.13 and 3.12.
+# Django's FAQ ("What Python version can I use with Django?"). Below 4.2 it is the newest that works: releases
+# there import the modules cgi and distutils, which 3.13 and 3.12 removed.
 _NEWEST_FOR_DJANGO = (((5, 2), "3.14"), ((4, 2), "3.13"), ((4, 0), "3.12"), ((3, 0), "3.11"))
 _OLDEST_FOR_DJANGO = (((6, 0), "3.12"), ((5, 0), "3.10"))
 
 
 @dataclass(frozen=True)
 class Declaration:
-    """What one file says about Python."""
+    """The Python version or range in one file."""
 
     file: str
     """Relative to the project's root."""
     name: str
-    """What it is called there: ``requires-python``; empty where the file says nothing else."""
+    """Its name there: ``requires-python``; empty if the file holds nothing else."""
     text: str
     """As written."""
     ranges: tuple[SpecifierSet, ...]
     """One of these must be met."""
     pin: bool
-    """Whether it names the version in use, as opposed to those that will do."""
+    """Whether it names the version in use, as opposed to a range of accepted ones."""
 
     def __str__(self) -> str:
         return f"{self.file} asks for {f'{self.name} ' if self.name else 'Python '}{self.text}"
 
 
 def declared(project: Path, dependency_dir: str = ".") -> list[Declaration]:
-    """Return what the files of ``project`` (its root) and of its ``dependency_dir`` ask for.
+    """Return the declarations in the files of ``project`` (its root) and of its ``dependency_dir``.
 
-    A file that cannot be read or understood says nothing here: the tool it belongs to will complain.
+    A file that cannot be read or parsed is ignored here: the tool it belongs to reports it.
     """
     folders = dict.fromkeys(((project / dependency_dir).resolve(), project.resolve()))
     found: list[Declaration] = []
     for folder in folders:
         for name, reader in _READERS.items():
-            # Of the project's root, only what is about everything in it.
+            # From the project's root, only the files that apply to all folders in it.
             if folder != next(iter(folders)) and name not in {".python-version", "runtime.txt"}:
                 continue
             text = _text(folder / name)
@@ -92,8 +92,8 @@ def choose(
 ) -> str | None:
     """Return the version of ``offered`` for a project, or ``None`` when its ranges admit none of them.
 
-    The first pin wins where it can be had, else what is next to it above, else below; without a pin the
-    default if it is admitted, else the newest that is.
+    The first available pin wins; otherwise the next version above the first pin, else the newest admitted;
+    without a pin the default if it is admitted, else the newest admitted.
     """
     ranges = [d for d in declarations if not d.pin]
     fitting = [v for v in offered if all(admits(d, v) for d in ranges)]
@@ -119,7 +119,7 @@ def for_django(django: str) -> tuple[str, str]:
 
 
 def of_image(settings: Settings) -> str | None:
-    """Return the minor version of the base image: from its tag, else PYTHON_VERSION if that is set."""
+    """Return the minor version of the base image: from its tag, else PYTHON_VERSION if set, else None."""
     tag = re.search(r"(?:^|/)python:(\d+\.\d+)", settings.python_image)
     if tag:
         return tag[1]
@@ -127,10 +127,10 @@ def of_image(settings: Settings) -> str | None:
 
 
 def check(settings: Settings) -> None:
-    """Return when the base image is one the project can run on.
+    """Check that the project can run on the base image.
 
-    A pin gives way, with a note, to a PYTHON_VERSION or PYTHON_IMAGE that a person has set. Raises
-    ``SlipwayError`` SLIP-130 naming the file, what it asks for, and what to set.
+    A PYTHON_VERSION or PYTHON_IMAGE that the user has set overrides a pin, with a note. Raises
+    ``SlipwayError`` SLIP-130, which names the file, its version, and the setting to change.
     """
     version = of_image(settings)
     if version is None:
@@ -141,16 +141,16 @@ def check(settings: Settings) -> None:
         if admits(declaration, version):
             continue
         if declaration.pin and by_hand:
-            print(f"note: {declaration}; {version} is used, as set", file=sys.stderr)
+            print(f"note: {declaration}; {version} is used, as configured", file=sys.stderr)
             continue
         better = choose(found)
         fix = f"set PYTHON_VERSION={better} in {settings.env_file}" if better else (
-            f"there is an image of {', '.join(OFFERED)} only; change what the project asks for"
+            f"there are images of {', '.join(OFFERED)} only; change the version the project asks for"
         )  # fmt: skip
         if better and declaration.pin:
-            fix += f", or PYTHON_VERSION={version} to use that all the same"
+            fix += f", or PYTHON_VERSION={version} to use that anyway"
         raise SlipwayError(
-            "SLIP-130", f"{declaration}, and the image {settings.python_image} has {version}", fix
+            "SLIP-130", f"{declaration}, but the image {settings.python_image} has {version}", fix
         )
 
 
@@ -169,7 +169,7 @@ def _text(path: Path) -> str:
 
 
 def _range(name: str, value: Any) -> Iterator[_Entry]:
-    """A PEP 440 specifier; an exact patch release (``==3.11.4``) stands for its minor version."""
+    """Yield a PEP 440 specifier; an exact patch release (``==3.11.4``) counts as its minor version."""
     text = str(value).strip() if isinstance(value, str) else ""
     if text:
         minor = re.sub(r"={2,3}\s*(\d+\.\d+)\.\d+(?![\d.*])", r"==\1.*", text)
@@ -193,9 +193,9 @@ def _pyproject(text: str) -> Iterator[_Entry]:
 
 
 def poetry_ranges(constraint: str) -> tuple[SpecifierSet, ...]:
-    """Return what a constraint in Poetry's own notation means: alternatives, each a PEP 440 set.
+    """Translate a constraint in Poetry's own notation into alternatives, each a PEP 440 set.
 
-    After Poetry's documentation, "Dependency specification". Raises ``InvalidSpecifier``.
+    Source: Poetry's documentation, "Dependency specification". Raises ``InvalidSpecifier``.
     """
     return tuple(
         SpecifierSet(",".join(map(_poetry_clause, re.findall(r"[^\s,\d*]*\s*[\d*][^\s,]*", alternative))))
@@ -216,7 +216,7 @@ def _poetry_clause(clause: str) -> str:
     if operator == "~":
         return f">={version},<{numbers[0]}.{numbers[1] + 1}" if len(numbers) > 1 else f"=={numbers[0]}.*"
     if operator in {"", "=", "=="}:
-        # Exactly one: at most the minor version counts here.
+        # An exact version: only its minor version counts here.
         return f"=={'.'.join(map(str, numbers[:2]))}.*"
     return f"{operator}{version}"
 
@@ -238,7 +238,7 @@ def _pipfile_requires(requires: Any) -> Iterator[_Entry]:
 
 def _python_version_file(text: str) -> Iterator[_Entry]:
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    # pyenv's file may name several, the first being the one in use; uv's may hold a range.
+    # pyenv's file may name several, of which the first is in use; uv's may hold a range.
     if lines and re.match(r"[<>=~!]", lines[0]):
         yield from _range("", lines[0])
     elif lines:
@@ -252,7 +252,7 @@ def _setup_cfg(text: str) -> Iterator[_Entry]:
 
 
 def _setup_py(text: str) -> Iterator[_Entry]:
-    """The literal argument of ``setup()``: the file itself is not run."""
+    """Read the literal argument of ``setup()`` without running the file."""
     for node in ast.walk(ast.parse(text)):
         if not isinstance(node, ast.keyword) or not isinstance(node.value, ast.Constant):
             continue

@@ -1,4 +1,4 @@
-"""What is being built: the git revision of the project, for labels and for ``data-release``."""
+"""The git revision of the project that is built, for labels and for ``data-release``."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _NOT_SOURCE = {".git", ".venv", "venv", "node_modules", "__pycache__", "media", 
 
 
 def describe(folder: Path, runner: Runner, apart: Collection[str] = ()) -> dict[str, str]:
-    """``REVISION`` (full git hash or ``unknown``) and ``RELEASE``, an id for exactly this content.
+    """Return ``REVISION`` (full git hash or ``unknown``) and ``RELEASE``, an id for exactly this content.
 
-    ``folder`` is the project's. The id is the short hash, with ``-dirty-`` and a digest of the files
-    when the work tree differs from it; a digest alone where there is no git, of all but the paths ``apart``.
+    ``folder`` is the project's. The id is the short hash, with ``-dirty-`` and a digest of the files if the
+    work tree differs from it; without git it is ``files-`` and a digest of all files except ``apart``.
     """
     git = ["git", "-C", str(folder)]
     head = runner.capture([*git, "rev-parse", "HEAD"])

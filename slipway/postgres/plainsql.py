@@ -137,7 +137,7 @@ def _check_version(source: Path, line: bytes, server: int) -> None:
     found = re.match(rb"-- Dumped from database version (\d+)", line)
     if found and int(found[1]) > server:
         raise _refused(
-            source, f"it is from PostgreSQL {found[1].decode()}; this is {server}, which only reads older ones"
+            source, f"it is from PostgreSQL {found[1].decode()}; this is {server} and only reads older ones"
         )
 
 

@@ -36,9 +36,9 @@ ON_UNLESS = "DEBUG = os.environ.get('DJANGO_DEBUG', 'True') == 'True'"
             "",
             "DEBUG=1\n",
             "config/settings.py:2, by DEBUG in app.prod.env:1",
-            "take DEBUG out of app.prod.env",
+            "remove DEBUG from app.prod.env",
         ),
-        (BY_FLAG, "A=1\nDEBUG=True\n", "", "by DEBUG in app.env:2", "take DEBUG out of app.env"),
+        (BY_FLAG, "A=1\nDEBUG=True\n", "", "by DEBUG in app.env:2", "remove DEBUG from app.env"),
         (
             ON_UNLESS,
             "",
@@ -60,7 +60,7 @@ def test_debug_on_is_named_with_its_line_and_a_fix_that_works(
         _check(root)
     assert caught.value.slip_code == "SLIP-178"
     assert where in caught.value.problem and fix in caught.value.fix
-    if taken := re.match(r"take (\w+) out of ([\w.]+)", caught.value.fix):
+    if taken := re.match(r"remove (\w+) from ([\w.]+)", caught.value.fix):
         file = root / taken[2]
         file.write_text(re.sub(rf"(?m)^{taken[1]}=.*\n", "", file.read_text()))
     else:
