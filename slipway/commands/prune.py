@@ -20,7 +20,7 @@ def prune(session: Session, *, volumes: bool, system: bool, yes: bool, as_json: 
     if system:
         if not runner.dry:
             runner.run(["docker", "system", "df"])
-            require_consent("Remove what NO project on this engine uses, and the build cache?", yes)
+            require_consent("Remove everything that NO project here uses, and the build cache?", yes)
         runner.run(["docker", "system", "prune", "--force"])
         return
     if not runner.dry:

@@ -130,7 +130,7 @@ class Stack:
         return [*self.one_shots(), "web", *self.processes]
 
     def one_shots(self) -> list[str]:
-        """Return those of them that end before ``web`` starts."""
+        """Return the project's services that end before ``web`` starts."""
         return ["migrate", *(["static"] if self.prod else [])]
 
     @property

@@ -208,7 +208,7 @@ def _record_processes(stack: Stack) -> None:
 
 
 def _record_place(settings: Settings) -> None:
-    """Write the files that keep the kit's own files out of the project's image and of its mounts."""
+    """Write the files that keep the kit's own files out of the project's image and mounts."""
     root = settings.root
     # Every build rewrites it; not every task should wait for a scan of the project.
     if not (root / place.DOCKERFILE).exists():

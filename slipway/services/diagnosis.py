@@ -94,8 +94,8 @@ def check_password(session: Session) -> bool | None:
         raise SlipwayError(
             "SLIP-065",
             f"the database has no user {settings.db_user!r} with a database {settings.db_name!r}: "
-            "its volume was created with others",
-            "set DB_USER and DB_NAME back to what they were then",
+            "its volume was created with other names",
+            "set DB_USER and DB_NAME back to their values from that time",
         )
     raise SlipwayError(
         "SLIP-065",

@@ -22,7 +22,7 @@ def containers(stack: Stack, *, running: bool = False) -> list[ContainerState]:
 
 
 def stop(session: Session) -> list[str]:
-    """Let the running ones finish and stop them, until they are started; return their ids."""
+    """Stop the running ones gracefully; they stay stopped until started. Return their ids."""
     ids = [c.id for c in containers(session.stack, running=True)]
     if ids:
         session.runner.run(["docker", "stop", "-t", grace(session), *ids])

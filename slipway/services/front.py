@@ -32,7 +32,7 @@ _PROGRAM = "/srv/nginx/live/bin/front"
 _POLL_SECONDS = 0.3
 # How long nginx may take to see what Docker's DNS already returns; it asks every second.
 _LOOK_UP_SECONDS = 60.0
-# nginx ends old workers itself after PROXY_TIMEOUT; this is for what that leaves.
+# nginx ends old workers itself after PROXY_TIMEOUT; this allows for those that end late.
 _DRAIN_MARGIN_SECONDS = 60
 
 

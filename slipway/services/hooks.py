@@ -37,7 +37,7 @@ def run(session: Session, name: str, facts: Mapping[str, str]) -> None:
         raise SlipwayError(
             "SLIP-090",
             f"{shown} could not be started: {failed.strerror}",
-            "does its first line name a shell?",
+            "check that its first line names a shell",
         ) from None
     if code != 0:
         raise SlipwayError("SLIP-090", f"{shown} ended with exit code {code}", "its own output is above")
