@@ -1,4 +1,4 @@
-"""The folder and the image of the containers that work on backups; the checkout builds the image."""
+"""The folder and the image for the containers that work on backups; the image is built from the checkout."""
 
 from __future__ import annotations
 

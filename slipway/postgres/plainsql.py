@@ -70,8 +70,7 @@ def prepare(source: Path, target: Path, server: int) -> frozenset[str]:
     """Write the plain dump ``source`` to ``target`` for psql; return the roles that it names, unquoted.
 
     ``server`` is the major version that will read it. The statements with which ``--clean`` drops objects
-    are left out: the database is new. Raises ``SlipwayError`` SLIP-089 unless ``source`` is a whole plain
-    dump of one database.
+    are left out: the database is new. Raises ``SlipwayError`` SLIP-089 for anything but one whole plain dump.
     """
     roles: set[str] = set()
     with unpacked(source) as lines, target.open("xb") as into:
