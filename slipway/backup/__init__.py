@@ -1,1 +1,1 @@
-"""Archives."""
+"""Backups, restores and imports."""

@@ -1,4 +1,4 @@
-"""Making backups and listing them; the work is done in a container, by docker/backup."""
+"""Make and list backups; docker/backup does the work, in a container."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ __all__ = ["listed", "make", "show", "write"]
 def make(session: Session, label: str, *, as_json: bool = False) -> None:
     """Write an archive of database, media and DATA_PATHS, print its name, and copy production's to the store.
 
-    Raises ``SlipwayError`` SLIP-006 for a label that cannot be in a file's name, SLIP-103 when the database
-    does not run; ``Exit`` when it could not be made or copied, with the container's own message above.
+    Raises ``SlipwayError`` SLIP-006 for a label that cannot be part of a file name, SLIP-103 when the
+    database does not run; ``Exit`` when the archive could not be made or copied: the container has said why.
     """
     if label and not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", label):
         raise SlipwayError(
@@ -42,12 +42,12 @@ def make(session: Session, label: str, *, as_json: bool = False) -> None:
 
 
 def write(session: Session, label: str) -> Any:
-    """Have the archive written; returns its metadata with its ``name``. Raises ``Exit`` as ``make`` does."""
+    """Write the archive; return its metadata with its ``name``. Raises ``Exit`` as ``make`` does."""
     return ask(session, "backup", ["make", *([label] if label else [])])
 
 
 def show(session: Session, *, remote: bool, as_json: bool) -> None:
-    """Print what archives and dumps there are, newest first; with ``remote`` those in the store instead."""
+    """Print the archives and dumps, newest first; with ``remote`` the archives in the store instead."""
     if remote:
         backupstore.show(session, as_json=as_json)
         return
@@ -65,6 +65,6 @@ def show(session: Session, *, remote: bool, as_json: bool) -> None:
 
 
 def listed(session: Session) -> list[dict[str, Any]]:
-    """What ``show`` prints, with ``stack``, ``project`` and ``problem`` of each."""
+    """Return what ``show`` prints, with ``stack``, ``project`` and ``problem`` of each."""
     found: list[dict[str, Any]] = ask(session, "backup", ["list"])
     return found

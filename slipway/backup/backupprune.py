@@ -1,4 +1,4 @@
-"""Removing backups that retention does not keep."""
+"""Remove backups that retention does not keep."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = ["prune"]
 
 
 def prune(session: Session, *, yes: bool, as_json: bool) -> None:
-    """Show, then remove: archives that BACKUP_KEEP_* do not keep, and dumps of releases no longer kept.
+    """Show, then remove, archives that BACKUP_KEEP_* do not keep, and dumps of releases no longer kept.
 
-    And what killed runs have left. Raises ``SlipwayError`` SLIP-069 without consent, SLIP-077 when a deploy,
-    a restore or a verification runs.
+    Files left by killed runs are removed too. Raises ``SlipwayError`` SLIP-069 without consent, SLIP-077
+    while a deploy, a restore or a verification runs.
     """
     settings, runner = session.settings, session.runner
     if runner.dry:
@@ -43,23 +43,23 @@ def prune(session: Session, *, yes: bool, as_json: bool) -> None:
             data = [{**entry, "size": human_size(entry["size"])} for entry in shown]
             rows(data, ("name", "time", "size", "release", "kind"), as_json=False)
         if not shown and not leftovers:
-            note("no backup is older than what is kept")
+            note("nothing to remove: retention keeps every backup")
             return
         if shown:
             require_consent(f"Remove these {len(shown)}?", yes)
-        # Also without a name: it removes what a killed run has left in the making.
+        # Also without a name: it removes unfinished archives of killed runs.
         ask(session, "backup", ["prune", *archives])
         paths = [folder(settings) / name for name in dumps]
         for path in [*paths, *(p for dump in paths for p in database.beside(dump).values()), *leftovers]:
             if path.is_file():
                 path.unlink()
-            # "make" has been cleared above, under its lock: the schedule may be at work in there again.
+            # "make" was cleared above, under its lock: the schedule may be using it again.
             elif path.name != "make":
                 shutil.rmtree(path, ignore_errors=True)
 
 
 def _old_dumps(session: Session) -> list[str]:
-    """The dumps that no entry names among those of the last KEEP_RELEASES releases that went live."""
+    """Return the dumps that no ledger entry of the last KEEP_RELEASES live releases names."""
     settings = session.settings
     entries = releases.read(settings.root)
     ids = list(dict.fromkeys(entry.id for entry in reversed(entries) if entry.result == "live"))
@@ -69,7 +69,7 @@ def _old_dumps(session: Session) -> list[str]:
 
 
 def _leftovers(where: Path) -> list[Path]:
-    """What killed deploys, restores and verifications have left: none of them runs, their locks are held."""
+    """Return what killed deploys, restores and verifications left: the held locks show that none runs."""
     work = where / ".work"
     return [
         *where.glob("*.dump.part"),

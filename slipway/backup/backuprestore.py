@@ -1,4 +1,4 @@
-"""A backup in the place of the present database, media and DATA_PATHS."""
+"""Replace the present database, media and DATA_PATHS by a backup."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["Part", "Source", "alone", "exchange", "restore", "workplace"]
 
 @dataclass(frozen=True)
 class Part:
-    """A folder's files, ``media`` or ``data``: a tar file, compressed or not, of so many files and bytes."""
+    """The tar file of ``media`` or ``data``, compressed or not, and how many files and bytes it holds."""
 
     name: str
     packed: Path
@@ -38,7 +38,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Source:
-    """What is to take the present one's place: it has been checked. Where its parts are."""
+    """A checked backup to restore, and where its parts are."""
 
     name: str
     made: str
@@ -47,19 +47,19 @@ class Source:
     extra: Mapping[str, Path] = field(default_factory=dict)
     """The dumps of EXTRA_DATABASES, by name."""
     migrations: tuple[str, ...] = ()
-    """What is applied in the database that serves."""
+    """The migrations that are applied in the present database."""
     roles: frozenset[str] | None = None
-    """With a dump in plain SQL, the roles that it names; None with one for pg_restore."""
+    """The roles that a dump in plain SQL names; None for a dump that pg_restore reads."""
 
 
 def restore(session: Session, name: str, *, from_project: str, yes: bool) -> None:
-    """Put the backup ``name``, an archive or a deploy's dump, in the place of what there is.
+    """Replace the present data by the backup ``name``, an archive or a deploy's dump.
 
-    ``from_project`` is the Compose project whose archive it may be, empty for this one's own. Raises
-    ``SlipwayError``: SLIP-077 when a deploy or another restore runs, SLIP-094 for no such backup, SLIP-069
-    without consent, SLIP-103 when the database does not run, SLIP-101 when it could not be brought to its
-    end, and what ``database.restore`` raises. ``Exit`` for what the container refuses, which it explains
-    (SLIP-095 to SLIP-099). But for SLIP-101 all is as before.
+    ``from_project`` names another Compose project whose archive is accepted; empty: only this one's own.
+    Raises ``SlipwayError``: SLIP-077 while a deploy or another restore runs, SLIP-094 when there is no such
+    backup, SLIP-069 without consent, SLIP-103 when the database does not run, SLIP-101 when the restore
+    could not be finished, and what ``database.restore`` raises. Raises ``Exit`` for what the container
+    refuses and explains (SLIP-095 to SLIP-099). After every error but SLIP-101 nothing has changed.
     """
     if session.runner.dry:
         _plan(session, name)
@@ -67,16 +67,16 @@ def restore(session: Session, name: str, *, from_project: str, yes: bool) -> Non
     with alone(session, "db.restore"):
         source = _open(session, name, from_project)
         _announce(session, source)
-        require_consent("Everything stored since then goes (a backup of it is made first). Go on?", yes)
+        require_consent("Everything stored since then is lost (a backup of it is made first). Go on?", yes)
         exchange(session, source)
     print(f"{session.stack.project}: {source.name} has been restored")
 
 
 @contextmanager
 def alone(session: Session, task: str) -> Iterator[None]:
-    """Keep deploys and other restores out while the body calls ``exchange``; settle an interrupted one first.
+    """Lock out deploys and other restores while the body calls ``exchange``; first finish an interrupted one.
 
-    Raises ``SlipwayError``: SLIP-077 when another runs, SLIP-103 when the database does not run.
+    Raises ``SlipwayError``: SLIP-077 while another runs, SLIP-103 when the database does not run.
     """
     with deploylock.held(session.settings.root, task), terminated_as_interrupted(Terminated):
         require_database(session)
@@ -89,13 +89,11 @@ def alone(session: Session, task: str) -> Iterator[None]:
 
 
 def _open(session: Session, name: str, from_project: str) -> Source:
-    """Check the backup wholly; what has to be decrypted and unpacked for that is kept."""
+    """Check the whole backup; the decrypted and unpacked files are kept for the restore."""
     path = folder(session.settings) / Path(name).name
     if name.endswith(".dump"):
         if not path.is_file():
-            raise SlipwayError(
-                "SLIP-094", f"there is no dump {path}", "invoke db.backups lists what there is"
-            )
+            raise SlipwayError("SLIP-094", f"there is no dump {path}", "invoke db.backups lists the backups")
         if session.settings.database != "postgres":
             raise SlipwayError(
                 "SLIP-096", f"{path.name} is a database, and this stack has none", "DATABASE=none in .env"
@@ -116,10 +114,10 @@ def _open(session: Session, name: str, from_project: str) -> Source:
 
 
 def _restored(session: Session, members: Mapping[str, Any]) -> list[str]:
-    """The names of the folders to restore, of those in an archive with these ``members``."""
+    """Return the names of the folders to restore from an archive with these ``members``."""
     held = [name for name in ("media", "data") if _packed(name) in members]
     if "data" in held and not session.stack.keeps_data:
-        note("What DATA_PATHS keeps in it is left out: in development that is in your folder.")
+        note("Its DATA_PATHS files are not restored: in development they are in your folder.")
         held.remove("data")
     return held
 
@@ -136,9 +134,9 @@ def _announce(session: Session, source: Source) -> None:
     note(f"{source.name} is whole. It was made {source.made}.")
     names = [part.name for part in source.parts]
     if not names:
-        note("It is a dump of the database: media stay as they are.")
+        note("It is a dump of the database: media are not changed.")
     elif source.dump is None and session.settings.database == "postgres":
-        note("It holds no database: the one here stays as it is.")
+        note("It holds no database: the present one is not changed.")
     if session.stack.keeps_data and "data" not in names:
         note("It does not hold what DATA_PATHS keeps, which stays as it is.")
     if source.dump and (others := sorted(set(session.settings.extra_databases) - source.extra.keys())):
@@ -146,9 +144,9 @@ def _announce(session: Session, source: Source) -> None:
 
 
 def exchange(session: Session, source: Source, label: str = "before-restore") -> None:
-    """Put ``source`` in the place of what there is, after a backup with ``label`` of that.
+    """Replace the present data by ``source``, after making a backup of it with ``label``.
 
-    Only inside ``alone``. Raises what ``restore`` does.
+    Call it only inside ``alone``. Raises what ``restore`` does.
     """
     stack = session.stack
     serves = stack.prod and engine.running(stack.project, "nginx")
@@ -166,7 +164,7 @@ def exchange(session: Session, source: Source, label: str = "before-restore") ->
     )
     restorejournal.begin(session, journal)
     with ExitStack() as at_end:
-        # Also after an error or an interrupt: it looks which of the two databases serves, and does the rest.
+        # Also after an error or an interrupt: it checks which database serves, and finishes or reverts.
         at_end.callback(lambda: _settle(session, journal))
         for part in source.parts:
             receive = ["receive", part.name, str(part.files), str(part.size)]
@@ -174,10 +172,10 @@ def exchange(session: Session, source: Source, label: str = "before-restore") ->
         if journal.closed:
             maintenance.close(session)
         if serves:
-            # Whoever was let in before is answered first: what they store belongs into the backup.
+            # Finish requests in flight first: what they store belongs in the backup.
             front.rest(session)
             front.drain(session)
-        # And so is what is worked on beside web, which would go on writing into what is replaced.
+        # The other processes would go on writing into data that is being replaced.
         extracontainers.stop(session)
         replicas.stop(session, journal.web)
         write(session, label)
@@ -194,14 +192,14 @@ def _settle(session: Session, journal: Journal) -> None:
             restorejournal.settle(session, journal)
     except BaseException:
         note(
-            "the restore is not at its end, and the site may be closed: "
-            "the next db.backup or db.restore brings it there"
+            "the restore is not finished, and the site may be closed: "
+            "the next db.backup or db.restore finishes or reverts it"
         )
         raise
 
 
 def workplace(session: Session) -> Path:
-    """Where the parts of what is restored lie meanwhile, on the host."""
+    """Return the folder on the host that holds the parts during a restore."""
     return folder(session.settings) / ".work" / "restore"
 
 

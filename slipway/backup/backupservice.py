@@ -1,4 +1,4 @@
-"""The containers that do the work, and how they are asked."""
+"""Run commands in the containers that do the work, and read their answers."""
 
 from __future__ import annotations
 
@@ -23,18 +23,16 @@ __all__ = ["SERVICES", "ask", "folder", "follow", "prepare", "require_database"]
 SERVICES = ("backup", "restore-media", "verify")
 """The services of compose/backup.yaml."""
 
-# In which an interrupted container removes what it has begun.
+# Time for an interrupted container to remove its unfinished files.
 _STOP_SECONDS = "20"
 
 
 def prepare(session: Session) -> None:
-    """See to it that the folder is there and the image is built from what is checked out.
+    """Make the backup folder, build the image from the checkout, and remove containers of killed tasks.
 
-    Containers that a killed task has left are removed.
-
-    The image is built when it is missing, or when its recipe or its base has changed, and at no other
-    time: a backup must not wait for a package mirror. Raises ``SlipwayError`` SLIP-103 when the folder
-    cannot be made, and what ``run_build`` raises.
+    The image is built only when it is missing, or when its recipe or its base has changed: a backup must
+    not wait for a package mirror. Raises ``SlipwayError`` SLIP-103 when the folder cannot be made, and what
+    ``run_build`` raises.
     """
     settings, stack = session.settings, session.stack
     if session.runner.dry:
@@ -45,14 +43,14 @@ def prepare(session: Session) -> None:
     ensure_bases(session)
     if engine.image_label(stack.backup_image, bases.LABEL) != record_recipe(settings):
         note("building the image that backups are made with")
-        # Quietly: what Compose says of a build would stand in the task's answer.
+        # Quietly: Compose's build output would end up in the task's answer.
         run_build(session, stack, ["backup"], progress="quiet")
 
 
 def follow(session: Session) -> None:
-    """Give the service that makes backups by a schedule, where it runs, the programs of the present database.
+    """Recreate a running backup schedule with the client programs of the present database.
 
-    Those of an older version refuse a newer server. Raises what ``prepare`` raises.
+    Programs of an older version refuse a newer server. Raises what ``prepare`` raises.
     """
     stack = session.stack
     if stack.scheduled and engine.running(stack.project, "backup"):
@@ -61,20 +59,20 @@ def follow(session: Session) -> None:
 
 
 def require_database(session: Session) -> None:
-    """Raises ``SlipwayError`` SLIP-103 when the stack's own database does not run."""
+    """Raise ``SlipwayError`` SLIP-103 when the stack's own database does not run."""
     stack = session.stack
     if session.runner.dry or session.settings.database != "postgres" or engine.running(stack.project, "db"):
         return
     prod = " --prod" if stack.prod else ""
     raise SlipwayError(
-        "SLIP-103", f"the database of {stack.project} does not run", f"invoke up{prod}, then again"
+        "SLIP-103", f"the database of {stack.project} does not run", f"invoke up{prod}, then rerun this"
     )
 
 
 def ask(session: Session, service: str, command: Sequence[str], *, stdin: Path | None = None) -> Any:
-    """Run ``command`` in a container of ``service`` and return its answer; it tells the rest itself.
+    """Run ``command`` in a container of ``service`` and return its answer; its messages go to the terminal.
 
-    With ``stdin`` it reads that file. Raises ``Exit`` when it ended with an error, which it has explained.
+    The container reads the file ``stdin``, if given. Raises ``Exit`` when it failed: it has said why.
     """
     runner, stack = session.runner, session.stack
     name = "" if runner.dry else f"{stack.project}-{service}-run-{secrets.token_hex(6)}"
@@ -82,7 +80,7 @@ def ask(session: Session, service: str, command: Sequence[str], *, stdin: Path |
         argv = stack.one_off(service, command, name=name)
         done = runner.run(argv, check=False, stdin=stdin, answer=True)
     except BaseException:
-        # Compose, when it is interrupted, ends before its container does, which is still at work then.
+        # An interrupted Compose ends before its container does, which would go on working.
         runner.capture(["docker", "stop", "-t", _STOP_SECONDS, name])
         raise
     if done.returncode:

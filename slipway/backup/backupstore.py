@@ -1,4 +1,4 @@
-"""Copies of backups in an S3-compatible store; the work is done in a container, by docker/backup/store.py."""
+"""Copies of backups in an S3-compatible store; docker/backup/store.py does the work, in a container."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ __all__ = ["copy", "fetch", "show"]
 
 
 def copy(session: Session, name: str) -> None:
-    """Copy the archive ``name`` to the store. Raises ``Exit`` when that failed, which is explained."""
+    """Copy the archive ``name`` to the store. Raises ``Exit`` when it failed: the container has said why."""
     try:
         ask(session, "backup", ["copy", name])
     except Exit:
-        later = "; the schedule tries it again" if session.stack.scheduled else ""
-        note(f"{name} is in BACKUP_DIR and not in the store{later}")
+        later = "; the schedule will retry" if session.stack.scheduled else ""
+        note(f"{name} is in BACKUP_DIR but not in the store{later}")
         raise
 
 
 def show(session: Session, *, as_json: bool) -> None:
-    """Print what archives are in the store, newest first. Raises ``SlipwayError`` SLIP-113 without one."""
+    """Print the archives in the store, newest first. Raises ``SlipwayError`` SLIP-113 without a store."""
     _require(session)
     prepare(session)
     found: list[dict[str, Any]] = ask(session, "backup", ["remote"])
@@ -57,7 +57,7 @@ def _require(session: Session) -> None:
     if not session.settings.backup_s3_bucket:
         raise SlipwayError(
             "SLIP-113",
-            "there is no store that backups are copied to: BACKUP_S3_BUCKET is empty",
-            "docs/backups.md says what to set",
+            "there is no store for copies of backups: BACKUP_S3_BUCKET is empty",
+            "set the variables that docs/backups.md describes",
         )
     init.check(session.settings, session.stack.prod)

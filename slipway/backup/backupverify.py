@@ -1,4 +1,4 @@
-"""Proving a backup by restoring it where nothing can be spoilt."""
+"""Verify a backup by restoring it into throw-away containers."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ LOCK = "verify"
 def verify(session: Session, name: str, *, as_json: bool) -> None:
     """Restore the archive ``name`` into throw-away containers, compare with its metadata, print the result.
 
-    Raises ``SlipwayError``: SLIP-102 when something differs, SLIP-094 for a dump, SLIP-077 when another
+    Raises ``SlipwayError``: SLIP-102 when something differs, SLIP-094 for a dump, SLIP-077 while another
     verification runs; ``Exit`` for what the container refuses and explains.
     """
     if name.endswith(".dump"):
         raise SlipwayError(
             "SLIP-094",
-            f"{name} is a deploy's dump: it says nothing of itself that it could be compared with",
+            f"{name} is a deploy's dump: it has no metadata to compare with",
             "invoke db.backup makes an archive, which can be verified",
         )
     settings = session.settings
@@ -45,18 +45,18 @@ def verify(session: Session, name: str, *, as_json: bool) -> None:
             found = ask(session, "verify", ["verify"])["rows"]
         finally:
             shutil.rmtree(folder(settings) / ".work" / "verify", ignore_errors=True)
-    _tell(archive, found, as_json=as_json)
+    _print_result(archive, found, as_json=as_json)
     differing = [row["what"] for row in found if not row["same"]]
     if differing:
         raise SlipwayError(
             "SLIP-102",
-            f"{archive['name']} does not come back as it was: {', '.join(differing)}",
-            "do not rely on it: make another one, and verify that",
+            f"{archive['name']} differs once restored: {', '.join(differing)}",
+            "do not rely on it: make another backup and verify that one",
         )
     _record(folder(settings), archive["name"])
 
 
-def _tell(archive: dict[str, Any], found: list[dict[str, Any]], *, as_json: bool) -> None:
+def _print_result(archive: dict[str, Any], found: list[dict[str, Any]], *, as_json: bool) -> None:
     shown = found if as_json else [{name: _cell(value) for name, value in row.items()} for row in found]
     rows(shown, ("what", "expected", "found", "same"), as_json=as_json)
     note(f"{archive['name']}: made {archive['created']}, of release {archive['release']}")
@@ -69,7 +69,7 @@ def _cell(value: object) -> object:
 
 
 def _record(where: Path, name: str) -> None:
-    """Enter it, together with what tells this file from another that is given its name later."""
+    """Record the archive with its size and mtime, which identify it should another file get its name."""
     state = (where / name).stat()
     now = datetime.now(UTC).isoformat(timespec="seconds")
     entry = {"name": name, "size": state.st_size, "mtime_ns": state.st_mtime_ns, "time": now}

@@ -1,4 +1,4 @@
-"""An existing site's database and uploads in the place of the present ones, with a restore's way back."""
+"""Replace the present database and uploads by an existing site's, with the rollback of a restore."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _NOT_COPIED = {".DS_Store", "Thumbs.db", "lost+found"}
 
 
 def import_database(session: Session, file: str, *, yes: bool) -> None:
-    """Put the database that ``file`` holds in the place of the stack's own.
+    """Replace the stack's own database by the one in ``file``.
 
-    ``file`` is a path: of pg_dump in its plain, custom or tar format, also compressed by gzip, bzip2 or xz.
+    ``file`` is the path of a pg_dump in plain, custom or tar format, also compressed by gzip, bzip2 or xz.
     Raises ``SlipwayError``: SLIP-193 with DATABASE=none, SLIP-089 when the file cannot be imported, and
-    what ``backuprestore.restore`` raises. But for SLIP-101 all is as before then.
+    what ``backuprestore.restore`` raises. After every error but SLIP-101 nothing has changed.
     """
     if session.settings.database != "postgres":
         raise SlipwayError(
@@ -50,17 +50,17 @@ def import_database(session: Session, file: str, *, yes: bool) -> None:
         dump, roles = _dump(session, path)
         source = Source(path.name, "elsewhere", dump, roles=roles, migrations=_applied(session))
         note(f"{path.name} can be read.")
-        require_consent("The database here goes (a backup of it is made first). Go on?", yes)
+        require_consent("The present database will be replaced (a backup of it is made first). Go on?", yes)
         backuprestore.exchange(session, source, _LABEL)
     print(f"{session.stack.project}: {path.name} has been imported")
 
 
 def import_media(session: Session, folder: str, *, yes: bool) -> None:
-    """Put the files below ``folder``, an existing site's MEDIA_ROOT, in the place of the stack's uploads.
+    """Replace the stack's uploads by the files below ``folder``, an existing site's MEDIA_ROOT.
 
-    They become the project's user's, readable for nginx, whatever their owner and mode were. Raises
-    ``SlipwayError`` SLIP-194 for a folder that is missing or empty, or a file that cannot be read, and
-    what ``backuprestore.restore`` raises. But for SLIP-101 all is as before then.
+    The project's user will own them and nginx can read them, regardless of their owner and mode here.
+    Raises ``SlipwayError`` SLIP-194 for a folder that is missing or empty, or a file that cannot be read,
+    and what ``backuprestore.restore`` raises. After every error but SLIP-101 nothing has changed.
     """
     root = Path(folder).absolute()
     if session.runner.dry:
@@ -71,15 +71,15 @@ def import_media(session: Session, folder: str, *, yes: bool) -> None:
         members = list(_members(root))
         sizes = [path.stat().st_size for path in members if not path.is_dir()]
         note(f"{root} holds {counted(len(sizes), 'file')}, {human_size(sum(sizes))}.")
-        require_consent("The uploads here go (a backup of them is made first). Go on?", yes)
+        require_consent("The present uploads will be replaced (a backup of them is made first). Go on?", yes)
         with _streamed(root, members) as stream:
             part = Part("media", stream, len(sizes), sum(sizes))
             backuprestore.exchange(session, Source(root.name, "elsewhere", None, (part,)), _LABEL)
-    print(f"{session.stack.project}: {counted(len(sizes), 'file')} of {root} have been imported")
+    print(f"{session.stack.project}: {counted(len(sizes), 'file')} of {root} imported")
 
 
 def _dump(session: Session, path: Path) -> tuple[Path, frozenset[str] | None]:
-    """What ``database.restore`` takes of ``path``: a file, and the roles that it names if it is plain SQL."""
+    """Return a copy of ``path`` for ``database.restore``, and the roles that it names if it is plain SQL."""
     with plainsql.unpacked(path) as file:
         start = file.read(8)
     work = backuprestore.workplace(session)
@@ -99,7 +99,7 @@ def _applied(session: Session) -> tuple[str, ...]:
 
 
 def _members(root: Path) -> Iterator[Path]:
-    """Every folder and file below ``root``, folders first; links are followed where they stay inside."""
+    """Yield every folder and file below ``root``, folders first; links to files inside it are followed."""
     if not root.is_dir():
         raise _not_imported(root, "there is no such folder")
     empty = True
@@ -120,7 +120,7 @@ def _is_wanted(root: Path, path: Path) -> bool:
     if stat.S_ISLNK(mode):
         inside = path.exists() and path.resolve().is_relative_to(root.resolve())
         if not inside or path.is_dir():
-            note(f"left out, for it is a link to elsewhere or to a folder: {path}")
+            note(f"left out, because it links to a folder or to outside: {path}")
             return False
         return True
     if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
@@ -139,13 +139,13 @@ def _not_imported(path: Path, why: str) -> SlipwayError:
     return SlipwayError(
         "SLIP-194",
         f"the uploads cannot be imported: {path}: {why}",
-        "name the folder that was MEDIA_ROOT, with files that you may read",
+        "name the old MEDIA_ROOT folder, with files that you may read",
     )
 
 
 @contextmanager
 def _streamed(root: Path, members: list[Path]) -> Iterator[Path]:
-    """A named pipe, from which ``members`` come as a tar file: a copy of them would need its own room."""
+    """Yield a named pipe that supplies ``members`` as a tar file: a copy would need disk space of its own."""
     with tempfile.TemporaryDirectory(prefix="slipway-") as folder:
         pipe = Path(folder) / "media.tar"
         os.mkfifo(pipe, 0o600)
@@ -155,12 +155,12 @@ def _streamed(root: Path, members: list[Path]) -> Iterator[Path]:
 
 
 def _write(pipe: Path, root: Path, members: list[Path]) -> None:
-    # Whoever reads has counted, and says so, where something is missing or the other end has gone.
+    # Errors are ignored here: the reader counts files and bytes and reports what is missing.
     options: Any = {"mode": "w|", "format": tarfile.PAX_FORMAT, "dereference": True}
     with suppress(OSError), pipe.open("wb") as into, tarfile.open(fileobj=into, **options) as tar:
         for path in members:
             member = tar.gettarinfo(path, arcname=str(path.relative_to(root)))
-            # A hard link's second name is a file of its own.
+            # Store the second name of a hard link as a file of its own.
             member.type = tarfile.DIRTYPE if path.is_dir() else tarfile.REGTYPE
             member.size = 0 if path.is_dir() else path.stat().st_size
             member.mode = 0o755 if path.is_dir() else 0o644

@@ -1,4 +1,4 @@
-"""What a restore has to finish or to take back if it is killed: a file that is there as long as it runs."""
+"""The journal of a running restore, by which a killed one is finished or reverted."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ __all__ = ["Journal", "begin", "pending", "recover", "settle"]
 
 @dataclass(frozen=True)
 class Journal:
-    """One restore: of what, and what it found."""
+    """One restore: its source, and the state that it found."""
 
     name: str
     oid: str
     """The database that served before (its oid); empty when none is restored."""
     migrations: tuple[str, ...]
-    """What was applied in it."""
+    """The migrations that were applied in it."""
     media: bool
     """Whether media are restored."""
     closed: bool
-    """Whether the restore closes the site, and so opens it again."""
+    """Whether the restore closes the site, and so reopens it."""
     committed: bool = False
-    """Without a database: whether the media are to be exchanged. With one, its oid says so."""
+    """Without a database: whether to exchange the media. With one, its oid decides."""
     exchanged: bool = False
     """Whether the new media are all in place."""
     processes: tuple[str, ...] = ()
-    """The containers of the processes beside web that the restore stops, and so starts again."""
+    """The containers of the other processes that the restore stops, and so starts again."""
     data: bool = False
     """Whether what DATA_PATHS keeps is restored."""
     web: tuple[str, ...] = ()
-    """With ``data``, the containers of web, which the restore stops and starts again: an SQLite database's
-    journal is known by its name, so nobody may have one open while another takes its place."""
+    """With ``data``, the containers of web, which the restore stops and starts again: SQLite finds its
+    journal by the database's file name, so no process may have the file open while it is replaced."""
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -54,17 +54,17 @@ class Journal:
 
 
 def begin(session: Session, journal: Journal) -> None:
-    """Write ``journal`` before anything is done that it would have to undo."""
+    """Write ``journal``, before the first step that may have to be undone."""
     write_if_changed(_path(session), json.dumps(dataclasses.asdict(journal)))
 
 
 def pending(session: Session) -> bool:
-    """Whether something is left of a restore that was interrupted, or that runs."""
+    """Whether files of a running or interrupted restore exist."""
     return _path(session).exists() or _work(session).exists()
 
 
 def recover(session: Session) -> None:
-    """Bring an interrupted restore to an end: all of it, or nothing of it. The lock must be held.
+    """Finish or revert an interrupted restore, all of it. The caller holds the lock.
 
     Raises ``SlipwayError`` SLIP-103 when the database does not run, and what ``settle`` raises.
     """
@@ -75,34 +75,34 @@ def recover(session: Session) -> None:
     found = json.loads(path.read_text(encoding="utf-8"))
     lists = {name: tuple(value) for name, value in found.items() if isinstance(value, list)}
     journal = Journal(**{**found, **lists})
-    note(f"== an interrupted restore of {journal.name} is brought to its end")
+    note(f"== finishing or reverting an interrupted restore of {journal.name}")
     require_database(session)
     taken = settle(session, journal)
-    note(f"== {journal.name} {'has been restored' if taken else 'was not restored: all is as before it'}")
+    note(f"== {journal.name} {'has been restored' if taken else 'was not restored: nothing has changed'}")
 
 
 def settle(session: Session, journal: Journal) -> bool:
-    """Finish the restore if the databases have changed names, else take it back; returns whether they had.
+    """Finish the restore if the databases have changed names, else revert it; return whether they had.
 
-    Whatever happens to this, it can be repeated. Raises ``SlipwayError`` SLIP-101 when media could not be
-    exchanged, SLIP-060 when the server does not answer: the site stays closed.
+    It can be repeated after any failure. Raises ``SlipwayError`` SLIP-101 when media could not be exchanged,
+    SLIP-060 when the server does not answer: the site stays closed.
     """
     taken = database.settled(session) != journal.oid if journal.oid else journal.committed
     if taken and journal.parts and not journal.exchanged:
         if journal.data:
-            # A reboot since may have started them.
+            # A reboot may have started them.
             extracontainers.stop(session)
             replicas.stop(session, [c.id for c in _web(session) if c.state == "running"])
         for part in journal.parts:
             ask(session, "restore-media", ["swap", part])
-        # After what follows there is nothing left that could be put in place.
+        # "discard" below removes the staged files, so a repeated run could not swap them.
         journal = replace(journal, exchanged=True)
         begin(session, journal)
     if taken and (journal.oid or journal.data):
         fits = _fits(session, journal)
     else:
         stopped = [c for c in _web(session) if c.id in journal.web and c.state != "running"]
-        fits = not stopped or _begin_anew(session, stopped, wait=True)
+        fits = not stopped or _restart_web(session, stopped, wait=True)
     if journal.closed and fits:
         maintenance.reopen(session)
     elif (
@@ -124,15 +124,15 @@ def settle(session: Session, journal: Journal) -> bool:
 
 
 def _fits(session: Session, journal: Journal) -> bool:
-    """Tell what the code here and the restored database do not agree on; returns whether they do."""
+    """Report migrations on which code and restored database differ; return whether they agree."""
     prod = " --prod" if session.stack.prod else ""
     agree = False
     try:
         plan = migrations.planned(session, session.stack)
-        # Apps that the code no longer has leave records; what served with them is not stopped by them.
+        # Removed apps leave records, which the previous database had too: those do no harm.
         more = set(ask(session, "backup", ["applied"])) - plan.keys() - set(journal.migrations)
     except SlipwayError as silent:
-        note(f"the code here cannot be asked about its migrations: {silent}")
+        note(f"cannot read the migrations of the code here: {silent}")
     else:
         missing = [name for name, is_applied in plan.items() if not is_applied]
         agree = not (missing or more)
@@ -145,15 +145,15 @@ def _fits(session: Session, journal: Journal) -> bool:
                 "  fix: deploy, or roll back to, the release that the backup was made of"
             )
     web = [c for c in _web(session) if c.state == "running" or c.id in journal.web]
-    return _begin_anew(session, web, wait=agree) and agree
+    return _restart_web(session, web, wait=agree) and agree
 
 
 def _web(session: Session) -> list[ContainerState]:
     return [c for c in engine.containers(session.stack.project) if c.service == "web"]
 
 
-def _begin_anew(session: Session, web: Sequence[ContainerState], *, wait: bool) -> bool:
-    """Restart these of the project's; returns whether they are well then, if that is waited for."""
+def _restart_web(session: Session, web: Sequence[ContainerState], *, wait: bool) -> bool:
+    """Restart these containers of web; return whether they become ready, if ``wait`` is set."""
     stack = session.stack
     replicas.restart(session, [container.id for container in web])
     try:
