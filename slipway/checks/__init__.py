@@ -1,1 +1,1 @@
-"""Looks, changes nothing."""
+"""Checks of machine, settings and stack; they change nothing."""

@@ -1,4 +1,4 @@
-"""`invoke doctor`: what would stop or spoil `up`, or is wrong with the stack that runs."""
+"""`invoke doctor`: problems that would stop or spoil `up`, and problems of the running stack."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["doctor"]
 def doctor(root: Path, runner: Runner, prod: bool, *, as_json: bool) -> None:
     """Print what ``examine`` finds in the checkout at ``root``.
 
-    Raises ``Exit`` with code 1 when there is more than warnings.
+    Raises ``Exit`` with code 1 when a finding is more than a warning.
     """
     result = examine(root, runner, prod)
     if as_json:
@@ -36,7 +36,7 @@ def doctor(root: Path, runner: Runner, prod: bool, *, as_json: bool) -> None:
             print(finding)
         for why in dict.fromkeys(result.skipped.values()):
             subjects = [subject for subject, reason in result.skipped.items() if reason == why]
-            print(f"not looked at, {why}: {', '.join(subjects)}")
+            print(f"not checked, {why}: {', '.join(subjects)}")
         warnings = len(result.found) - len(result.errors)
         print(f"{counted(len(result.errors), 'finding')}, {counted(warnings, 'warning')}")
     if result.errors:

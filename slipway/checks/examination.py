@@ -1,7 +1,7 @@
-"""What `invoke doctor` looks at: all that would stop or spoil `up`, and what is wrong with what runs.
+"""The checks of `invoke doctor`: problems that would stop or spoil `up`, and problems of the running stack.
 
-It gathers what others find, the checks that `up` makes (``preflight``) and the causes that it names
-(``diagnosis``), and changes nothing.
+It combines the checks that `up` makes (``preflight``) and the causes that `up` names (``diagnosis``). It
+changes nothing.
 """
 
 from __future__ import annotations
@@ -33,26 +33,26 @@ from slipway.state import deploylock
 
 __all__ = ["Finding", "Findings", "examine"]
 
-# What a container that a person stops ends with: nothing, SIGINT, SIGKILL after the grace period, SIGTERM.
+# Exit codes of a container that a person stopped: 0, SIGINT, SIGKILL after the grace period, SIGTERM.
 _STOPPED = {0, 130, 137, 143}
 _EXEC_SECONDS = 10.0
 _FULL_PERCENT = 90
 _REGISTRY_SECONDS = 5
 _SEARCHED_LINES = 400
-_NO_ENGINE = "no engine to ask"
-_TOO_OLD = {"SLIP-029", "SLIP-030"}  # for `up`; it answers all the same
+_NO_ENGINE = "no engine answers"
+_TOO_OLD = {"SLIP-029", "SLIP-030"}  # for `up`, but the engine answers
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is not right."""
+    """One problem."""
 
     code: str
     subject: str
     problem: str
     fix: str
     warning: bool = False
-    """Whether the stack can be started and used all the same."""
+    """Whether the stack can be started and used despite it."""
 
     def __str__(self) -> str:
         fix = f"\n  fix: {self.fix}" if self.fix else ""
@@ -61,26 +61,26 @@ class Finding:
 
 @dataclass
 class Findings:
-    """What was found, and what could not be looked at, with the reason, by subject."""
+    """The problems found, and by subject the reason why something could not be checked."""
 
     found: list[Finding] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
 
     @property
     def errors(self) -> list[Finding]:
-        """Those that are more than warnings."""
+        """The findings that are more than warnings."""
         return [finding for finding in self.found if not finding.warning]
 
     def look(self, subject: str, check: Callable[..., object], *arguments: object, **options: object) -> bool:
-        """Keep the error of ``check`` and what it warns of on stderr; returns whether there was no error."""
+        """Record the error of ``check`` and its warnings on stderr; return whether there was no error."""
         said = io.StringIO()
         try:
             with contextlib.redirect_stderr(said):
                 check(*arguments, **options)
         except SlipwayError as error:
-            # `up` makes what is missing.
+            # `up` creates missing files.
             missing = error.slip_code == "SLIP-001"
-            fix = "invoke init makes it, and so does invoke up" if missing else error.fix
+            fix = "invoke init creates it, and so does invoke up" if missing else error.fix
             self.found.append(Finding(error.slip_code, subject, error.problem, fix, warning=missing))
             return missing
         finally:
@@ -98,14 +98,14 @@ def _warning(subject: str, line: str) -> Finding:
 
 
 def examine(root: Path, runner: Runner, prod: bool) -> Findings:
-    """Look at everything about the development or the production stack of the checkout at ``root``."""
+    """Check everything about the development or the production stack of the checkout at ``root``."""
     result = Findings()
     settings = _settings(result, root)
     if settings is None:
         result.look(preflight.ENGINE.subject, enginecheck.check_versions, runner)
         result.skipped["everything else"] = "the settings cannot be read"
         return result
-    # A dry run looks, too: there is nothing else to print.
+    # Check in a dry run too: there are no commands to print instead.
     session = Session(Stack(settings, prod), dataclasses.replace(runner, dry=False))
     answers = False
     for check in (*preflight.BUILDING, preflight.DISK, *preflight.STARTING):
@@ -123,7 +123,7 @@ def examine(root: Path, runner: Runner, prod: bool) -> Findings:
     if answers:
         result.look("registries", _check_registries, session)
     if answers and not result.look("whose stack it is", ownership.check, session.stack):
-        result.skipped["containers"] = "they are another folder's"
+        result.skipped["containers"] = "they belong to another folder"
     elif answers:
         _look_at_containers(result, session)
     else:
@@ -136,22 +136,22 @@ def _settings(result: Findings, root: Path) -> Settings | None:
     found: list[Settings] = []
     result.look("settings", lambda: found.append(load(root)))
     if not found and not result.errors:
-        # There is no .env yet, and `up` makes it: of defaults.
+        # There is no .env yet: `up` creates it from the defaults.
         result.look("settings", lambda: found.append(load(root, required=False)))
     return found[0] if found else None
 
 
 def _check_others(session: Session) -> None:
-    """Look at what else works on this stack, or has left off in the middle."""
+    """Check whether another command works on this stack, or was interrupted."""
     upgrading = upgradeundo.read(session.settings, session.stack.prod)
     if session.stack.prod or upgrading:
         deploylock.check(session.settings.root)
     if upgrading:
-        note("warning: SLIP-107: an upgrade of PostgreSQL was interrupted; fix: invoke up takes it back")
+        note("warning: SLIP-107: an upgrade of PostgreSQL was interrupted; fix: invoke up reverts it")
 
 
 def _check_registries(session: Session) -> None:
-    """Warn where the next start would pull, and a registry refuses for the number of pulls."""
+    """Warn of images that the next start would pull from a registry whose pull limit is reached."""
     for variable, reference in session.settings.images().items():
         if reference.startswith(bases.PREFIX) or engine.image_id(reference):
             continue
@@ -190,7 +190,7 @@ def _look_at_containers(result: Findings, session: Session) -> None:
         for state in states:
             if stack.prod and state.service == "static":
                 result.look("static files", diagnosis.warnings, state)
-    # Where something failed, others wait for it.
+    # After a failure, other services wait for the failed one.
     if running and not failed:
         lasting = set(stack.services()) - preparing
         for service in sorted(lasting - {state.service for state in running}):
@@ -200,7 +200,7 @@ def _look_at_containers(result: Findings, session: Session) -> None:
 
 
 def _was_stopped(state: ContainerState) -> bool:
-    # Its health is what it was while it ended.
+    # Its health is the last one before it ended, and says nothing now.
     return state.state == "exited" and state.exit_code in _STOPPED and not state.out_of_memory
 
 
@@ -211,29 +211,29 @@ def _fail(session: Session, state: ContainerState) -> None:
 def _warn_of_attempt(session: Session, state: ContainerState) -> None:
     cause = diagnosis.cause(session, state)
     note(
-        f"warning: {cause.slip_code}: an attempt to change the site failed, and the site serves as before: "
-        f"{cause.problem}; fix: {cause.fix}; where that is done, the next deploy clears this"
+        f"warning: {cause.slip_code}: a change of the site failed; the site serves as before: "
+        f"{cause.problem}; fix: {cause.fix}; the next deploy then clears this"
     )
 
 
 def _warn_of_restarts(state: ContainerState) -> None:
     why = diagnosis.reason(engine.logs(state, _SEARCHED_LINES))
     note(
-        f"warning: SLIP-064: {state.name} runs, but restarted {counted(state.restarts, 'time')}; why, by its "
-        f"log before that: {why[:300]}; fix: invoke logs --services {state.service} has more"
+        f"warning: SLIP-064: {state.name} runs, but restarted {counted(state.restarts, 'time')}; its log "
+        f"says why: {why[:300]}; fix: invoke logs --services {state.service} has more"
     )
 
 
 def _warn_of_full_memory(session: Session, state: ContainerState) -> None:
     if (used := _used_percent(session, state)) >= _FULL_PERCENT:
         note(
-            f"warning: SLIP-185: /tmp of {state.name}, which is memory, is full to {used} %: what the project"
-            " writes there fails; fix: let it write where TMPDIR says, as Python's tempfile does: to a disk"
+            f"warning: SLIP-185: /tmp of {state.name}, which is memory, is {used} % full: when it is full,"
+            " writing there fails; fix: write to the folder of TMPDIR, on disk, as Python's tempfile does"
         )
 
 
 def _used_percent(session: Session, state: ContainerState) -> int:
-    """How full the /tmp of a container is; 0 where nobody can tell."""
+    """Return how full the /tmp of a container is, in percent; 0 when `df` gives no answer."""
     argv = ["docker", "exec", state.id, "df", "--output=pcent", "/tmp"]  # noqa: S108
     said = session.runner.capture(argv, timeout=_EXEC_SECONDS).stdout.split()
     percent = said[-1].removesuffix("%") if said else ""
@@ -250,19 +250,19 @@ def _warn_of_closed(session: Session) -> None:
 
 def _warn_of_absence(session: Session, service: str) -> None:
     prod = " --prod" if session.stack.prod else ""
-    note(f"warning: SLIP-070: {service} does not run, and others do; fix: invoke up{prod}")
+    note(f"warning: SLIP-070: {service} does not run, but others do; fix: invoke up{prod}")
 
 
 def _look_at_password(result: Findings, session: Session, running: Sequence[ContainerState]) -> None:
-    """Whether the database takes the password of the secrets: the next start of web would need it."""
+    """Check that the database accepts the password in the secrets: the next start of web needs it."""
     subject = "the database's password"
     secret = session.settings.path(session.settings.secrets_dir) / "postgres_password"
     database = next((state for state in running if state.service == "db" and state.ready), None)
     if database is None or not secret.is_file():
-        result.skipped[subject] = "the database does not run" if secret.is_file() else "there is none yet"
+        result.skipped[subject] = "the database does not run" if secret.is_file() else "no password yet"
         return
     changed = max(secret.stat().st_mtime, secret.stat().st_ctime)
     web = [state for state in running if state.service == "web" and state.health == "healthy"]
-    # Who has begun since, and reaches the database, has been let in with it: no need to ask.
+    # A healthy web container that started since has already used this password.
     if not any(datetime.fromisoformat(state.started).timestamp() > changed for state in web):
         result.look(subject, diagnosis.check_password, session)

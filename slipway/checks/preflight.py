@@ -1,6 +1,6 @@
-"""What must be right before a stack is built and started, as tables.
+"""Tables of the checks before a stack is built and started.
 
-`up` walks them to the first problem, `doctor` to the end. Nothing in them changes anything.
+`up` stops at the first problem, `doctor` runs them all. No check changes anything.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ _NEEDED_DISK = 2 * 1000**3  # a build of the example writes about half of this
 
 @dataclass(frozen=True)
 class Check:
-    """One thing to look at."""
+    """One check."""
 
     subject: str
-    """For people: what is looked at."""
+    """The name of what is checked, for people."""
     look: Callable[[Session, int], object]
-    """Raises ``SlipwayError`` when it is not right; takes the number of web replicas that are wanted."""
+    """Takes the session and the wanted number of web replicas; raises ``SlipwayError`` for a problem."""
     asks_engine: bool = False
     production: bool = False
-    """Whether development has no such thing."""
+    """Whether it applies to production only."""
 
 
 ENGINE = Check("engine", lambda session, _: enginecheck.check_versions(session.runner))
@@ -79,24 +79,24 @@ STARTING = (
 
 
 def _warn_of_trust(settings: Settings) -> None:
-    """Say on stderr where a list of networks names everybody."""
+    """Warn on stderr of a list of networks that includes every address."""
     for name, networks, consequence in (
         (
             "TRUSTED_PROXY",
             settings.trusted_proxies,
-            "every client chooses the address and the scheme it comes with",
+            "every client can forge its address and scheme",
         ),
-        ("MAINTENANCE_ALLOW", settings.maintenance_allow, "a closed site is closed for nobody"),
+        ("MAINTENANCE_ALLOW", settings.maintenance_allow, "a closed site stays open for everyone"),
     ):
         if whole := values.everything(networks):
             note(
                 f"warning: SLIP-180: {name} ({settings.origins[name]}) adds up to {whole}: {consequence}; "
-                f"fix: name the networks that are meant, as in {name}=10.0.0.0/8"
+                f"fix: name only the networks that you mean, as in {name}=10.0.0.0/8"
             )
 
 
 def walk(session: Session, *checks: Check, replicas: int = 1) -> None:
-    """Look at each in turn; a dry run asks nobody. Raises the ``SlipwayError`` of the first not right."""
+    """Run each check in turn, in a dry run none. Raises the ``SlipwayError`` of the first problem."""
     for check in checks:
         if not session.runner.dry and (session.stack.prod or not check.production):
             check.look(session, replicas)

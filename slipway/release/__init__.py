@@ -1,1 +1,1 @@
-"""A stack brought up, changed, taken down."""
+"""Start, release, roll back and stop a stack."""

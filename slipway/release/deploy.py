@@ -1,4 +1,4 @@
-"""From what is checked out to what serves, without dropping a request."""
+"""Release the checkout without dropping a request."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ __all__ = ["back_up", "bring", "deploy", "migrate", "note_start", "require_runni
 
 
 def deploy(session: Session, *, release: str = "", image: str = "") -> None:
-    """Build what is checked out, or take ``image``, and switch to it without dropping a request.
+    """Build the checkout, or use ``image``, and switch to it without dropping a request.
 
-    ``release`` is the id, by default the git revision (with a digest of the changes when there are any),
-    or the one that ``image`` bears. Raises ``SlipwayError``: SLIP-077 when another deploy runs, SLIP-081
-    when nothing is up to deploy beside, SLIP-091 for an image that is wrong or cannot be had, and what
+    ``release`` is the id, by default the git revision (with a digest of uncommitted changes, if any), or
+    the one in the label of ``image``. Raises ``SlipwayError``: SLIP-077 while another deploy runs, SLIP-081
+    when no release is running, SLIP-091 for an image that is wrong or cannot be pulled, and what
     ``Switchover.run`` raises.
     """
     settings = session.settings
@@ -56,17 +56,17 @@ def deploy(session: Session, *, release: str = "", image: str = "") -> None:
         live = front.live(session)
         name = _unused(live, release or facts["RELEASE"])
         work = Switchover(session, name, live, "deploy", source=facts["RELEASE"])
-        # With the release that serves: it is taken up whether or not the new one will.
+        # Before the switch: nginx gets the certificate even if the new release fails.
         tls.publish(session, certificate)
         work.run(_steps(session, work, facts["REVISION"], image))
 
 
 def bring(session: Session, build: Callable[[], None] | None, certificate: Certificate | None) -> None:
-    """What `up` does to production before it starts what is not there: it builds, by ``build`` (or not).
+    """Build with ``build``, if given, and switch a running site to the result, for `up` of production.
 
-    Where a site is served, no container of web is replaced before its successor is ready: another release, or
-    other settings of the same, is switched to as `deploy` does. The containers around it are replaced first,
-    one by one. Raises ``SlipwayError`` SLIP-084, and what ``deploy`` raises.
+    While a site serves, no container of web is replaced before its successor is ready: `up` switches to
+    another release, or to changed settings of the same one, as `deploy` does. Database, Redis and an nginx
+    without the certificate volume are replaced first, one by one. Raises ``SlipwayError`` SLIP-084, and what ``deploy`` raises.
     """
     settings, stack = session.settings, session.stack
     there = [c for c in engine.containers(stack.project) if c.state == "running"]
@@ -90,16 +90,16 @@ def bring(session: Session, build: Callable[[], None] | None, certificate: Certi
     source = recorded(settings.root).get("SOURCE", live) if why else release
     if why:
         release = _unused(live, source if live.startswith(source) else live)
-        # A page says which release it is of by its image: one that can be built is.
+        # A page names its release by its image, so build one with the new name where possible.
         _give_back(session, live, "" if fixed or build else release)
     if why and fixed:
         raise SlipwayError(
             "SLIP-084",
-            f"RELEASE is fixed by {settings.origins['RELEASE']}, and web would be replaced while it serves: "
+            f"RELEASE is fixed by {settings.origins['RELEASE']}, so web would be replaced while it serves: "
             f"{why}",
             "give RELEASE another value there, or remove it",
         )
-    _renew_others(session, live)
+    _recreate_others(session, live)
     if release == live:
         return
     note(f"{live} serves until {release} is ready" + (f": {why}" if why else ""))
@@ -111,7 +111,7 @@ def bring(session: Session, build: Callable[[], None] | None, certificate: Certi
 
 
 def _give_back(session: Session, live: str, release: str) -> None:
-    """Give what a build has called ``live`` the name of ``release``, if any, and ``live`` its own images."""
+    """Tag a build named ``live`` as ``release``, if given, and tag the serving images ``live`` again."""
     for repository, service in zip(session.stack.repositories, ("web", "nginx-configuration"), strict=True):
         used = [c.image_id for c in engine.containers(session.stack.project) if c.service == service]
         if release:
@@ -120,8 +120,8 @@ def _give_back(session: Session, live: str, release: str) -> None:
             session.runner.run(["docker", "tag", used[0], f"{repository}:{live}"], check=False)
 
 
-def _renew_others(session: Session, live: str) -> None:
-    """Replace database and Redis where their image or settings are others; web stays meanwhile."""
+def _recreate_others(session: Session, live: str) -> None:
+    """Recreate database and Redis where their image or settings have changed; web keeps running."""
     settings, stack = session.settings, session.stack.for_release(live)
     images = {"db": settings.postgres_image, "redis": settings.redis_image}
     for container in engine.containers(stack.project):
@@ -129,20 +129,20 @@ def _renew_others(session: Session, live: str) -> None:
         if service not in images or service not in stack.services():
             continue
         if why := replacement(session, service, images[service], stack=stack):
-            note(f"{service} is replaced, and requests fail meanwhile: {why}")
+            note(f"replacing {service}; requests fail in the meantime: {why}")
             force = ["--force-recreate"] if container.is_moved else []
             session.runner.run(stack.command("up", "--detach", "--no-build", *force, service))
             _wait(session, service)
 
 
 def _give_nginx_its_volume(session: Session, live: str) -> None:
-    """Replace an nginx from before TLS was on: what is switched to has a certificate."""
+    """Recreate an nginx from before TLS was switched on: the new release needs the certificate volume."""
     settings, stack = session.settings, session.stack.for_release(live)
     mounted = engine.mounted_volumes(f"{stack.project}-nginx-1")
     if settings.tls == "off" or f"{stack.project}_certificates" in mounted:
         return
     switchover.run_one_shot(session, stack, "nginx-configuration")
-    # With what it depends on, web would be replaced.
+    # Without --no-deps, Compose would replace web too.
     session.runner.run(stack.command("up", "--detach", "--no-build", "--no-deps", "nginx"))
     _wait(session, "nginx")
 
@@ -172,13 +172,13 @@ def _steps(session: Session, work: Switchover, revision_id: str, image: str) -> 
 
 
 def back_up(work: Switchover) -> None:
-    """Dump the stack's own database into ``backups/``; one that is managed elsewhere is not ours to dump."""
+    """Dump the stack's own database into the backup folder; a database managed elsewhere is not dumped."""
     settings = work.session.settings
     if settings.database != "postgres":
         return
     backupimage.make_folder(settings)
     folder = backupimage.folder(settings)
-    # Another one writes none at this moment: the deploy lock is held.
+    # No other deploy is writing one: the deploy lock is held.
     for interrupted in folder.glob("*.part"):
         interrupted.unlink()
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -188,7 +188,7 @@ def back_up(work: Switchover) -> None:
 
 
 def migrate(work: Switchover) -> None:
-    """Apply the migrations of the new release, and remember which those were."""
+    """Apply the migrations of the new release, and remember which ones were applied."""
     before = migrations.applied(work.session, work.stack)
     try:
         work.one_shot("migrate")
@@ -199,7 +199,7 @@ def migrate(work: Switchover) -> None:
 
 
 def note_start(session: Session) -> None:
-    """Enter into the ledger that ``up`` has brought another release than the last one that served."""
+    """Enter a release that ``up`` started into the ledger, unless it was the last one there."""
     settings, stack = session.settings, session.stack
     release = settings_now(settings.root).release
     last = releases.live(releases.read(settings.root))
@@ -211,20 +211,20 @@ def note_start(session: Session) -> None:
 
 
 def require_running(session: Session) -> None:
-    """Raise ``SlipwayError`` SLIP-084 when RELEASE is not ours to change, SLIP-081 when nothing serves."""
+    """Raise ``SlipwayError`` SLIP-084 when RELEASE is fixed elsewhere, SLIP-081 when nothing serves."""
     origin = session.settings.origins["RELEASE"]
     if origin not in {"default", "machine.env"} and not origin.startswith("machine.env:"):
         raise SlipwayError(
             "SLIP-084",
             f"RELEASE is fixed by {origin}, so a deploy could not record the new one",
-            "remove it there; invoke deploy --release NAME names one release",
+            "remove it there; to name one release: invoke deploy --release NAME",
         )
     running = {c.service for c in engine.containers(session.stack.project) if c.state == "running"}
     if not {"web", "nginx"} <= running:
         raise SlipwayError(
             "SLIP-081",
             f"{session.stack.project} is not up, so there is nothing to switch from",
-            "the first start is: invoke up --prod",
+            "start it first: invoke up --prod",
         )
 
 
@@ -233,13 +233,13 @@ def _fetch(image: str) -> None:
         raise SlipwayError(
             "SLIP-091",
             f"{image} is not on this machine, and cannot be pulled: {reason}",
-            "correct the name or the tag; where its registry wants an account: docker login",
+            "correct the name or the tag; if its registry needs an account: docker login",
         )
     if not engine.image_release(image):
         raise SlipwayError(
             "SLIP-091",
             f"{image} lacks the label {engine.RELEASE_LABEL}, which the production images of this kit have",
-            "build it again if it was built before the kit set that label: invoke build --prod, then tag "
+            "rebuild it if it was built before the kit set that label: invoke build --prod, then tag "
             "and push the image of web (invoke images --prod names it), and deploy that tag",
         )
 
@@ -255,7 +255,7 @@ def _check_name(release: str) -> None:
 
 
 def _unused(live: str, release: str) -> str:
-    """``release``, numbered when it is the one that serves: the two must have different names."""
+    """Return ``release``, numbered if it is the live one: the two must have different names."""
     number = 2
     wanted = release
     while wanted == live:
@@ -265,7 +265,7 @@ def _unused(live: str, release: str) -> str:
 
 
 def _plan(session: Session, release: str, image: str) -> None:
-    """Print the commands, under the names of their steps."""
+    """Print the commands under the names of their steps."""
     settings, stack = session.settings, session.stack.for_release(release)
     note("== build")
     if image:

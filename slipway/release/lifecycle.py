@@ -1,4 +1,4 @@
-"""Bringing a stack up, and taking it down."""
+"""Start, change and remove a stack."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from slipway.services.views import service_rows, url
 from slipway.state import deploylock
 from slipway.tls import tls
 
-if TYPE_CHECKING:  # it needs a library that few tasks do
+if TYPE_CHECKING:  # it needs a library that only few tasks need
     from slipway.tls.certificates import Certificate
 
 __all__ = [
@@ -61,27 +61,25 @@ def _build(session: Session, services: Sequence[str] = (), *, no_cache: bool = F
     _prepare(session)
     before = buildrecord.inputs(session)
     run_build(session, session.stack, services, no_cache=no_cache)
-    # A part of the images says nothing of the others.
+    # A build of some images proves nothing about the others.
     if not services:
         buildrecord.record(session, before)
 
 
 def _build_what_changed(session: Session) -> None:
-    """Build, unless the images are there and nothing that a build reads has changed since it made them."""
+    """Build, unless the images exist and no input of the build has changed since."""
     if not session.runner.dry:
         _record_release(session)
         if buildrecord.is_current(session, buildrecord.inputs(session)):
-            note(
-                "nothing to build: all that the images are made of is as it was (invoke build builds anyway)"
-            )
+            note("nothing to build: no input of the images has changed (invoke build builds anyway)")
             return
     _build(session)
-    # Again: an image that was not here before now says itself what it is.
+    # Again: the version of an image that was missing can be read only now.
     dbmajor.check(session)
 
 
 def build_release(session: Session, stack: Stack, revision_id: str, services: Sequence[str]) -> None:
-    """Build ``services`` of ``stack`` under its release id; what is recorded stays as it is."""
+    """Build ``services`` of ``stack`` under its release id, without recording that release."""
     preflight.walk(session, preflight.DISK)
     ensure_bases(session)
     record_machine(session.settings.root, {"REVISION": revision_id})
@@ -89,17 +87,17 @@ def build_release(session: Session, stack: Stack, revision_id: str, services: Se
 
 
 Bring = Callable[[Session, Callable[[], None] | None, "Certificate | None"], None]
-"""What `up` of production does before it starts what is not there; ``deploy.bring`` is one."""
+"""Builds and switches a running production site before `up` starts the rest; ``deploy.bring`` is one."""
 
 
 def up(session: Session, *, scale: str, no_build: bool, as_json: bool, bring: Bring | None = None) -> None:
     """Build, create, start, wait until healthy, and print services, health and URLs.
 
-    ``scale`` is the number of web replicas as typed, empty for WEB_REPLICAS. ``bring`` builds in production's
-    case (or not, with ``no_build``), and sees to what serves.
+    ``scale`` is the number of web replicas as typed, empty for WEB_REPLICAS. In production, ``bring`` builds
+    (unless ``no_build``) and switches a running site.
     Raises ``SlipwayError`` SLIP-063 (port), SLIP-064 (a service failed), SLIP-065 (the database volume
     has another password), SLIP-066 (not ready in time), SLIP-085 (too many replicas for the database),
-    SLIP-125 (more processes than the limits allow), SLIP-126 (the network is not as WEB_EGRESS says),
+    SLIP-125 (more processes than the limits allow), SLIP-126 (the network does not match WEB_EGRESS),
     and what ``build`` and ``dbmajor.check`` raise.
     """
     stack, runner, settings = session.stack, session.runner, session.settings
@@ -114,7 +112,7 @@ def up(session: Session, *, scale: str, no_build: bool, as_json: bool, bring: Br
         certificate = tls.certificate(session)
         if stack.scheduled:
             backupimage.make_folder(settings)
-    # Production's containers are changed by one command at a time.
+    # Only one command at a time may change production's containers.
     with deploylock.held(settings.root, "up") if stack.prod and not runner.dry else nullcontext():
         build = None if no_build else lambda: _build_what_changed(session)
         if not runner.dry:
@@ -133,9 +131,9 @@ def up(session: Session, *, scale: str, no_build: bool, as_json: bool, bring: Br
 
 
 def _remove_moved(session: Session) -> None:
-    """Remove the containers of a folder that was moved; while ``web`` serves, those that have ended.
+    """Remove the containers of a folder that was moved; while ``web`` serves, only those that have ended.
 
-    The rest is replaced behind it.
+    The running ones are replaced later.
     """
     there = engine.containers(session.stack.project)
     serves = session.stack.prod and any(c.service == "web" and c.state == "running" for c in there)
@@ -149,7 +147,7 @@ def _start(session: Session, count: int | None) -> list[ContainerState]:
     if stack.prod and not runner.dry and engine.running(stack.project, "nginx"):
         serving = replicas.of_release(stack, release)
         if not serving and (live := front.live(session)) != release:
-            note(f"{release} takes the place of {live}; requests fail meanwhile, unlike with invoke deploy")
+            note(f"{release} replaces {live}; requests fail in the meantime, unlike with invoke deploy")
         resize(session, release, count or settings.web_replicas)
         current = stack.for_release(release)
         for service in ("databases", *stack.one_shots(), "nginx-configuration"):
@@ -157,7 +155,7 @@ def _start(session: Session, count: int | None) -> list[ContainerState]:
             image = current.images()[1] if service == "nginx-configuration" else current.images()[0]
             image = settings.postgres_image if service == "databases" else image
             if there and replacement(session, service, image, stack=current, there=there):
-                # Alone: Compose recreates what depends on a container that it recreates, web and nginx too.
+                # Alone: Compose would also recreate the dependents, web and nginx included.
                 run_one_shot(session, current, service)
     _end_schedule(session)
     if runner.dry:
@@ -179,10 +177,10 @@ def _start(session: Session, count: int | None) -> list[ContainerState]:
 
 
 def _compose_up(session: Session, count: int | None, deaths: engine.Deaths) -> bool:
-    """Have Compose start everything in its order; whether it did.
+    """Have Compose start everything in order; return whether it did.
 
-    It waits for what others depend on: without end for a container that ends again and again, unless it meets
-    one just then, and gives up at once. So the one is interrupted, and the other repeated once all is well.
+    Compose waits forever for a dependency that keeps ending, or gives up at once if it sees one just ended.
+    So the endless wait is interrupted, and the early failure repeated once the services are ready.
     """
     stack = session.stack
     serving = stack.serving()
@@ -202,7 +200,7 @@ def _compose_up(session: Session, count: int | None, deaths: engine.Deaths) -> b
 
 
 def _backup_states(stack: Stack) -> list[ContainerState]:
-    """The state of the service that makes backups: told, and not waited for, because it serves nobody."""
+    """Return the state of the backup service: reported but not waited for, as it serves no traffic."""
     states = [s for s in engine.containers(stack.project) if s.service == "backup" and stack.scheduled]
     for state in states:
         if state.failed:
@@ -212,7 +210,7 @@ def _backup_states(stack: Stack) -> list[ContainerState]:
 
 
 def _end_schedule(session: Session) -> None:
-    """Remove the service that makes backups once there is no schedule: to Compose it is no orphan then."""
+    """Remove the backup service when there is no schedule: Compose does not treat it as an orphan."""
     stack, runner = session.stack, session.runner
     if not stack.prod or stack.scheduled or runner.dry:
         return
@@ -221,15 +219,15 @@ def _end_schedule(session: Session) -> None:
 
 
 def down(session: Session, *, volumes: bool, yes: bool) -> None:
-    """Remove containers and networks; with ``volumes`` also data and images, after a question.
+    """Remove containers and networks; with ``volumes`` also data and images, after asking.
 
-    Raises ``SlipwayError`` SLIP-069 when there is nobody to ask and no ``--yes``.
+    Raises ``SlipwayError`` SLIP-069 without consent: no answer, or no terminal and no ``--yes``.
     """
     stack, runner = session.stack, session.runner
     if volumes and not runner.dry:
         upgradeundo.take_back_interrupted(session)
         names = engine.volumes(stack.project)
-        note(f"going: volumes {', '.join(names) or 'none'}; images {', '.join(stack.images())}")
+        note(f"to be deleted: volumes {', '.join(names) or 'none'}; images {', '.join(stack.images())}")
         require_consent(f"Delete all data of {stack.project}?", yes)
     _end_schedule(session)
     runner.run(stack.down(volumes=volumes))
@@ -243,9 +241,9 @@ def down(session: Session, *, volumes: bool, yes: bool) -> None:
 
 
 def _forget_volumes(session: Session) -> None:
-    """Delete what Compose does not know: of upgrades, and of TLS that is off by now.
+    """Delete volumes that Compose does not know: of upgrades, and of TLS that was switched off.
 
-    The next database's volume has the first name.
+    The next database gets the first volume name again.
     """
     stack, settings = session.stack, session.settings
     if session.runner.dry:
@@ -257,13 +255,13 @@ def _forget_volumes(session: Session) -> None:
 
 
 def _built(stack: Stack) -> list[str]:
-    """The images of this stack there are, of every release."""
+    """Return the existing images of this stack, of every release."""
     names = (*stack.repositories, stack.backup_image, stack.acme_image)
     return [tag for name in names for tag in engine.tags(name)]
 
 
 def change(session: Session, verb: str, services: Sequence[str]) -> None:
-    """``start``, ``stop`` or ``restart`` the named services; all of them when none is named.
+    """``start``, ``stop`` or ``restart`` the named services; all of them if none is named.
 
     Raises what ``ownership.check_moved`` and ``dbmajor.check_created`` raise.
     """
@@ -282,7 +280,7 @@ def _prepare(session: Session) -> None:
 
 
 def _record_release(session: Session) -> None:
-    # Development has no releases: what serves in production must not change its name by a dev build.
+    # Development has no releases: a dev build must not rename the release that production serves.
     if session.stack.prod:
         record_machine(session.settings.root, checked_out(session))
 
@@ -297,7 +295,7 @@ def _replicas(text: str) -> int:
 
 
 class _progress:  # noqa: N801  (used as a function that remembers)
-    """Say each change of state once, as a line: the same on a terminal and in a CI log."""
+    """Print each change of state once, as a line: the same on a terminal and in a CI log."""
 
     def __init__(self) -> None:
         self._seen: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Back to a kept release, the same way a deploy goes forward, and what becomes of the database."""
+"""Switch back to a kept release, in the way of a deploy, and handle the migrations applied since."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["Database", "rollback"]
 
 
 class Database(enum.Enum):
-    """What is done about migrations that were applied since."""
+    """How to handle migrations that were applied since."""
 
     UNDECIDED = ""
     KEEP_SCHEMA = "--keep-schema"
@@ -33,7 +33,7 @@ class Database(enum.Enum):
 
 
 def chosen(*, keep_schema: bool, migrate_back: bool, restore_backup: bool) -> Database:
-    """The one flag that was given. Raises ``SlipwayError`` SLIP-083 for two."""
+    """Return the one flag that was given. Raises ``SlipwayError`` SLIP-083 for two."""
     flags = {
         Database.KEEP_SCHEMA: keep_schema,
         Database.MIGRATE_BACK: migrate_back,
@@ -50,9 +50,9 @@ def chosen(*, keep_schema: bool, migrate_back: bool, restore_backup: bool) -> Da
 def rollback(session: Session, *, release: str, choice: Database, yes: bool) -> None:
     """Switch back to a kept release, by default the one that was live before.
 
-    Raises ``SlipwayError``: SLIP-082 when there is no such release or an image of it is gone; SLIP-083
-    when migrations lie between and ``choice`` is undecided; SLIP-088 or SLIP-089 when what was chosen
-    cannot be done; SLIP-069 when a restore is not consented to; and what ``Switchover.run`` raises.
+    Raises ``SlipwayError``: SLIP-082 when there is no such release or an image of it is missing; SLIP-083
+    when migrations lie between and ``choice`` is undecided; SLIP-088 or SLIP-089 when the choice is not
+    possible; SLIP-069 without consent to a restore; and what ``Switchover.run`` raises.
     """
     settings = session.settings
     if session.runner.dry:
@@ -80,11 +80,11 @@ def rollback(session: Session, *, release: str, choice: Database, yes: bool) -> 
             _require_decision(target, reversals, choice)
             if choice is Database.MIGRATE_BACK:
                 after.append(("migrate back", lambda: _migrate_back(work, between)))
-        # A restore has made its dump, of the state before it, and that is the one to enter into the ledger.
+        # The ledger names the dump that a restore makes of the state before it.
         if choice is not Database.RESTORE_BACKUP and set(target.schema) - applied:
-            # Forward again after a way back: the target has migrations that the database lacks.
+            # Forward again after a rollback: the target has migrations that the database lacks.
             before.append(("back up", lambda: back_up(work)))
-        # Last, with everything else in place. Mostly there is nothing to apply.
+        # Last, when everything else is ready. Usually there is nothing to apply.
         before.append(("migrate", lambda: migrate(work)))
         work.run(before, after)
 
@@ -97,22 +97,22 @@ def _require_decision(target: Release, reversals: Sequence[Reversal], choice: Da
     if choice is Database.UNDECIDED:
         raise SlipwayError(
             "SLIP-083",
-            f"migrations were applied after {target.id}, with the above to be said about taking them back: "
+            f"migrations were applied after {target.id}; above is whether each can be reversed: "
             + ", ".join(one.name for one in reversals),
-            "--keep-schema if its code runs on the present schema; --migrate-back to take them back once it "
+            "--keep-schema if its code runs on the present schema; --migrate-back to reverse them once it "
             "serves; --restore-backup to lose what was stored since; or deploy a corrected version",
         )
     impossible = [one.name for one in reversals if not one.possible]
     if impossible:
         raise SlipwayError(
             "SLIP-088",
-            f"these migrations cannot be taken back: {', '.join(impossible)}",
+            f"these migrations cannot be reversed: {', '.join(impossible)}",
             "--keep-schema, or --restore-backup",
         )
 
 
 def _migrate_back(work: Switchover, names: Sequence[str]) -> None:
-    """By the newer release's image, which alone knows how; its code does not serve any more."""
+    """Reverse with the newer release's image, which alone has these migrations; it no longer serves."""
     newer = work.session.stack.for_release(work.previous)
     migrations.migrate_back(work.session, newer, names)
     work.schema = tuple(sorted(migrations.applied(work.session, work.stack)))
@@ -125,27 +125,27 @@ def _restoring(work: Switchover, backup: str, yes: bool) -> list[Step]:
         raise SlipwayError(
             "SLIP-089",
             f"there is no dump from before the deploy that followed {work.release}"
-            + (f": {backup} is gone" if backup else ""),
+            + (f": {backup} is missing" if backup else ""),
             "--keep-schema or --migrate-back; or put the file back",
         )
-    require_consent(f"Everything stored since {backup} was written goes (a dump of it is made). Go on?", yes)
+    require_consent(f"Everything stored since {backup} is lost (a dump of it is made first). Go on?", yes)
 
     def close_site() -> None:
         if not is_closed(session):
             close(session)
             work.undo.append(lambda: reopen(session))
             work.finally_.append(lambda: reopen(session))
-        # Whoever was let in before is answered first: what they store belongs into the dump.
+        # Finish requests in flight first: what they store belongs in the dump.
         front.rest(session)
         front.drain(session)
-        # And so is what is worked on beside web.
+        # The work of the other processes belongs in it too.
         work.processes.stop()
 
     def restore() -> None:
         safety = session.settings.root / work.backup
         extra = database.beside(dump)
         if others := sorted(set(session.settings.extra_databases) - extra.keys()):
-            note(f"{backup} is from before there was {', '.join(others)}, which stays as it is")
+            note(f"{backup} was made before there was {', '.join(others)}, which is not changed")
         database.restore(session, dump, extra)
         work.undo.append(lambda: database.restore(session, safety, database.beside(safety)))
 
@@ -156,5 +156,5 @@ def _require_images(work: Switchover) -> None:
     for image in work.stack.images():
         if not engine.image_id(image):
             raise SlipwayError(
-                "SLIP-082", f"the image {image} is gone", "check out that revision and invoke deploy it"
+                "SLIP-082", f"the image {image} is missing", "check out that revision and run invoke deploy"
             )

@@ -1,4 +1,4 @@
-"""The new release starts beside the old, nginx switches, the old drains: what deploy and rollback share."""
+"""Start the new release next to the old one, switch nginx, drain the old one: for deploy and rollback."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ __all__ = [
 ]
 
 Step = tuple[str, Callable[[], None]]
-"""What the person sees, and what is done."""
+"""The name that is printed, and the action."""
 
 
 class Switchover:
-    """One way from the release that serves to ``release``.
+    """One switch-over from the live release to ``release``.
 
-    ``run`` takes the steps that come before the switch-over itself and those after it. Until nginx has
-    switched, a failure removes what was started and leaves the old release as it was.
+    ``run`` takes the steps before the switch-over itself and those after it. Until nginx has switched, a
+    failure removes the containers that were started and leaves the old release unchanged.
     """
 
     def __init__(self, session: Session, release: str, previous: str, kind: str, source: str = "") -> None:
@@ -56,19 +56,19 @@ class Switchover:
         self.previous = previous
         self.kind = kind
         self.source = source
-        """The id of what was built, where ``release`` is a name that a person has given it."""
-        # Compose must see the new id for the new containers alone, and only once they serve may every
-        # later command see it: so it is given to these commands, and recorded with the switch.
+        """The id of the build, where ``release`` is a name given by a person."""
+        # Compose must use the new id for the new containers only, and later commands only once they serve:
+        # so it is passed to these commands, and recorded with the switch.
         self.stack: Stack = session.stack.for_release(release)
         self.migrations: tuple[str, ...] = ()
         self.schema: tuple[str, ...] = ()
         self.backup = ""
         self.undo: list[Callable[[], None]] = []
-        """What a step has done that a failure before the switch takes back, last things first."""
+        """Undoes finished steps, the last one first, when a failure comes before the switch."""
         self.finally_: list[Callable[[], None]] = []
-        """What a step has begun that ends when the new release serves, even if something fails later."""
+        """Ends what a step has begun once the new release serves, even if a later step fails."""
         self.processes = extracontainers.ProcessSwitch(session, previous)
-        """The processes beside web of the release that serves."""
+        """The other processes of the live release."""
         self._step = ""
         self._switched = False
         self._one_shots = False
@@ -77,10 +77,10 @@ class Switchover:
         self._new: list[ContainerState] = []
 
     def run(self, before: Sequence[Step], after: Sequence[Step] = ()) -> None:
-        """Do it all, say how long each step took, and enter the result into the ledger.
+        """Run all steps, print how long each took, and enter the result into the ledger.
 
-        Raises ``SlipwayError``: SLIP-085, SLIP-092 and what ``dbmajor.check`` raises before anything is
-        done, SLIP-080 with the step that failed and what serves now.
+        Raises ``SlipwayError``: before the first step SLIP-085, SLIP-092 and what ``dbmajor.check`` raises,
+        then SLIP-080 with the step that failed and the release that serves now.
         """
         self._check()
         steps: list[Step] = [
@@ -110,7 +110,7 @@ class Switchover:
         confighash.remember(self.session, self.stack)
         _forget_old_images(self.session)
         said = f"{self.session.stack.project}: {self.release} serves, after {time.monotonic() - begun:.0f} s"
-        # What `up` prints is a table of services.
+        # The standard output of `up` is a table of services.
         (note if self.kind == "up" else print)(said)
         hooks.run(self.session, "post-deploy", self._facts())
 
@@ -134,7 +134,7 @@ class Switchover:
         processes.check(settings)
         egress.check(self.session)
         keepers = {"db": settings.postgres_image} if settings.database == "postgres" else {}
-        # One that is not there yet replaces nothing.
+        # A missing redis replaces nothing.
         if settings.redis == "on" and any(c.service == "redis" for c in engine.containers(stack.project)):
             keepers["redis"] = settings.redis_image
         for service, image in keepers.items():
@@ -142,7 +142,7 @@ class Switchover:
                 raise SlipwayError(
                     "SLIP-092",
                     f"the container of {service} would be replaced: {why}",
-                    "invoke up --prod replaces it, at a time when requests may fail; then deploy",
+                    "run invoke up --prod at a time when requests may fail: it replaces it; then deploy",
                 )
         if why := replacement(self.session, "nginx", settings.nginx_image, stack=self.stack):
             note(f"nginx's container will be replaced in the end, which cuts its connections: {why}")
@@ -154,7 +154,7 @@ class Switchover:
         self._started = True
         self._old = replicas.of_release(stack, self.previous)
         front.ensure_serving(self.session, self.previous)
-        # What a killed deploy left beside the live release. nginx has never sent it anything.
+        # Containers of a killed deploy, to which nginx never sent requests.
         replicas.remove(self.session, replicas.besides(stack, self._old), force=True)
         if one_offs := engine.finished_one_offs(stack.project):
             self.session.runner.run(["docker", "rm", *one_offs], check=False)
@@ -162,10 +162,10 @@ class Switchover:
         self._new = replicas.start(self.session, self.stack, count)
 
     def _processes(self) -> list[Step]:
-        """The processes beside web change before the public does.
+        """Replace the other processes before the switch.
 
-        A task that only the new release knows would be thrown away by a worker of the old one; and a new one
-        that does not stay shows while there is a way back.
+        A worker of the old release would discard tasks that only the new one knows; and a new process that
+        keeps ending shows while the deploy can still be undone.
         """
         stack = self.stack
         if not (stack.processes or extracontainers.containers(stack)):
@@ -198,7 +198,7 @@ class Switchover:
 
     def _give_up(self, failed: BaseException) -> SlipwayError:
         why = failed.problem if isinstance(failed, SlipwayError) else str(failed) or "interrupted"
-        # With its code and fix, which the last message has not: that says what serves.
+        # With code and fix, which the final message lacks: that one names the live release.
         note(f"== {self._step} failed: {failed if isinstance(failed, SlipwayError) else why}")
         if self._switched:
             self._end()
@@ -214,15 +214,15 @@ class Switchover:
         return SlipwayError(
             "SLIP-080",
             f"{self.release}: the step {self._step!r} failed: {why}",
-            f"{serving} serves; what failed is above. Fix the cause and run the same command again",
+            f"{serving} serves; the error is above. Fix the cause and rerun the command",
         )
 
     def _restore_old(self) -> None:
-        """As it was: no container of the new release, one-shots of the old, nginx at rest."""
+        """Restore the old state: no container of the new release, one-shots of the old, nginx on the old."""
         if self._started:
             front.ensure_serving(self.session, self.previous)
             if self._step == "switch":
-                # An interrupt waits for the running command: nginx may have moved the public already.
+                # An interrupt waits for the running command: nginx may have switched already.
                 front.drain(self.session)
             replicas.remove(self.session, replicas.besides(self.session.stack, self._old), force=True)
         if self._one_shots:
@@ -233,8 +233,8 @@ class Switchover:
             try:
                 take_back()
             except SlipwayError as failed:
-                # What is left rests on this: a site stays closed whose database is not what its code expects.
-                note(f"{failed}\nnothing more was taken back: fix this by hand (docs/restore.md)")
+                # Later undo steps rely on this one: a site with the wrong database must stay closed.
+                note(f"{failed}\nnothing more was undone: fix this by hand (docs/restore.md)")
                 return
         self.processes.restore()
 
@@ -265,8 +265,8 @@ class Switchover:
 def run_one_shot(session: Session, stack: Stack, service: str) -> None:
     """Run a one-shot service of ``stack`` to its end.
 
-    By `up`, as Compose itself would: the container stays, so that a later `up` finds it as it wants it.
-    Raises what ``diagnosis.failure`` makes of one that failed.
+    It uses `up`, as Compose itself would: the container is kept, so a later `up` does not run it again.
+    Raises what ``diagnosis.failure`` returns for a failed one.
     """
     moved = [c for c in engine.containers(stack.project) if c.service == service and c.is_moved]
     replicas.remove(session, moved, force=True)
@@ -287,25 +287,25 @@ def replacement(
     stack: Stack | None = None,
     there: Sequence[ContainerState] = (),
 ) -> str:
-    """Why Compose would replace a container of ``service``, which runs ``image``; empty if it would not.
+    """Return why Compose would replace a container of ``service``, which runs ``image``; empty: it would not.
 
-    ``stack`` is by default the session's; another has a release of its own. ``there`` are the containers to
-    look at, by default the service's.
+    ``stack`` is by default the session's; pass another for another release. ``there`` are the containers to
+    check, by default the service's.
     """
     there = there or [c for c in engine.containers(session.stack.project) if c.service == service]
     if not there:
-        return "it is not there"
+        return "it does not exist"
     if any(container.image_id != engine.image_id(image) for container in there):
-        return f"the image {image} is another one now"
+        return f"the image {image} has changed"
     if gone := next((c.folder for c in there if c.is_moved), ""):
-        return f"its files were in {gone}, which is not there any more"
+        return f"its files were in {gone}, which no longer exists"
     if not confighash.is_current(session, stack or session.stack, there):
-        return "its settings in .env or compose/ are others now"
+        return "its settings in .env or compose/ have changed"
     return ""
 
 
 def _forget_old_images(session: Session) -> None:
-    """Keep the images of the last KEEP_RELEASES releases that went live, for a way back."""
+    """Remove images but those of the last KEEP_RELEASES live releases, which are kept for rollbacks."""
     settings, stack = session.settings, session.stack
     ids = [entry.id for entry in releases.read(settings.root) if entry.result == "live"]
     kept = list(dict.fromkeys(reversed(ids)))[: settings.keep_releases]
