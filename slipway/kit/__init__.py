@@ -1,1 +1,1 @@
-"""The kit's own files: adopting inside, upgrades, new projects."""
+"""The kit's own files: copies inside projects, upgrades, new projects."""

@@ -1,4 +1,4 @@
-"""What ``invoke upgrade`` says: what became of each file, what needs a person, what to do next."""
+"""The output of ``invoke upgrade``: the fate of each file, the conflicts, the next commands."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _VARIABLES = ".env.example"
 
 
 def advice(before: files.Tree, after: files.Tree, newer: Source) -> list[str]:
-    """What to know and do between one state of the kit and another: variables, pins, the next start."""
+    """Return lines about changed variables and pins between two states of the kit, and what to run next."""
     found = []
     with TemporaryDirectory() as folder:
         old = _variables(before, newer, Path(folder, "old"))
         new = _variables(after, newer, Path(folder, "new"))
     if old is not None and new is not None:
         found += [f"new variables, explained in {_VARIABLES}: {', '.join(new - old)}"] if new - old else []
-        found += [f"variables that are gone: {', '.join(sorted(old - new))}"] if old - new else []
+        found += [f"variables that were removed: {', '.join(sorted(old - new))}"] if old - new else []
     if before.get(_PINS) != after.get(_PINS):
-        found.append("the tools have other pins: ./bootstrap installs them")
-    return [*found, "then: ./bootstrap invoke up, and invoke deploy for what serves"]
+        found.append("the pins of the tools have changed: ./bootstrap installs them")
+    return [*found, "then: ./bootstrap invoke up; for production: invoke deploy"]
 
 
 def _variables(tree: files.Tree, newer: Source, target: Path) -> set[str] | None:
@@ -41,7 +41,7 @@ def _variables(tree: files.Tree, newer: Source, target: Path) -> set[str] | None
 
 
 def show(steps: Plan, newer: Source, lines: list[str], *, done: bool) -> None:
-    """Say what becomes, or became, of each file, and then what to do next."""
+    """Print the fate of each file, then ``lines``, the next commands."""
     clean = [path for path in steps.merge if path not in steps.conflicts]
     note(
         f"{'the kit is now' if done else 'the kit would become'} that of {newer.place} {newer.revision[:12]}"
@@ -49,9 +49,9 @@ def show(steps: Plan, newer: Source, lines: list[str], *, done: bool) -> None:
     for title, paths in (
         ("from the newer kit", sorted(steps.take)),
         ("merged with your changes" if done else "changed here and in the kit", clean),
-        ("gone from the kit", steps.remove),
-        ("yours, left as they are", steps.kept),
-        ("deleted here, and still so", steps.stays_deleted),
+        ("removed from the kit", steps.remove),
+        ("yours, not changed", steps.kept),
+        ("deleted here, not restored", steps.stays_deleted),
     ):
         if paths:
             note(f"  {title} ({len(paths)}): {', '.join(paths[:12])}{', …' if len(paths) > 12 else ''}")
@@ -61,17 +61,17 @@ def show(steps: Plan, newer: Source, lines: list[str], *, done: bool) -> None:
 
 
 def say(lines: list[str]) -> None:
-    """Say what to do next, under what was said before."""
+    """Print the next commands, indented."""
     for line in lines:
         note(f"  {line}")
 
 
 def refuse_conflicts(conflicts: Mapping[str, str]) -> None:
-    """Raise ``SlipwayError`` SLIP-154 if there are any, by path."""
+    """Raise ``SlipwayError`` SLIP-154 if there are conflicts: reasons by path."""
     if conflicts:
         raise SlipwayError(
             "SLIP-154",
-            f"{len(conflicts)} of the kit's files need you: {', '.join(conflicts)}",
-            "settle each (git diff shows them) and commit; what was here before is in git, and of a copy in "
-            ".slipway/before-upgrade too",
+            f"{len(conflicts)} of the kit's files have conflicts: {', '.join(conflicts)}",
+            "resolve each (git diff shows them) and commit; the files from before are in git, and for a copy "
+            "also in .slipway/before-upgrade",
         )

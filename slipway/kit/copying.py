@@ -16,21 +16,21 @@ from slipway.project import files
 __all__ = ["DEFAULT_NAME", "check", "copy"]
 
 DEFAULT_NAME = "slipway"
-# Also what a pattern of Dockerfile.dockerignore and a Compose file can hold as it stands.
+# These characters need no quoting in Dockerfile.dockerignore and in a Compose file.
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*")
 
 
 def check(kit: Path, project: Path, into: str = DEFAULT_NAME) -> Path:
-    """The folder that ``copy`` would make, or has made before. Nothing is written.
+    """Return the folder that ``copy`` would create, or has created before. Nothing is written.
 
-    Raises ``SlipwayError`` SLIP-150 if that place is taken by something else, or cannot be one.
+    Raises ``SlipwayError`` SLIP-150 if something else is there, or the name is not possible.
     """
     kit, project = kit.resolve(), project.resolve()
     target = project / into
     if not _FOLDER_NAME.fullmatch(into) or into in {".", "..", ".git"}:
         raise SlipwayError(
             "SLIP-150", f"{into!r} cannot be the name of the kit's folder",
-            "take letters, digits, _ . and - for it: --into slipway",
+            "use letters, digits, _ . and -: --into slipway",
         )  # fmt: skip
     if target == kit:
         return target
@@ -41,22 +41,22 @@ def check(kit: Path, project: Path, into: str = DEFAULT_NAME) -> Path:
         )  # fmt: skip
     if os.path.lexists(target) and (target.is_symlink() or not (target / record.NAME).is_file()):
         raise SlipwayError(
-            "SLIP-150", f"{target} exists, and is not the kit's",
+            "SLIP-150", f"{target} exists, but is not the kit's",
             "give the kit's folder another name with --into NAME; nothing of the project is overwritten",
         )  # fmt: skip
     return target
 
 
 def copy(kit: Path, project: Path, into: str = DEFAULT_NAME, runner: Runner | None = None) -> Path:
-    """Copy the kit's files into ``project``/``into`` and return that folder; a copy that is there stays.
+    """Copy the kit's files into ``project``/``into`` and return that folder; an existing copy is kept.
 
-    The folder appears complete or not at all. Of the project nothing is touched, git's index included.
-    Raises ``SlipwayError`` as ``check``, and SLIP-152 if the kit's own files are not complete.
+    The folder appears complete or not at all. Nothing else in the project changes, not even git's index.
+    Raises ``SlipwayError`` as ``check``, and SLIP-152 if files of the kit are missing.
     """
     runner = runner or Runner()
     kit, target = kit.resolve(), check(kit, project, into)
     if os.path.lexists(target):
-        note(f"the kit is in {target} already; invoke upgrade, there, brings it up to date")
+        note(f"the kit is in {target} already; run invoke upgrade there to update it")
         return target
     origin = record.read(kit)
     tree = files.without(origin.files if origin else files.of_folder(kit, runner), files.LEFT_OUT)
@@ -65,7 +65,7 @@ def copy(kit: Path, project: Path, into: str = DEFAULT_NAME, runner: Runner | No
         raise SlipwayError(
             "SLIP-152",
             f"{kit} is not a complete kit: it lacks {', '.join(missing[:5]) or 'files every kit has'}",
-            "take back what is missing (git checkout -- FILE), or a fresh clone",
+            "restore the missing files (git checkout -- FILE), or use a fresh clone",
         )
     draft = target.with_name(f".{target.name}.copying")
     try:
@@ -80,7 +80,7 @@ def copy(kit: Path, project: Path, into: str = DEFAULT_NAME, runner: Runner | No
     except OSError as problem:
         raise SlipwayError(
             "SLIP-150", f"the kit cannot be copied to {target}: {problem.strerror}: {problem.filename}",
-            "check who may write there, and the space on that disk; then run it again: it begins anew",
+            "check permissions there and the free disk space; then rerun the command",
         ) from None  # fmt: skip
     record.remember_folder(target, kit)
     note(f"copied the kit into {target}")
@@ -103,11 +103,11 @@ def _record(kit: Path, tree: files.Tree, origin: record.Record | None, runner: R
 
 
 def _warn_ignored(target: Path, tree: files.Tree, runner: Runner) -> None:
-    """The kit's own .gitignore takes its files out of the project's patterns, but not its whole folder."""
+    """Warn if the project's .gitignore ignores the whole folder, which the kit's own cannot undo."""
     answer = runner.capture(["git", "-C", str(target), "check-ignore", *(sorted(tree)), record.NAME])
     ignored = answer.stdout.split()
     if ignored:
         note(
-            f"warning: the project's .gitignore leaves {len(ignored)} of the kit's files out of git "
+            f"warning: the project's .gitignore ignores {len(ignored)} of the kit's files "
             f"({', '.join(ignored[:3])}, …): add a line !/{target.name}/ at its end"
         )

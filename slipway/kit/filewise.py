@@ -1,4 +1,4 @@
-"""An upgrade file by file: staged, written down in a journal, put in place; a kill between costs nothing."""
+"""An upgrade file by file: staged, journaled, moved into place; a killed one can be finished."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from slipway.project import files
 __all__ = ["BEFORE", "finish", "guess", "replace"]
 
 BEFORE = Path(".slipway/before-upgrade")
-"""Where the files that the last upgrade replaced are kept."""
+"""The folder for the files that the last upgrade replaced."""
 
 _WORK = Path(".slipway/upgrade")
 
 
 def replace(root: Path, found: Record, newer: Source, runner: Runner) -> None:
-    """Make the kit's files in ``root``, which came from what ``found`` says, those of ``newer``.
+    """Replace the kit's files in ``root``, whose origin is ``found``, by those of ``newer``.
 
-    Raises ``SlipwayError`` SLIP-154 for conflicts, once all is done.
+    Raises ``SlipwayError`` SLIP-154 for conflicts, after everything else is done.
     """
     theirs = {
         found.moved.get(path, path): file
@@ -61,12 +61,12 @@ def replace(root: Path, found: Record, newer: Source, runner: Runner) -> None:
     _stage(root, work / "new", steps, newer, runner)
     _keep_before(root, steps)
     journal = {
-        "write": [*steps.take, *steps.merge, *(f"{path}{NEW_SUFFIX}" for path in steps.beside)],
+        "write": [*steps.take, *steps.merge, *(f"{path}{NEW_SUFFIX}" for path in steps.as_new)],
         "remove": steps.remove,
         "record": record.as_text(after),
         "conflicts": steps.conflicts,
     }
-    # From here on a kill is no harm: the next call goes on with what the journal says.
+    # From here on a kill does no harm: the next call finishes by the journal.
     kit_settings.write_if_changed(work / "journal.json", json.dumps(journal))
     if Path(newer.place).is_dir():
         record.remember_folder(root, Path(newer.place))
@@ -76,13 +76,13 @@ def replace(root: Path, found: Record, newer: Source, runner: Runner) -> None:
 
 
 def finish(root: Path) -> bool:
-    """Bring an interrupted upgrade to its end. Returns whether there was one."""
+    """Finish an interrupted upgrade. Returns whether there was one."""
     path = root / _WORK / "journal.json"
     if not path.is_file():
         return False
     journal = json.loads(path.read_text(encoding="utf-8"))
     _apply(root, journal)
-    note("an upgrade that was interrupted is now complete; look at it with: git diff")
+    note("an interrupted upgrade is now complete; see it with: git diff")
     refuse_conflicts(journal["conflicts"])
     return True
 
@@ -90,7 +90,7 @@ def finish(root: Path) -> bool:
 def _stage(root: Path, staged: Path, steps: Plan, newer: Source, runner: Runner) -> None:
     for path, file in steps.take.items():
         _fetch(newer, file, staged / path)
-    for path, file in steps.beside.items():
+    for path, file in steps.as_new.items():
         _fetch(newer, file, staged / f"{path}{NEW_SUFFIX}")
     for path, (before, now) in steps.merge.items():
         _merge_file(root / path, staged / path, before, now, (newer, steps, path), runner)
@@ -101,7 +101,7 @@ def _stage(root: Path, staged: Path, steps: Plan, newer: Source, runner: Runner)
 
 def _fetch(newer: Source, file: files.File, target: Path) -> None:
     if not newer.write(file, target):
-        raise SlipwayError("SLIP-152", f"{newer.place} lacks a file of its own", "try a fresh clone of it")
+        raise SlipwayError("SLIP-152", f"{newer.place} lacks one of its own files", "try a fresh clone of it")
 
 
 def _merge_file(
@@ -119,7 +119,7 @@ def _merge_file(
         base, theirs = Path(folder, "base"), Path(folder, "theirs")
         _fetch(newer, now, theirs)
         if not newer.write(before, base):
-            # What it was is not to be had: then all that differs is a conflict, and nobody's line is lost.
+            # Without the base, every difference becomes a conflict: no line is lost.
             base.touch()
         labels = ("here", "the kit before", "the newer kit")
         flags = [word for label in labels for word in ("-L", label)]
@@ -127,7 +127,7 @@ def _merge_file(
         code = runner.capture(argv).returncode
     # git-merge-file(1): the number of conflicts, at most 127; above that an error, as for binary files.
     if code > 127:
-        steps.beside[path] = now
+        steps.as_new[path] = now
         _fetch(newer, now, staged.with_name(staged.name + NEW_SUFFIX))
         steps.conflicts[path] = f"cannot be merged line by line: the kit's is in {path}{NEW_SUFFIX}"
     elif code:
@@ -143,7 +143,7 @@ def _keep_before(root: Path, steps: Plan) -> None:
 
 
 def _apply(root: Path, journal: Mapping[str, Any]) -> None:
-    """Put the staged files in their places. Whatever was done already is passed over."""
+    """Move the staged files into place. Steps that were done before are skipped."""
     staged = root / _WORK / "new"
     for path in journal["write"]:
         if os.path.lexists(staged / path):
@@ -160,21 +160,21 @@ def _apply(root: Path, journal: Mapping[str, Any]) -> None:
 
 
 def guess(root: Path, newer: Source, runner: Runner) -> Record:
-    """What a kit without record or shared history came from: its state most like what is here."""
+    """Guess the origin of a kit without record or shared history: the state in ``newer`` most like it."""
     names = files.of_folder(root, runner)
     base = newer.nearest(names)
     if not base:
         raise SlipwayError(
             "SLIP-155",
-            f"what this kit came from is not in {newer.place}",
-            f"name a clone with its history (--from); or take back {record.NAME}, if there was one",
+            f"the origin of this kit is not in {newer.place}",
+            f"name a clone with its history (--from); or restore {record.NAME}, if there was one",
         )
     gone = tuple(name for name in files.LEFT_OUT if not (root / name).exists())
     return Record(files.without(base, gone), left_out=gone)
 
 
 def _overlays(root: Path) -> tuple[str, ...]:
-    """The user's own compose files, which live among the kit's."""
+    """Return the user's own compose files, which are stored among the kit's."""
     try:
         return kit_settings.load(root, required=False).overlays
     except SlipwayError:

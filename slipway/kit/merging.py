@@ -1,4 +1,4 @@
-"""Three-way: what became of the kit's files here and in the newer kit, and where both changed one."""
+"""Three-way comparison of the kit's files: as taken over, here, and in the newer kit."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from slipway.project.files import File, Tree, is_owned
 __all__ = ["NEW_SUFFIX", "Plan", "plan"]
 
 NEW_SUFFIX = ".slipway-new"
-"""What the kit's version of a file is called where it is put beside the one that stays."""
+"""The suffix of the kit's version of a file, written next to the one that is kept."""
 
 
 @dataclass
 class Plan:
-    """What is to be done, by path. ``conflicts`` are those that need a person, with the reason."""
+    """The actions, by path. ``conflicts`` has the reason why a person must resolve one."""
 
     take: dict[str, File] = field(default_factory=dict)
-    """Write the newer kit's file; for content only, so that ``modes`` has the last word."""
+    """Write the content of the newer kit's file; ``modes`` decides its mode."""
     remove: list[str] = field(default_factory=list)
     merge: dict[str, tuple[File, File]] = field(default_factory=dict)
-    """Both changed it: the kit's file before, and now."""
-    beside: dict[str, File] = field(default_factory=dict)
-    """Put the newer kit's file beside the present one, under its name with ``NEW_SUFFIX``."""
+    """Changed here and in the kit: the kit's file before, and now."""
+    as_new: dict[str, File] = field(default_factory=dict)
+    """Write the newer kit's file next to the present one, with ``NEW_SUFFIX``."""
     modes: dict[str, str] = field(default_factory=dict)
-    """The mode that a taken or merged file gets."""
+    """The mode of a taken or merged file."""
     kept: list[str] = field(default_factory=list)
-    """Changed here alone."""
+    """Changed only here."""
     stays_deleted: list[str] = field(default_factory=list)
     """Deleted here, changed in the kit."""
     conflicts: dict[str, str] = field(default_factory=dict)
@@ -35,15 +35,15 @@ class Plan:
     @property
     def changes(self) -> bool:
         """Whether there is anything to do."""
-        return bool(self.take or self.remove or self.merge or self.beside)
+        return bool(self.take or self.remove or self.merge or self.as_new)
 
 
 def plan(base: Tree, ours: Tree, theirs: Tree, apart: Iterable[str] = ()) -> Plan:
     """Decide for every file of the kit.
 
-    ``base`` is the kit as it was taken over, ``ours`` what is here at the paths of both, ``theirs`` the newer
-    kit. Nothing is lost: what was changed here is kept, merged, or left with the kit's version beside it.
-    Paths ``apart``, the user's own, are not touched.
+    ``base`` is the kit as it was taken over, ``ours`` the files here at the paths of both, ``theirs`` the
+    newer kit. Nothing is lost: a file changed here is kept, merged, or kept with the kit's version next to
+    it. Paths in ``apart``, the user's own, are not changed.
     """
     found = Plan()
     own = set(apart)
@@ -59,13 +59,13 @@ def plan(base: Tree, ours: Tree, theirs: Tree, apart: Iterable[str] = ()) -> Pla
             _follow(found, path, now)
         elif now is None:
             found.conflicts[path] = (
-                "changed here, and gone from the kit: it stays; delete it unless you need it"
+                "changed here, removed from the kit: it is kept; delete it if you do not need it"
             )
         elif here is None:
             found.stays_deleted.append(path)
         elif before is None:
-            found.beside[path] = now
-            found.conflicts[path] = f"yours, and new in the kit: the kit's is in {path}{NEW_SUFFIX}"
+            found.as_new[path] = now
+            found.conflicts[path] = f"yours, but also new in the kit: the kit's is in {path}{NEW_SUFFIX}"
         else:
             _both(found, path, before, here, now)
     return found
@@ -81,10 +81,10 @@ def _follow(found: Plan, path: str, now: File | None) -> None:
 
 def _both(found: Plan, path: str, before: File, here: File, now: File) -> None:
     if not all(file.mode.startswith("100") for file in (before, here, now)):
-        found.beside[path] = now
+        found.as_new[path] = now
         found.conflicts[path] = f"a link or folder on one side: the kit's is in {path}{NEW_SUFFIX}"
         return
-    # Changed here wins over unchanged; changed on both sides to the same is the same.
+    # A mode changed here wins over an unchanged one.
     found.modes[path] = now.mode if here.mode == before.mode else here.mode
     if here.id == before.id:
         found.take[path] = now

@@ -1,4 +1,4 @@
-"""``.slipway-kit.json``: what a copy of the kit, or a project made of it, came from. Tracked."""
+"""``.slipway-kit.json``: the origin of a copy of the kit, or of a project made from it. Tracked by git."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FOLDER = "KIT_SOURCE"
 class Record:
     """``files`` are the kit's as taken over; ``source``, a URL, and ``revision``, a commit, may be empty.
 
-    ``left_out`` names what of the kit is not here, ``moved`` what has another name here than in the kit.
+    ``left_out`` names the kit's files that are not here, ``moved`` maps names in the kit to names here.
     """
 
     files: Tree
@@ -34,7 +34,7 @@ class Record:
 
 
 def read(root: Path) -> Record | None:
-    """The record of the kit in ``root``; None where there is none, as in a clone.
+    """Return the record of the kit in ``root``; None without one, as in a clone.
 
     Raises ``SlipwayError`` SLIP-155 if it cannot be read.
     """
@@ -52,17 +52,17 @@ def read(root: Path) -> Record | None:
         raise SlipwayError(
             "SLIP-155",
             f"{path} cannot be read: {problem or type(problem).__name__}",
-            f"it is tracked: take it back with git checkout -- {NAME}",
+            f"it is tracked: restore it with git checkout -- {NAME}",
         ) from None
 
 
 def write(root: Path, record: Record) -> None:
-    """Write it, atomically."""
+    """Write the record, atomically."""
     write_if_changed(root / NAME, as_text(record))
 
 
 def as_text(record: Record) -> str:
-    """What ``read`` reads, a line for each file so that git merges it."""
+    """Return the text that ``read`` reads, with a line for each file so that git can merge it."""
     facts = {
         "about": "Written by Slipway: what the kit's files here came from, for invoke upgrade. Do not edit.",
         "source": record.source,
@@ -75,7 +75,7 @@ def as_text(record: Record) -> str:
 
 
 def remote(root: Path, runner: Runner) -> str:
-    """The URL of ``upstream``, else of ``origin``, without user and password; empty if there is none."""
+    """Return the URL of ``upstream``, else of ``origin``, without user and password; empty without one."""
     for name in ("upstream", "origin"):
         answer = runner.capture(["git", "-C", str(root), "remote", "get-url", name])
         if answer.returncode == 0:
@@ -84,12 +84,12 @@ def remote(root: Path, runner: Runner) -> str:
 
 
 def remember_folder(root: Path, source: Path) -> None:
-    """Note on this machine alone that the kit in ``root`` is a copy of the one in ``source``."""
+    """Record, on this machine only, that the kit in ``root`` is a copy of the one in ``source``."""
     record_machine(root, {_FOLDER: str(source)})
 
 
 def default_source(root: Path, record: Record | None, runner: Runner) -> str:
-    """Where a newer kit would come from, if nobody says: a URL or a folder; empty if that is not known."""
+    """Return the default source of a newer kit, a URL or a folder; empty if it is not known."""
     if record is None:
         return remote(root, runner)
     folder = recorded(root).get(_FOLDER, "")

@@ -1,4 +1,4 @@
-"""Where a newer kit comes from: a git repository, by its own ids, or a folder that was unpacked."""
+"""Sources of a newer kit: a git repository, or an unpacked folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MIRROR = Path(".slipway/kit.git")
 
 
 class Source:
-    """One state of the kit, ``tree``, and the content of its files and of earlier states of them."""
+    """One state of the kit, ``tree``, with the content of its files and of earlier states of them."""
 
     def __init__(self, place: str, revision: str, tree: files.Tree, runner: Runner) -> None:
         self.place = place
@@ -25,11 +25,11 @@ class Source:
         self._runner = dataclasses.replace(runner, echo=False, dry=False)
 
     def write(self, file: files.File, target: Path) -> bool:
-        """Write the content of ``file``, a link's as a link, to ``target``; False if it is not to be had."""
+        """Write the content of ``file`` to ``target``, a link as a link; return False if it is not here."""
         raise NotImplementedError
 
     def nearest(self, ours: files.Tree) -> files.Tree:
-        """The earlier state that has most files in common with ``ours``; empty if none has any."""
+        """Return the earlier state with most files in common with ``ours``; empty if none has any."""
         raise NotImplementedError
 
 
@@ -74,7 +74,7 @@ class _Folder(Source):
 
 
 def open_source(root: Path, place: str, revision: str, runner: Runner) -> Source:
-    """The kit at ``place``, a folder or a URL, at ``revision`` (empty: what it has checked out, its HEAD).
+    """Return the kit at ``place``, a folder or a URL, at ``revision`` (empty: its HEAD).
 
     A repository is fetched into ``.slipway/kit.git`` of the kit in ``root``; nothing else is written.
     Raises ``SlipwayError`` SLIP-152 if it cannot be fetched, has no such revision, or is no kit.
@@ -110,7 +110,7 @@ def _fetch(mirror: Path, place: str, revision: str, runner: Runner) -> str:
     wanted_name = revision or "FETCH_HEAD"
     answer = runner.capture([*git, "rev-parse", "--verify", "--quiet", f"{wanted_name}^{{commit}}"])
     if answer.returncode:
-        raise _bad(f"{place} has no revision {revision!r}", "name a tag, a branch or a commit that it has")
+        raise _bad(f"{place} has no revision {revision!r}", "name a tag, a branch or a commit of it")
     return answer.stdout.strip()
 
 

@@ -1,4 +1,4 @@
-"""``invoke new``: the example of a fresh clone makes room for a project of one's own."""
+"""``invoke new``: replace the example of a fresh clone by a new project."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _MOVED = {"README.md": "SLIPWAY.md"}
 
 
 def start(root: Path, name: str, runner: Runner, *, keep_example: bool = False) -> None:
-    """Make the fresh clone in ``root`` the project ``name``: what Django's ``startproject`` writes, wired.
+    """Turn the fresh clone in ``root`` into the project ``name``: the output of ``startproject``, wired.
 
-    With ``keep_example`` it is the example, under that name. The kit's own tests go, which are about the
-    example. Raises ``SlipwayError`` as ``check``, SLIP-158 if what ``startproject`` wrote is not as expected,
-    and those of the commands; then nothing has changed.
+    With ``keep_example`` the project is the example, under that name. The kit's own tests are removed: they
+    test the example. Raises ``SlipwayError`` as ``check``, SLIP-158 if the output of ``startproject`` is not
+    as expected, and those of the commands; then nothing has changed.
     """
     check(root, name, runner, keep_example=keep_example)
     if runner.dry:
@@ -55,8 +55,8 @@ def start(root: Path, name: str, runner: Runner, *, keep_example: bool = False) 
     if keep_example:
         shutil.copytree(root / _EXAMPLE, draft / name, ignore=_WRITTEN)
     else:
-        _begin(root, draft / name, name, runner)
-    # All that can fail has been done; from here on files change places.
+        _start_project(root, draft / name, name, runner)
+    # The steps that can fail are done; from here on files are only moved.
     (draft / name).rename(root / name)
     _describe(root, name, "config" if keep_example else name)
     if not keep_example:
@@ -73,21 +73,21 @@ def start(root: Path, name: str, runner: Runner, *, keep_example: bool = False) 
 
 
 def check(root: Path, name: str, runner: Runner, *, keep_example: bool = False) -> None:
-    """Refuse a name that cannot be one, and a clone that is in use.
+    """Refuse an invalid name, and a clone that is in use.
 
-    Raises ``SlipwayError``: SLIP-156 for the name, SLIP-157 for a clone that was made one's own, SLIP-153 for
-    uncommitted changes.
+    Raises ``SlipwayError``: SLIP-156 for the name, SLIP-157 for a clone that has a project already, SLIP-153
+    for uncommitted changes.
     """
     _check_name(root, name, keep_example=keep_example)
     own = settings_file(root)
     named = envfile.read(own).get("PROJECT_ROOT") if own.is_file() else None
     other = named.value if named and named.value != _EXAMPLE else ""
     if other or (root / record.NAME).exists() or not (root / _EXAMPLE / "manage.py").is_file():
-        why = f"PROJECT_ROOT is {other}" if other else "its example is gone"
+        why = f"PROJECT_ROOT is {other}" if other else "its example is missing"
         raise SlipwayError(
             "SLIP-157",
-            f"this clone is somebody's own already: {why}",
-            "begin with a fresh clone; for a project that exists: invoke adopt PATH",
+            f"this clone is in use already: {why}",
+            "use a fresh clone; for an existing project: invoke adopt PATH",
         )
     if files.toplevel(root, runner) != root:
         return
@@ -97,33 +97,33 @@ def check(root: Path, name: str, runner: Runner, *, keep_example: bool = False) 
         raise SlipwayError(
             "SLIP-153",
             f"there are uncommitted changes: {', '.join(changed[:5])}",
-            "commit them or take them back (git stash --include-untracked), so that there is a way back",
+            "commit or stash them (git stash --include-untracked), so that you can go back",
         )
 
 
 def _check_name(root: Path, name: str, *, keep_example: bool) -> None:
     problem = ""
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name) or keyword.iskeyword(name):
-        problem = "is not a name that Python, Compose and a folder can share"
+        problem = "is not valid as the name of a Python package, a Compose project and a folder"
     elif name in sys.stdlib_module_names or name in {"django", "gunicorn", "psycopg", "test"}:
-        problem = "is a module of Python's or Django's, which it would hide"
+        problem = "would hide a module of Python or Django"
     elif name == _EXAMPLE or (root / name).exists():
         problem = "is taken: there is a file or folder of that name"
     if problem:
         raise SlipwayError(
             "SLIP-156", f"{name!r} {problem}",
-            "take lower-case letters, digits and _, beginning with a letter: invoke new shop",
+            "use lower-case letters, digits and _, with a letter first: invoke new shop",
         )  # fmt: skip
 
 
 def _left_out(keep_example: bool) -> tuple[str, ...]:
-    # Without the example's settings, what they read is the user's to describe.
+    # These describe variables of the example's settings; the user describes those of the new ones.
     own = () if keep_example else ("app.env.example", "app.dev.env.example", "app.prod.env.example")
     return (*_LEFT_OUT, *own)
 
 
-def _begin(root: Path, folder: Path, name: str, runner: Runner) -> None:
-    """``startproject`` by the Django of the example's pins, and what ties its output to the kit."""
+def _start_project(root: Path, folder: Path, name: str, runner: Runner) -> None:
+    """Run ``startproject`` with the Django that the example pins, and wire its output to the kit."""
     folder.mkdir()
     example = root / _EXAMPLE
     for file in (
@@ -161,7 +161,7 @@ def _begin(root: Path, folder: Path, name: str, runner: Runner) -> None:
 
 
 def _describe(root: Path, name: str, package: str) -> None:
-    """Name the project in the files that every clone of it starts from, and in this one's own."""
+    """Write the project's name into the tracked files, and into the ``.env`` of this clone."""
     chosen = {
         "PROJECT_NAME": name,
         "PROJECT_ROOT": name,
@@ -180,7 +180,7 @@ def _describe(root: Path, name: str, package: str) -> None:
     for file in ("pyproject.toml", ".gitignore"):
         text = (root / file).read_text(encoding="utf-8")
         write_if_changed(root / file, re.sub(rf"(?<=[\"/]){_EXAMPLE}(?=[\"/])", name, text))
-    # What was built and deployed was the example.
+    # The recorded build and release are the example's.
     record_machine(root, {"RELEASE": "", "REVISION": "", "SOURCE": ""})
 
 

@@ -1,4 +1,4 @@
-"""``invoke upgrade``: the kit's files here become those of a newer kit, what was changed here stays."""
+"""``invoke upgrade``: replace the kit's files by those of a newer kit, and keep local changes."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ __all__ = ["upgrade"]
 
 
 def upgrade(root: Path, runner: Runner, *, place: str = "", revision: str = "") -> None:
-    """Bring the kit in ``root`` to what ``place``, a folder or URL, has at ``revision``.
+    """Upgrade the kit in ``root`` to ``revision`` of ``place``, a folder or URL.
 
-    By default ``place`` is where the kit came from, ``revision`` what is checked out there. A clone is
-    merged by git; a copy, and a project made of the kit, file by file, from what they came from to the
-    newer kit. A dry run shows what would change. Raises ``SlipwayError`` SLIP-151 to SLIP-155; with SLIP-154
-    all is done and the conflicts are in the files.
+    By default ``place`` is the kit's origin, ``revision`` its HEAD. A clone is merged by git; a copy, or a
+    project made from the kit, is upgraded file by file. A dry run shows what would change. Raises
+    ``SlipwayError`` SLIP-151 to SLIP-155; with SLIP-154 the upgrade is done, with conflicts in the files.
     """
     if not runner.dry and finish(root):
         return
@@ -32,7 +31,7 @@ def upgrade(root: Path, runner: Runner, *, place: str = "", revision: str = "") 
     if not place:
         raise SlipwayError(
             "SLIP-151",
-            "it is not known where this kit came from: no remote, and none was noted",
+            "the origin of this kit is not known: it has no remote and no recorded source",
             "name a clone, an unpacked archive or a URL: invoke upgrade --from PATH_OR_URL",
         )
     top = files.toplevel(root, runner)
@@ -45,20 +44,20 @@ def upgrade(root: Path, runner: Runner, *, place: str = "", revision: str = "") 
 
 
 def _check_clean(root: Path, top: Path | None, found: Record | None, runner: Runner) -> None:
-    """Refuse where git could not tell what the upgrade changed from what was changed before."""
+    """Refuse if git could not tell the upgrade's changes from earlier ones."""
     if runner.capture(["git", "--version"]).returncode:
         raise SlipwayError(
             "SLIP-061", "the program 'git' is not installed", "install it: apt-get install git"
         )
     if top is None:
-        note(f"not in a git repository: what is replaced is kept in {BEFORE}")
+        note(f"not in a git repository: replaced files are kept in {BEFORE}")
         return
     git = ["git", "-C", str(root)]
     if runner.capture([*git, "rev-parse", "--verify", "--quiet", "MERGE_HEAD"]).returncode == 0:
         raise SlipwayError(
             "SLIP-153",
             "a merge is under way in this repository",
-            "end it with git commit, or take it back with git merge --abort; then run it again",
+            "finish it with git commit, or abort it with git merge --abort; then rerun the command",
         )
     argv = [*git, "status", "--porcelain", "--no-renames", "--untracked-files=all", "-z", "--", "."]
     changed = []
@@ -71,12 +70,12 @@ def _check_clean(root: Path, top: Path | None, found: Record | None, runner: Run
         raise SlipwayError(
             "SLIP-153",
             f"files of the kit are not committed: {', '.join(changed[:5])}{more}",
-            "commit them (git add, git commit) or take them back (git stash), so that there is a way back",
+            "commit them (git add, git commit) or stash them (git stash), so that you can go back",
         )
 
 
 def _is_related(root: Path, newer: Source, runner: Runner) -> bool:
-    """Take the newer kit's commits into the clone; returns whether the two have any in common."""
+    """Fetch the newer kit's commits into the clone; return whether the two share any."""
     mirror, ref = root / ".slipway/kit.git", "refs/slipway/newer"
     if not newer.revision:
         return False
@@ -107,11 +106,11 @@ def _merge(root: Path, newer: Source, runner: Runner) -> None:
     if code and not conflicts:
         raise SlipwayError(
             "SLIP-153",
-            "git does not merge the newer kit (see above); nothing was changed",
-            "do what git says, then run it again",
+            "git does not merge the newer kit (see above); nothing has changed",
+            "do what git says, then rerun the command",
         )
     merging = runner.capture([*git, "rev-parse", "--verify", "--quiet", "MERGE_HEAD"]).returncode == 0
     if merging and not conflicts:
-        lines = [*lines, "look at it with git diff --cached, try it, then git commit; or git merge --abort"]
+        lines = [*lines, "check it with git diff --cached, try it, then git commit; or git merge --abort"]
     say(lines)
     refuse_conflicts(conflicts)

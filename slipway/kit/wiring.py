@@ -1,4 +1,4 @@
-"""What ties the output of ``startproject`` to the kit: texts in, texts out."""
+"""Edit the output of ``startproject`` for the kit: texts in, texts out."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ DATABASES = {
 
 
 def settings(text: str, name: str, end: str) -> str:
-    """``startproject``'s settings with the values of ``_SETTINGS``, and ``end`` after them.
+    """Return ``startproject``'s settings with the values of ``_SETTINGS``, and ``end`` after them.
 
     Raises ``SlipwayError`` SLIP-158 if one of those is not among its assignments.
     """
@@ -58,7 +58,7 @@ def settings(text: str, name: str, end: str) -> str:
 
 
 def urls(text: str, name: str) -> str:
-    """``startproject``'s addresses, the health checks' before them and uploads of development behind.
+    """Return ``startproject``'s URLs with the health checks before them, and development's uploads after.
 
     Raises ``SlipwayError`` SLIP-158 if it has no ``urlpatterns``.
     """
@@ -77,21 +77,21 @@ def urls(text: str, name: str) -> str:
 
 
 def module(text: str, name: str) -> str:
-    """A module of the example's as one of the project ``name``."""
+    """Return a module of the example, changed for the project ``name``."""
     text = re.sub(r"^from config import ", f"from {name} import ", text, flags=re.MULTILINE)
-    # An address of the example's; the admin is in every new project.
+    # /api/entries exists only in the example; every new project has the admin.
     return text.replace("guestbook.health", f"{name}.health").replace("/api/entries", "/admin/")
 
 
 def requirements(text: str) -> str:
-    """The example's requirements, sources or pins with hashes, without what its own apps alone need."""
+    """Return the example's requirements, with or without hashes, less those that only its apps need."""
     entries = re.split(r"^(?=[^\s\\])", text, flags=re.MULTILINE)
     names = tuple(re.compile(rf"{name}\b", re.IGNORECASE) for name in _UNUSED)
     return "".join(entry for entry in entries if not any(name.match(entry) for name in names))
 
 
 def environment(text: str) -> str:
-    """An ``app*.env.example`` without the paragraphs about variables that the new settings do not read."""
+    """Return an ``app*.env.example`` without paragraphs on variables that the new settings do not read."""
     paragraphs = re.split(r"\n\n+", text.rstrip("\n"))
     kept = [p for p in paragraphs if set(re.findall(r"^#?([A-Z][A-Z0-9_]*)=", p, re.MULTILINE)) <= _READ]
     return "\n\n".join(kept) + "\n"
@@ -122,6 +122,6 @@ def _last_import(text: str) -> int:
 def _unexpected(file: str, missing: list[str]) -> SlipwayError:
     return SlipwayError(
         "SLIP-158",
-        f"startproject wrote a {file} without {', '.join(missing)}: this Django's template is another",
-        "take the example's requirements back to the pins of the kit, or: invoke new NAME --keep-example",
+        f"startproject wrote a {file} without {', '.join(missing)}: this Django has a different template",
+        "restore the kit's pins in the example's requirements, or: invoke new NAME --keep-example",
     )

@@ -66,7 +66,8 @@ def bring(session: Session, build: Callable[[], None] | None, certificate: Certi
 
     While a site serves, no container of web is replaced before its successor is ready: `up` switches to
     another release, or to changed settings of the same one, as `deploy` does. Database, Redis and an nginx
-    without the certificate volume are replaced first, one by one. Raises ``SlipwayError`` SLIP-084, and what ``deploy`` raises.
+    without the certificate volume are replaced first, one by one. Raises ``SlipwayError`` SLIP-084, and
+    what ``deploy`` raises.
     """
     settings, stack = session.settings, session.stack
     there = [c for c in engine.containers(stack.project) if c.state == "running"]
