@@ -1,1 +1,1 @@
-"""PostgreSQL of another major version."""
+"""Upgrade to another major version of PostgreSQL."""

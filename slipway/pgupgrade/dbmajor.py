@@ -1,6 +1,6 @@
-"""Which major version of PostgreSQL an image is, and which one has written a stack's volume.
+"""The major version of PostgreSQL in an image, and the one that wrote a stack's volume.
 
-A server does not read the files of another major version; so nothing is started where the two differ.
+A server does not read the files of another major version, so nothing is started where the two differ.
 """
 
 from __future__ import annotations
@@ -16,31 +16,31 @@ from slipway.pgupgrade import upgradeundo
 
 __all__ = ["check", "check_created", "compare", "of_image", "of_volume", "record"]
 
-# The mark is of a first start that did not end; the next one makes that cluster anew (first-start.sh).
+# The mark shows an unfinished first start; the next one recreates the cluster (first-start.sh).
 _READ = "[ -e /volume/.first-start ] || cat /volume/pgdata/PG_VERSION"
 
 
 def of_image(reference: str) -> int | None:
-    """What the image says of itself, else what its name says; ``None`` when neither tells."""
-    return _said(engine.image_environment(reference)) or postgres.major_in(reference)
+    """Return the version in the image's environment, else in its name; ``None`` if neither has one."""
+    return _from_environment(engine.image_environment(reference)) or postgres.major_in(reference)
 
 
-def _said(environment: Mapping[str, str]) -> int | None:
-    """The major version in an image's or a container's environment, which PostgreSQL's images have there."""
+def _from_environment(environment: Mapping[str, str]) -> int | None:
+    """Return the major version in an image's or a container's PG_MAJOR, which PostgreSQL's images set."""
     major = environment.get("PG_MAJOR", "")
     return int(major) if major.isdigit() else None
 
 
 def of_volume(session: Session, volume: str) -> int | None:
-    """Which major version has written ``volume``; ``None`` when there is no cluster in it.
+    """Return the major version that wrote ``volume``; ``None`` when there is no cluster in it.
 
-    A server that runs on it is the quick answer: no other version could. Else the file is read by a
-    container of whichever base image there is; without any the answer is ``None`` too.
+    A server that runs on it gives the answer quickly: no other version could run. Else a container of any
+    base image on the engine reads the file; without such an image the answer is ``None`` too.
     """
     for container in engine.containers(session.stack.project, "db"):
         if container.state != "running":
             continue
-        major = _said(engine.environment(container.id))
+        major = _from_environment(engine.environment(container.id))
         if major and volume in engine.mounted_volumes(container.id):
             return major
     if volume not in engine.volumes(session.stack.project):
@@ -48,7 +48,7 @@ def of_volume(session: Session, volume: str) -> int | None:
     image = next((i for i in _readers(session) if engine.image_id(i)), None)
     if image is None:
         return None
-    # As root: the data directory is the server's alone. Without copying, which would fill an empty volume.
+    # As root: only the server may read the data directory. volume-nocopy: an empty volume must stay empty.
     mount = f"type=volume,source={volume},target=/volume,readonly,volume-nocopy"
     argv = ["docker", "run", "--rm", "--network=none", "--user=0", "--entrypoint=sh", f"--mount={mount}"]
     text = session.runner.capture([*argv, image, "-c", _READ]).stdout.strip()
@@ -56,7 +56,7 @@ def of_volume(session: Session, volume: str) -> int | None:
 
 
 def check(session: Session) -> None:
-    """Take back an upgrade that was killed, then ``compare``, then ``record``.
+    """Revert an upgrade that was killed, then ``compare``, then ``record``.
 
     Raises as ``compare``, and ``SlipwayError`` SLIP-077 while an upgrade runs.
     """
@@ -68,7 +68,7 @@ def check(session: Session) -> None:
 
 
 def record(session: Session) -> None:
-    """Record where the image wants its volume: not every name of one tells."""
+    """Record where the image expects its volume: not every image name shows it."""
     settings = session.settings
     if settings.database != "postgres" or session.runner.dry:
         return
@@ -77,10 +77,10 @@ def record(session: Session) -> None:
 
 
 def compare(session: Session) -> None:
-    """Return when the database that the settings describe can be started, or is not the kit's.
+    """Return if the database of the settings can be started, or is not the kit's.
 
-    Raises ``SlipwayError`` SLIP-104 when the volume was written by another major version, SLIP-110 when
-    DB_VOLUME_TARGET is the other one's.
+    Raises ``SlipwayError`` SLIP-104 when another major version wrote the volume, SLIP-110 when
+    DB_VOLUME_TARGET is that of another version.
     """
     settings, stack = session.settings, session.stack
     if settings.database != "postgres" or session.runner.dry:
@@ -95,7 +95,7 @@ def compare(session: Session) -> None:
 
 
 def check_created(session: Session, services: Iterable[str]) -> None:
-    """As ``check``, for the container of ``db`` that there is, which `start` and `restart` begin again."""
+    """As ``check``, for the existing container of ``db``, which `start` and `restart` start again."""
     if session.settings.database != "postgres" or session.runner.dry:
         return
     upgradeundo.take_back_interrupted(session)
@@ -103,7 +103,7 @@ def check_created(session: Session, services: Iterable[str]) -> None:
     for container in engine.containers(session.stack.project, "db"):
         if container.state == "running" or (names and "db" not in names):
             continue
-        major = _said(engine.environment(container.id))
+        major = _from_environment(engine.environment(container.id))
         for volume in engine.mounted_volumes(container.id):
             written = of_volume(session, volume)
             if major and written is not None and written != major:
@@ -111,7 +111,7 @@ def check_created(session: Session, services: Iterable[str]) -> None:
 
 
 def check_target(settings: Settings, major: int) -> None:
-    """Raise ``SlipwayError`` SLIP-110 when ``.env`` names the place of another generation of images."""
+    """Raise ``SlipwayError`` SLIP-110 when ``.env`` has the path of another generation of images."""
     wanted = postgres.mount_target(major)
     other = {postgres.mount_target(17), postgres.mount_target(18)} - {wanted}
     origin = settings.origins["DB_VOLUME_TARGET"]
@@ -121,7 +121,7 @@ def check_target(settings: Settings, major: int) -> None:
             "SLIP-110",
             f"DB_VOLUME_TARGET={settings.db_volume_target} ({origin}) is not where PostgreSQL {major} keeps"
             f" its data, which is {wanted}",
-            "remove that line: the place follows from the image",
+            "remove that line: the kit takes the path from the image",
         )
 
 
@@ -140,7 +140,7 @@ def _mismatch(session: Session, image: str, major: int, written: int) -> Slipway
         fix = f"set POSTGRES_IMAGE to one of PostgreSQL {written}: there is no way back to an older version"
     return SlipwayError(
         "SLIP-104",
-        f"{image} is PostgreSQL {major}, and the database of {stack.project} was written by {written};"
+        f"{image} is PostgreSQL {major}, but the database of {stack.project} was written by {written};"
         " nothing was started",
         fix,
     )

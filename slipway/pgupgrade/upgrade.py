@@ -1,7 +1,7 @@
-"""To another major version of PostgreSQL: dumped by the old server, restored by the new, compared, switched.
+"""Upgrade to another major version of PostgreSQL: dump the old server, restore, compare, switch.
 
-The new server runs beside the old one, on a volume of its own, until it takes the old one's place. Until it
-has proved itself there, everything can be taken back (``upgradeundo``); the old volume is kept even then.
+The new server runs next to the old one, on its own volume, until it replaces the old one. Everything can be
+reverted (``upgradeundo``) until it works there; the old volume is kept even then.
 """
 
 from __future__ import annotations
@@ -37,24 +37,24 @@ from slipway.state import deploylock
 
 __all__ = ["discard_old", "upgrade"]
 
-# A new cluster, and the write-ahead log a restore leaves: max_wal_size is 1 GB.
+# A new cluster, and the write-ahead log of a restore: max_wal_size is 1 GB.
 _SPARE_DISK = 1200 * 1000**2
 _POLL_SECONDS = 0.5
 _SHOWN_DIFFERENCES = 10
 
 
 def upgrade(session: Session, to: str, image: str, *, yes: bool) -> None:
-    """Bring the stack's database to the major version ``to``, as typed.
+    """Upgrade the stack's database to the major version ``to``, as typed.
 
-    ``image`` is needed only where it does not follow from the present one. Asks before it begins, unless
-    ``yes``. Raises ``SlipwayError`` when nothing was changed: SLIP-105 for a wrong ``to`` or an image of
-    another version, SLIP-106 when no image follows from the present one, SLIP-108 when this database cannot
-    be upgraded here, SLIP-110 for a wrong DB_VOLUME_TARGET, SLIP-069 without consent, SLIP-077 while
-    something else runs. SLIP-107 with the step that failed: the old server is in use again.
+    ``image`` is needed only if it cannot be derived from the present one. Asks first, unless ``yes``. Raises
+    ``SlipwayError`` with nothing changed: SLIP-105 for a wrong ``to`` or an image of another version,
+    SLIP-106 when no image can be derived from the present one, SLIP-108 when this database cannot be
+    upgraded here, SLIP-110 for a wrong DB_VOLUME_TARGET, SLIP-069 without consent, SLIP-077 while another
+    command runs. SLIP-107 names the step that failed: the old server is in use again.
     """
     major = _major(to)
     if session.settings.database != "postgres":
-        raise _impossible("DATABASE=none: there is no database of the kit's here", "upgrade it where it runs")
+        raise _impossible("DATABASE=none: the kit has no database here", "upgrade it where it runs")
     if session.runner.dry:
         _print_plan(session, major, image)
         return
@@ -68,14 +68,14 @@ def upgrade(session: Session, to: str, image: str, *, yes: bool) -> None:
         if plan is None:
             print(f"{session.stack.project} is on PostgreSQL {major} already")
             return
-        closes = "the site is closed while it goes on" if session.stack.prod else "the site fails meanwhile"
+        closes = "the site is closed during it" if session.stack.prod else "the site fails during it"
         require_consent(f"PostgreSQL {plan.written} to {major}: {closes}. Go on?", yes)
         _Upgrade(watched, plan).run()
         backupservice.follow(replace(session, stack=Stack(load(session.settings.root), session.stack.prod)))
 
 
 def discard_old(session: Session, *, yes: bool) -> None:
-    """Delete the volumes that upgrades have left, after a question.
+    """Delete the old volumes that upgrades have kept, after asking.
 
     Raises ``SlipwayError`` SLIP-069 without consent, SLIP-077 while an upgrade runs.
     """
@@ -86,22 +86,22 @@ def discard_old(session: Session, *, yes: bool) -> None:
     if not old:
         print(f"{stack.project} has no database volume of an earlier version")
         return
-    note(f"going: {', '.join(old)}; in use: {settings.db_volume(stack.prod)}")
+    note(f"to be deleted: {', '.join(old)}; in use: {settings.db_volume(stack.prod)}")
     if not runner.dry:
-        require_consent("Delete the database as it was before the upgrade?", yes)
+        require_consent("Delete the database from before the upgrade?", yes)
     runner.run(["docker", "volume", "rm", *old])
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """From which version to which; ``old`` and ``new`` are the variables Compose starts each server with."""
+    """Both versions; ``old`` and ``new`` are the variables with which Compose starts each server."""
 
     written: int
     major: int
     old: dict[str, str]
     new: dict[str, str]
     settings: dict[str, str]
-    """Which variables change in the end, with their present values."""
+    """The variables that change at the end, with their present values."""
     new_volume: str
 
 
@@ -119,7 +119,7 @@ def _impossible(why: str, fix: str) -> SlipwayError:
 
 
 def _plan(session: Session, major: int, image: str) -> _Plan | None:
-    """What is to be done; ``None`` when the database is on ``major`` already."""
+    """Return the plan; ``None`` when the database is on ``major`` already."""
     settings, stack = session.settings, session.stack
     prod = stack.prod
     own = settings.postgres_image
@@ -127,22 +127,22 @@ def _plan(session: Session, major: int, image: str) -> _Plan | None:
     flag = " --prod" if prod else ""
     if settings.origins["POSTGRES_IMAGE"] == "environment":
         raise _impossible(
-            "POSTGRES_IMAGE is set in the environment, where another one cannot be recorded",
+            "POSTGRES_IMAGE is set in the environment, where the new image cannot be recorded",
             f"unset it; put it into {settings.env_file} or leave it to invoke db.upgrade",
         )
     written = dbmajor.of_volume(session, volume)
     if written is None:
         raise _impossible(
-            f"{stack.project} has no database yet", f"invoke up{flag} makes one with POSTGRES_IMAGE"
+            f"{stack.project} has no database yet", f"invoke up{flag} creates one with POSTGRES_IMAGE"
         )
     if written > major:
         raise SlipwayError(
             "SLIP-105",
-            f"{stack.project} is on PostgreSQL {written}, and --to {major} is older",
+            f"{stack.project} is on PostgreSQL {written}; --to {major} is older",
             "there is no way back to an older version but a dump of that time",
         )
     if written == major:
-        # What is left is to name an image that fits, where somebody has named another.
+        # The image in the settings may still be of another version: this checks it.
         dbmajor.check(session)
         return None
     dbmajor.check_target(settings, major)
@@ -151,7 +151,7 @@ def _plan(session: Session, major: int, image: str) -> _Plan | None:
     if new_volume in engine.volumes(stack.project):
         raise _impossible(
             f"there is a volume {new_volume} already, which is not in use",
-            f"if nobody needs what is in it: invoke db.upgrade --discard-old{flag}",
+            f"if its data is not needed: invoke db.upgrade --discard-old{flag}",
         )
     old_image = _old_image(session, written)
     new_image = _new_image(session, old_image, major, image)
@@ -177,7 +177,7 @@ def _plan(session: Session, major: int, image: str) -> _Plan | None:
 
 
 def _old_image(session: Session, written: int) -> str:
-    """The image of the server that has written the volume, present on the engine."""
+    """Return an image of the version that wrote the volume, present on the engine."""
     own = session.settings.postgres_image
     used = [c.image for c in engine.containers(session.stack.project) if c.service == "db"]
     for reference in [*used, own]:
@@ -186,22 +186,22 @@ def _old_image(session: Session, written: int) -> str:
     wanted = own if dbmajor.of_image(own) == written else postgres.with_major(own, written)
     if wanted is None:
         raise _impossible(
-            f"no image of PostgreSQL {written}, which has written the volume, follows from {own}",
+            f"no image of PostgreSQL {written}, which wrote the volume, can be derived from {own}",
             "set POSTGRES_IMAGE to the one that was in use",
         )
     return bases.ensure({"POSTGRES_IMAGE": wanted}, session.runner).get("POSTGRES_IMAGE", wanted)
 
 
 def _new_image(session: Session, old: str, major: int, image: str) -> str:
-    """The image of the new server, present on the engine."""
+    """Return the image of the new server, present on the engine."""
     settings = session.settings
     own = settings.postgres_image
-    # Whoever has named the new image already, and was then told to upgrade, means that one.
+    # A person may have set the new image already, and learned from the error to upgrade: use that one.
     wanted = image or (own if dbmajor.of_image(own) == major else postgres.with_major(old, major))
     if not wanted:
         raise SlipwayError(
             "SLIP-106",
-            f"which image is PostgreSQL {major} does not follow from {old}",
+            f"the image of PostgreSQL {major} cannot be derived from {old}",
             f"name it: invoke db.upgrade --to {major} --image REFERENCE",
         )
     named = bool(image) or settings.is_in_env_file("POSTGRES_IMAGE")
@@ -217,7 +217,7 @@ def _new_image(session: Session, old: str, major: int, image: str) -> str:
 
 
 class _Server:
-    """A server in a container, used over its local socket."""
+    """A server in a container, reached over its local socket."""
 
     def __init__(self, runner: Runner, container: str, user: str) -> None:
         self.runner = runner
@@ -226,33 +226,33 @@ class _Server:
         self._flags = [word for variable in env for word in ("--env", variable)]
 
     def program(self, name: str, *arguments: str) -> list[str]:
-        """The argv of one of PostgreSQL's programs; it reads this process's input."""
+        """Return the argv of a PostgreSQL program, which reads standard input."""
         return ["docker", "exec", "--interactive", *self._flags, self.container, name, *arguments]
 
     def ask(self, query: str) -> list[str]:
-        """The rows of ``query``. Raises SLIP-060."""
+        """Return the rows of ``query``. Raises SLIP-060."""
         argv = self.program("psql", "-XqAt", "--set=ON_ERROR_STOP=1", "--command", query)
         return self.runner.capture(argv, check=True).stdout.splitlines()
 
     def databases(self) -> list[str]:
-        """Every database but the templates that each server has."""
+        """Return every database except the templates of each server."""
         return self.ask(
             "SELECT datname FROM pg_database WHERE datallowconn AND datname NOT IN ('template0', 'template1')"
             " ORDER BY 1"
         )
 
     def facts(self, name: str, script: Path) -> list[str]:
-        """What ``upgradecompare.FACTS``, which is in ``script``, says of a database. Raises SLIP-060."""
+        """Return the facts on a database by ``script``, ``upgradecompare.FACTS``. Raises SLIP-060."""
         argv = self.program("psql", "-XqAt", "--set=ON_ERROR_STOP=1", f"--dbname={name}", "--file=-")
         return self.runner.capture(argv, check=True, stdin=script).stdout.splitlines()
 
     def roles(self) -> list[str]:
-        """The names of all roles that are not PostgreSQL's own."""
+        """Return the names of all roles that are not PostgreSQL's own."""
         return self.ask("SELECT rolname FROM pg_roles WHERE rolname !~ '^pg_' ORDER BY 1")
 
 
 class _Upgrade:
-    """One way from the old server to the new one. ``run`` takes the steps."""
+    """One upgrade from the old server to the new one. ``run`` runs the steps."""
 
     def __init__(self, session: Session, plan: _Plan) -> None:
         self.session = session
@@ -270,7 +270,7 @@ class _Upgrade:
         self._step = ""
 
     def run(self) -> None:
-        """Do it all. Raises ``SlipwayError`` SLIP-107 with the step that failed, when all is as before."""
+        """Run all steps. Raises ``SlipwayError`` SLIP-107 with the step that failed, after reverting."""
         steps = (
             ("start old server", self._start_old),
             ("check room", self._check_room),
@@ -303,7 +303,7 @@ class _Upgrade:
         print(
             f"{self.stack.project} is on PostgreSQL {self.plan.major},"
             f" after {time.monotonic() - begun:.0f} s.\n"
-            f"The old data is kept; when nobody needs it any more: invoke db.upgrade --discard-old{flag}"
+            f"The old data is kept; to delete it later: invoke db.upgrade --discard-old{flag}"
         )
 
     def _give_up(self, failed: BaseException) -> SlipwayError:
@@ -315,7 +315,7 @@ class _Upgrade:
         return SlipwayError(
             "SLIP-107",
             f"the step {self._step!r} failed: {why}",
-            f"PostgreSQL {version} is in use and nothing is lost; fix that and run the same command again",
+            f"PostgreSQL {version} is in use and nothing is lost; fix the cause and rerun the command",
         )
 
     # -- steps -----------------------------------------------------------------------------------------
@@ -326,10 +326,10 @@ class _Upgrade:
 
     @cached_property
     def _new(self) -> _Server:
-        return _Server(self.runner, self.journal.beside, self.session.settings.db_user)
+        return _Server(self.runner, self.journal.new_container, self.session.settings.db_user)
 
     def _db(self) -> engine.ContainerState:
-        """The container of ``db``. Raises what ``diagnosis.failure`` makes of one that is not ready."""
+        """Return the container of ``db``. Raises what ``diagnosis.failure`` returns if it is not ready."""
         timeout = self.session.settings.wait_timeout
         states = engine.wait(self.stack.project, ["db"], timeout, lambda _summaries: None)
         if len(states) != 1 or not states[0].ready:
@@ -338,7 +338,7 @@ class _Upgrade:
 
     def _start_old(self) -> None:
         if not self.journal.was_running:
-            self.journal = self.journal.but(touched=True)
+            self.journal = self.journal.updated(touched=True)
             old = self.stack.with_variables(self.plan.old)
             self.runner.run(old.command("up", "--detach", "--no-deps", "--no-build", "db"))
         self._db()
@@ -354,19 +354,19 @@ class _Upgrade:
         ]
         if lost != "0":
             raise _impossible(
-                f"{lost} prepared transactions are open, and no dump has them",
+                f"{lost} prepared transactions are open; no dump contains them",
                 "COMMIT or ROLLBACK PREPARED them",
             )
         if places != "0":
             raise _impossible(
-                f"{places} tablespaces lie outside the volume", "move what is in them, drop them"
+                f"{places} tablespaces lie outside the volume", "move what is in them, then drop them"
             )
         folder = self.session.settings.root
         if shutil.disk_usage(folder).free < int(size):
             raise SlipwayError(
                 "SLIP-109",
                 f"a dump of {human_size(int(size))} may not fit on the disk of {folder}",
-                "free some space there; the dump goes again when the upgrade has ended",
+                "free some space there; the dump is deleted when the upgrade ends",
             )
         # For a dump on the same disk, and for the new volume.
         machinereport.check_disk(2 * int(size) + _SPARE_DISK)
@@ -374,12 +374,12 @@ class _Upgrade:
 
     def _start_new(self) -> None:
         stack = self.stack.with_variables(self.plan.new)
-        beside = self.journal.beside
-        # Quietly it would not say why; its network name is its own, so nobody takes it for `db`.
-        self.runner.run(stack.command("run", "--detach", "--no-deps", "-T", "--name", beside, "db"))
+        name = self.journal.new_container
+        # Not quietly: errors must show. It has its own network name, so no client mistakes it for `db`.
+        self.runner.run(stack.command("run", "--detach", "--no-deps", "-T", "--name", name, "db"))
         deadline = time.monotonic() + self.session.settings.wait_timeout
         while True:
-            state = engine.container(beside)
+            state = engine.container(name)
             if state and state.state == "running" and state.health == "healthy":
                 return
             if state is None or state.state != "running" or state.failed or time.monotonic() > deadline:
@@ -389,25 +389,25 @@ class _Upgrade:
     def _close_site(self) -> None:
         web = [c.id for c in engine.containers(self.stack.project) if c.service == "web"]
         ready = [c for c in web if upgradeundo.is_ready(self.session, c)]
-        beside = [c.id for c in extracontainers.containers(self.stack, running=True)]
-        self.journal = self.journal.but(web=ready, processes=beside)
+        others = [c.id for c in extracontainers.containers(self.stack, running=True)]
+        self.journal = self.journal.updated(web=ready, processes=others)
         if self.stack.prod and engine.running(self.stack.project, "nginx"):
             self._close_nginx()
-        # Before they are cut off: what a worker is doing would fail, and be lost.
+        # Before they lose the database: running tasks would fail and be lost.
         extracontainers.stop(self.session)
 
     def _close_nginx(self) -> None:
         if not maintenance.is_closed(self.session):
-            # First, so that it is opened even if a kill comes between.
-            self.journal = self.journal.but(closed=True)
+            # Recorded first, so that the site is reopened even after a kill in between.
+            self.journal = self.journal.updated(closed=True)
             maintenance.close(self.session)
-        # Whoever was let in before is answered first: what they store belongs into the dump.
+        # Finish requests in flight first: what they store belongs in the dump.
         front.rest(self.session)
         front.drain(self.session)
 
     def _cut_off(self) -> None:
-        """Nobody can write any more, workers and shells included: it would not be in the dump."""
-        self.journal = self.journal.but(touched=True)
+        """End every client connection, also of workers and shells: later writes would miss the dump."""
+        self.journal = self.journal.updated(touched=True)
         for network in self._db().addresses:
             self.runner.run(["docker", "network", "disconnect", network, self._old.container])
         self._old.ask(
@@ -427,7 +427,7 @@ class _Upgrade:
     def _restore(self) -> None:
         folder = self.journal.folder
         roles = folder / "roles.sql"
-        # The new cluster has this one, from its first start; what the old one says of it comes after.
+        # The new cluster has this role from its first start; its attributes follow in later statements.
         user = self.session.settings.db_user
         lines = roles.read_text(encoding="utf-8").splitlines(keepends=True)
         made = {f"CREATE ROLE {user};", f'CREATE ROLE "{user}";'}
@@ -435,10 +435,10 @@ class _Upgrade:
         argv = self._new.program("psql", "-Xq", "--set=ON_ERROR_STOP=1", "--output=/dev/null", "--file=-")
         self.runner.run(argv, stdin=roles)
         for number, _name in enumerate(self._old.databases()):
-            # Each made anew, for encoding, locale, owner, privileges and settings to be those it had.
+            # Recreate each database to keep its encoding, locale, owner, privileges and settings.
             flags = ("--create", "--clean", "--if-exists", "--exit-on-error", "--dbname=template1")
             self.runner.run(self._new.program("pg_restore", *flags), stdin=folder / f"{number}.dump")
-        # No dump has these; without them the first queries are planned blindly.
+        # The dumps have no planner statistics; without them the first queries get poor plans.
         self.runner.run(self._new.program("vacuumdb", "--all", "--analyze-only", "--quiet"))
 
     def _compare(self) -> None:
@@ -463,8 +463,8 @@ class _Upgrade:
         note(f"{compared} facts are the same")
 
     def _switch(self) -> None:
-        # First the new one: shut down, so that what it has is on the disk, before anybody relies on it.
-        upgradeundo.stop_and_remove(self.session, [self.journal.beside])
+        # The new one first: a clean shutdown puts its data on the disk before it is used.
+        upgradeundo.stop_and_remove(self.session, [self.journal.new_container])
         upgradeundo.stop(self.session, [self._old.container])
         change(self.session.settings, {name: self.plan.new[name] for name in self.plan.settings})
 
@@ -486,13 +486,13 @@ class _Upgrade:
 
     def _finish(self) -> None:
         settings = self.session.settings
-        self.journal = self.journal.but(done=True)
+        self.journal = self.journal.updated(done=True)
         if (
             settings.is_in_env_file("POSTGRES_IMAGE")
             and settings.postgres_image != self.plan.new["POSTGRES_IMAGE"]
         ):
             note(f"{settings.env_file}: POSTGRES_IMAGE is {self.plan.new['POSTGRES_IMAGE']} now")
-        # What is left is the same as after a kill from here on: nothing but opening and tidying.
+        # From here on the rest is the same as after a kill: reopen the site and clean up.
         upgradeundo.take_back(self.session, self.journal)
 
 
@@ -504,10 +504,10 @@ def _print_plan(session: Session, major: int, image: str) -> None:
     suffix = f"DB_VOLUME_SUFFIX_{'PROD' if stack.prod else 'DEV'}"
     target = postgres.mount_target(major)
     new = stack.with_variables({"POSTGRES_IMAGE": reference, "DB_VOLUME_TARGET": target, suffix: f"-{major}"})
-    beside = f"{stack.project}-db-upgrade"
-    servers = [_Server(runner, name, session.settings.db_user) for name in ("OLD", beside)]
+    new_container = f"{stack.project}-db-upgrade"
+    servers = [_Server(runner, name, session.settings.db_user) for name in ("OLD", new_container)]
     note("== new volume")
-    runner.run(new.command("run", "--detach", "--no-deps", "-T", "--name", beside, "db"))
+    runner.run(new.command("run", "--detach", "--no-deps", "-T", "--name", new_container, "db"))
     if stack.prod:
         note("== close the site")
         maintenance.close(session)
@@ -516,7 +516,7 @@ def _print_plan(session: Session, major: int, image: str) -> None:
     note("== restore")
     runner.run(servers[1].program("pg_restore", "--create", "--clean", "--if-exists", "--exit-on-error"))
     note("== switch")
-    runner.run(["docker", "stop", beside, "OLD"])
+    runner.run(["docker", "stop", new_container, "OLD"])
     note("== start")
     runner.run(new.command("up", "--detach", "--no-deps", "--no-build", "db"))
     if stack.prod:

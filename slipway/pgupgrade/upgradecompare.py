@@ -1,11 +1,11 @@
-"""What must be the same in a database after it was restored by another PostgreSQL."""
+"""Facts that must be the same after another PostgreSQL has restored a database."""
 
 from __future__ import annotations
 
 __all__ = ["FACTS", "differences"]
 
-# Fed to psql as a script: \gexec executes what the statement before it returns. Each line is a fact:
-# "KIND NAME|VALUE". What belongs to an extension comes with that extension, in whatever version; since 18
+# A psql script: \gexec executes the statements that the query before it returns. Each line of output is a
+# fact: "KIND NAME|VALUE". Objects of an extension are left out: they may differ with its version. Since 18
 # a column's NOT NULL is a constraint of its own.
 FACTS = r"""
 CREATE TEMPORARY VIEW ours AS
@@ -38,7 +38,7 @@ SELECT 'number of large objects', count(*) FROM pg_largeobject_metadata;
 
 
 def differences(before: list[str], after: list[str]) -> list[str]:
-    """What ``FACTS`` says of one database and not of the other, for people: a line per fact."""
+    """Return the facts that differ between two outputs of ``FACTS``, as text: one line each."""
     old, new = (dict(line.rsplit("|", 1) for line in facts if "|" in line) for facts in (before, after))
     return [
         f"{fact}: {old.get(fact, 'none')} before, {new.get(fact, 'none')} after"

@@ -1,7 +1,7 @@
-"""Beside an upgrade of PostgreSQL: takes it back when its process is killed.
+"""A guard process that reverts an upgrade of PostgreSQL when the upgrading process is killed.
 
-Then nobody else would: a closed site would stay closed after a broken ssh connection or an OOM kill. It is
-a process in a session of its own. It reads a pipe which ends with the process that upgrades.
+Without it, a closed site would stay closed after a broken ssh connection or an OOM kill. The guard runs in
+its own session and reads a pipe, which is closed when the upgrading process ends.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application
 
 @contextmanager
 def guarded(session: Session) -> Iterator[Session]:
-    """The session for what must be taken back should this process be killed before the block ends."""
+    """Yield the session for work that is reverted if this process is killed before the block ends."""
     alive_read, alive = os.pipe()
     busy_read, busy = os.pipe()
     root = session.settings.root
@@ -54,10 +54,10 @@ def guarded(session: Session) -> Iterator[Session]:
 
 
 def watch(session: Session, alive: int, busy: int) -> None:
-    """Wait for the end of the process that upgrades; take its work back when it was killed.
+    """Wait for the end of the upgrading process; revert its work if it was killed.
 
-    ``alive`` ends with that process, ``busy`` with it and all its commands. Commands that a killed process
-    has left go on: those that take long are ended, and the others awaited.
+    ``alive`` closes with that process, ``busy`` with it and all its commands. Commands of a killed process
+    go on: the guard ends the long ones and waits for the others.
     """
     if os.read(alive, 1):
         return
@@ -66,7 +66,7 @@ def watch(session: Session, alive: int, busy: int) -> None:
         if journal is None:
             return
         run = session.runner.run
-        run(["docker", "rm", "--force", journal.beside], check=False)
+        run(["docker", "rm", "--force", journal.new_container], check=False)
         end = ["psql", "-X", "--username", session.settings.db_user, "--dbname", "template1", "-c", _END]
         run(["docker", "exec", f"{session.stack.project}-db-1", *end], check=False)
         select.select([busy], [], [], _COMMANDS_SECONDS)

@@ -1,7 +1,7 @@
-"""What a PostgreSQL upgrade has changed, written down before it changes it, and taking that back.
+"""The journal of a PostgreSQL upgrade, written before each change, and reverting the upgrade with it.
 
-The upgrade itself does this when a step fails, ``upgradeguard`` when it is killed, and the next command
-that would start the database after a power cut.
+The upgrade reverts itself when a step fails; ``upgradeguard`` reverts it when it is killed, and after a
+power cut the next command that would start the database.
 """
 
 from __future__ import annotations
@@ -41,56 +41,56 @@ _WEB_SECONDS = 60
 
 @dataclass(frozen=True)
 class Journal:
-    """What there was before, and how far the upgrade has come; kept in ``.slipway`` until it has ended."""
+    """The state before the upgrade, and its progress; kept in ``.slipway`` until the upgrade has ended."""
 
     root: Path
     project: str
     old: Mapping[str, str]
     """The variables with which Compose starts the old server."""
     settings: Mapping[str, str]
-    """The variables that change in the end, with the values to put back."""
+    """The variables that change at the end, with the values to restore."""
     new_volume: str
     web: Sequence[str] = ()
     """The containers of ``web`` that were ready."""
     processes: Sequence[str] = ()
-    """Those of the processes beside it that were at work."""
+    """The containers of the other processes that were running."""
     was_running: bool = True
     touched: bool = False
     """Whether the container of ``db`` has been changed."""
     closed: bool = False
-    """Whether the site was closed by the upgrade."""
+    """Whether the upgrade closed the site."""
     done: bool = False
-    """Whether the new volume is the one from here on, whatever else fails."""
+    """Whether the new volume stays in use even if a later step fails."""
     folder: Path = field(init=False)
-    """For the dumps; nobody else may read it."""
+    """The folder for the dumps; only its owner may read it."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folder", self.root / ".slipway" / f"{self.project}-upgrade")
 
     @property
-    def beside(self) -> str:
-        """The name of the container in which the new server runs until it takes the old one's place."""
+    def new_container(self) -> str:
+        """The name of the container in which the new server runs until it replaces the old one."""
         return f"{self.project}-db-upgrade"
 
     def write(self) -> None:
-        """Put it on the disk."""
+        """Write the journal to disk."""
         facts = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}
         write_if_changed(_path(self.root, self.project), json.dumps({**facts, "root": ""}) + "\n")
 
-    def but(self, **changes: object) -> Journal:
-        """The same with other facts, which are on the disk when this returns."""
+    def updated(self, **changes: object) -> Journal:
+        """Return a copy with ``changes``, after writing it to disk."""
         changed = dataclasses.replace(self, **changes)  # type: ignore[arg-type]
         changed.write()
         return changed
 
     def close(self) -> None:
-        """Forget it, and the dumps."""
+        """Delete the journal and the dumps."""
         shutil.rmtree(self.folder, ignore_errors=True)
         _path(self.root, self.project).unlink(missing_ok=True)
 
 
 def read(settings: Settings, prod: bool) -> Journal | None:
-    """The journal of an upgrade that runs or was interrupted; ``None`` when there is none."""
+    """Return the journal of a running or interrupted upgrade; ``None`` when there is none."""
     project = settings.project(prod)
     path = _path(settings.root, project)
     if not path.exists():
@@ -100,25 +100,25 @@ def read(settings: Settings, prod: bool) -> Journal | None:
 
 
 def take_back_interrupted(session: Session) -> None:
-    """Take back an upgrade that was killed. Raises ``SlipwayError`` SLIP-077 when it still runs."""
+    """Revert an upgrade that was killed. Raises ``SlipwayError`` SLIP-077 while it still runs."""
     if read(session.settings, session.stack.prod) is None:
         return
     with deploylock.held(session.settings.root, "taking back an interrupted upgrade"):
-        # Again: whoever held the lock may have ended well meanwhile.
+        # Again: the upgrade that held the lock may have finished since.
         if journal := read(session.settings, session.stack.prod):
             note("an upgrade of the database was interrupted")
             take_back(session, journal)
 
 
 def take_back(session: Session, journal: Journal) -> None:
-    """Have things as they were before the upgrade; one that was done already is completed instead.
+    """Revert the upgrade, or complete one whose new volume is in use already.
 
-    The caller holds the deploy lock. Can be repeated, whatever interrupts it. Raises ``SlipwayError`` when
-    the old server does not start: nothing of its data has been touched.
+    The caller holds the deploy lock. It can be repeated after any interruption. Raises ``SlipwayError`` when
+    the old server does not start; its data has not been changed.
     """
     runner = session.runner
-    if engine.container(journal.beside):
-        runner.run(["docker", "rm", "--force", "--volumes", journal.beside])
+    if engine.container(journal.new_container):
+        runner.run(["docker", "rm", "--force", "--volumes", journal.new_container])
     if not journal.done:
         change(session.settings, journal.settings)
         if journal.touched:
@@ -139,8 +139,8 @@ def take_back(session: Session, journal: Journal) -> None:
 def wait_for_web(session: Session, containers: Sequence[str], timeout: float) -> list[str]:
     """Wait until these containers of ``web`` are ready, database included, at most ``timeout`` seconds.
 
-    Returns those that are not. Ones that are gone do not count. Their health, which the engine asks for
-    every ten seconds, would keep a closed site closed that much longer.
+    Returns those that are not. Removed ones do not count. It runs the probe itself: waiting for the engine's
+    health checks, every ten seconds, would keep a closed site closed longer.
     """
     deadline = time.monotonic() + timeout
     waiting = list(containers)
@@ -152,7 +152,7 @@ def wait_for_web(session: Session, containers: Sequence[str], timeout: float) ->
 
 
 def restart_web(session: Session, containers: Sequence[str], timeout: float) -> list[str]:
-    """Restart these containers of ``web`` and wait until each is ready, and nginx, which runs, reaches it.
+    """Restart these containers of ``web`` and wait until each is ready and the running nginx reaches it.
 
     Returns those that are not ready. Raises what ``front.wait_for_peers`` does.
     """
@@ -165,13 +165,13 @@ def restart_web(session: Session, containers: Sequence[str], timeout: float) -> 
 
 
 def is_ready(session: Session, container: str) -> bool:
-    """Whether a container of ``web`` answers its readiness probe now."""
+    """Return whether a container of ``web`` answers its readiness probe now."""
     argv = ["docker", "exec", container, "python", "/opt/slipway/probe.py"]
     return session.runner.capture(argv, timeout=30).returncode == 0
 
 
 def stop(session: Session, containers: Sequence[str]) -> None:
-    """Shut servers down, so that what they leave on the disk needs no recovery."""
+    """Shut servers down cleanly, so that their files need no recovery."""
     session.runner.run(["docker", "stop", "-t", _STOP_SECONDS, *containers])
 
 
@@ -184,7 +184,7 @@ def stop_and_remove(session: Session, containers: Sequence[str]) -> None:
 
 def _start_old(session: Session, journal: Journal) -> None:
     stack = session.stack.with_variables(journal.old)
-    # Anew: it was cut off from its networks, or is the new one already, or a kill has left two.
+    # Recreate it: it has lost its networks, or is the new one already, or a kill has left two.
     present = [c.id for c in engine.containers(stack.project) if c.service == "db"]
     stop_and_remove(session, present)
     if not journal.was_running:
@@ -195,9 +195,9 @@ def _start_old(session: Session, journal: Journal) -> None:
     if not all(state.ready for state in states):
         raise SlipwayError(
             "SLIP-107",
-            "the old database server does not become ready again; its volume was not touched",
+            "the old database server does not become ready again; its volume has not changed",
             f"invoke logs{' --prod' if stack.prod else ''} --services db says why; then invoke up"
-            f"{' --prod' if stack.prod else ''}, which goes on with taking the upgrade back",
+            f"{' --prod' if stack.prod else ''}, which continues to revert the upgrade",
         )
 
 
