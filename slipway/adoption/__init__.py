@@ -1,1 +1,1 @@
-"""What an existing project needs: adopting."""
+"""Scan an existing project and describe it to the kit: `invoke adopt`."""

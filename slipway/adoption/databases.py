@@ -1,4 +1,4 @@
-"""Databases, files that must last, redis, Celery and other processes."""
+"""DATABASE and its variables, EXTRA_DATABASES, and DATA_PATHS for files that must be kept."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _KINDS = (
 
 
 def databases(project: Project) -> None:
-    """DATABASE, the variables that lead there, DATA_PATHS for SQLite, EXTRA_DATABASES."""
+    """Decide DATABASE and the variables that lead there, DATA_PATHS for SQLite, EXTRA_DATABASES."""
     _prefer_postgres(project)
     settings = project.settings
     found = settings.get("DATABASES")
@@ -48,7 +48,7 @@ def databases(project: Project) -> None:
         project.findings.say(
             "DATABASE",
             "postgres",
-            "the settings do not tell which database; PostgreSQL is assumed",
+            "the database cannot be read from the settings; PostgreSQL is assumed",
             where,
             sure=False,
         )
@@ -72,29 +72,29 @@ def _decide(project: Project, kinds: dict[str, str], where: str) -> None:
     elif "postgres" in kinds.values():
         findings.say("DATABASE", "postgres", "the settings' database is PostgreSQL", where)
         _assign(project)
-        _settle_tls(project)
+        _disable_tls(project)
         _check_postgres(project)
     elif set(kinds.values()) <= {"sqlite"}:
         findings.say("DATABASE", "none", "SQLite is the only database", where)
         return
     elif kinds.get("default") == "MySQL" and not project.layout.configuration:
         findings.say(
-            "DATABASE", "postgres", "in the place of MySQL, which the kit does not run", where, sure=False
+            "DATABASE", "postgres", "instead of MySQL, which the kit does not run", where, sure=False
         )
-        project.override("DATABASES", "PostgreSQL in the place of MySQL", sure=False)
+        project.override("DATABASES", "PostgreSQL instead of MySQL", sure=False)
         findings.warn(
-            "the database is MySQL; PostgreSQL takes its place. To keep it: DATABASE=none, no DATABASES in "
-            "SETTINGS_OVERLAY, and the address of a server of your own in app.env",
+            "the database is MySQL; PostgreSQL replaces it. To keep MySQL: DATABASE=none, no DATABASES in "
+            "SETTINGS_OVERLAY, and the address of your own server in app.env",
             where,
         )
         for entry in [e for e in findings.left if e.variable in project.settings.deciding("DATABASES")]:
             findings.left.remove(entry)
-            project.give(entry.variable, "unused", "of MySQL; required, and not used", sure=False)
+            project.give(entry.variable, "unused", "of MySQL; required, but not used", sure=False)
     elif other or not project.dependencies.has(*_DRIVERS):
         findings.say(
             "DATABASE", "none", f"the database is {other or 'unknown'}, not the kit's", where, sure=False
         )
-        findings.warn("the database is none of the kit's: give the project the address of a server", where)
+        findings.warn("the kit does not run this database: give the project the address of a server", where)
         return
     else:
         findings.say("DATABASE", "postgres", "there is a driver for PostgreSQL", where, sure=False)
@@ -124,7 +124,7 @@ def _default_kind(settings: Reading) -> str:
 
 
 def _prefer_postgres(project: Project) -> None:
-    """Where a variable leads from SQLite to PostgreSQL and the driver is installed, take PostgreSQL."""
+    """Choose PostgreSQL where a variable leads from SQLite to it and the driver is installed."""
     settings = project.settings
     kind = _default_kind(settings)
     if kind == "postgres" or (kind == "sqlite" and not project.dependencies.has(*_DRIVERS)):
@@ -144,7 +144,7 @@ def _prefer_postgres(project: Project) -> None:
             if _suggested(project, n)
             and n not in parts
             and n not in project.assumed
-            # Of NAME and NAME_FILE one.
+            # Only one of NAME and NAME_FILE.
             and (n.removesuffix("_FILE") == n or n.removesuffix("_FILE") not in after.reads)
         }
         if not more:
@@ -152,7 +152,7 @@ def _prefer_postgres(project: Project) -> None:
         parts |= more
     for name, value in parts.items():
         if value.startswith("django.db.backends."):
-            # Some settings write the package before it themselves.
+            # Some settings prepend the package to the name.
             spelled = ("postgresql", "postgres", value)
             parts[name] = next(
                 (s for s in spelled if _has_backend(project.with_values(**{**parts, name: s}))), value
@@ -163,7 +163,7 @@ def _prefer_postgres(project: Project) -> None:
         return
     switches = [n for n in names if re.search(r"ENGINE|BACKEND|TYPE|USE_|DB|DATABASE|POSTGRES", n)]
     values = ("django.db.backends.postgresql", "postgresql", "postgres", "True", "1", "production")
-    # A backend that is none of Django's by its whole name may be a package's.
+    # A backend without the full name of one of Django's may come from a package.
     found = try_values(project, switches, values, _has_backend) or try_values(
         project, switches, values, lambda s: _default_kind(s) == "postgres"
     )
@@ -172,7 +172,7 @@ def _prefer_postgres(project: Project) -> None:
 
 
 def _has_backend(settings: Reading) -> bool:
-    """Whether ENGINE is one of Django's for PostgreSQL, by its whole name."""
+    """Return whether ENGINE is the full name of a PostgreSQL backend of Django."""
     engine = str(_part(settings, "ENGINE"))
     return re.fullmatch(r"django\.(db|contrib\.gis\.db)\.backends\.post\w+", engine) is not None
 
@@ -185,7 +185,7 @@ _SENTINEL = "slipwaymark"
 
 
 def _assign(project: Project) -> None:
-    """Find where each variable ends up in DATABASES, by marks, and give it what belongs there."""
+    """Find by marker values which entry of DATABASES each variable sets, and give it the right value."""
     settings = project.settings
     names = [
         n
@@ -207,7 +207,7 @@ def _assign(project: Project) -> None:
 
 
 def _alias_by_url(project: Project, name: str) -> str:
-    """Which of the databases that there are a variable decides by a URL; empty when none."""
+    """Return the alias of the existing database that a variable sets by a URL; empty if none."""
     there = project.settings.get("DATABASES")
     mark = f"{_SENTINEL}x"
     after = project.with_values(**{name: _url(project, mark)}).get("DATABASES")
@@ -216,12 +216,12 @@ def _alias_by_url(project: Project, name: str) -> str:
         for alias, entry in (after.items() if isinstance(after, dict) else ())
         if isinstance(entry, dict) and entry.get("NAME") == mark
     ]
-    # One that would come to be by the variable alone is the person's wish.
+    # Do not add a database that exists only once the variable is set: the person decides that.
     return next((a for a in found if not isinstance(there, dict) or a in there), "")
 
 
 def _forget(project: Project, name: str) -> None:
-    """Take back what was assumed of a variable before its place was known."""
+    """Drop the assumptions about a variable from before its meaning was known."""
     project.assumed.pop(name, None)
     findings = project.findings
     findings.take_back(name, "app.env")
@@ -229,7 +229,7 @@ def _forget(project: Project, name: str) -> None:
 
 
 def _database_of(project: Project, alias: str) -> str:
-    """The name of the database for an alias: one of its own, besides ``default`` and its replicas."""
+    """Return the database name for an alias; ``default`` and its replicas share one."""
     if alias == "default" or re.search(r"replica|read|slave|secondary", alias, re.I):
         return project.database[0]
     database = re.sub(r"[^a-z0-9_]", "_", alias.lower())
@@ -240,7 +240,7 @@ def _database_of(project: Project, alias: str) -> str:
 
 
 def _append(project: Project, variable: str, word: str, why: str) -> None:
-    """Add a word to a list in ``.env``, unless it is there."""
+    """Add a word to a list in ``.env``, unless it has it."""
     findings = project.findings
     already = (findings.value(variable) or "").split()
     if word not in already:
@@ -285,7 +285,7 @@ def _give_part(project: Project, name: str, alias: str, key: str) -> None:
 
 
 def _check_postgres(project: Project) -> None:
-    """What the files fix: a name and user become the stack's, anything else is the overlay's."""
+    """Use a fixed database name and user for the stack; let the overlay replace other fixed values."""
     settings = project.settings
     found = settings.get("DATABASES")
     for alias, entry in found.items() if isinstance(found, dict) else ():
@@ -298,7 +298,7 @@ def _check_postgres(project: Project) -> None:
         if not (isinstance(password, str) and "slipway-secret-postgres_password" in password):
             wrong.append("the password is not the stack's")
         if _wants_tls(entry):
-            wrong.append("it wants TLS, which the stack's has not")
+            wrong.append("it requires TLS, which the stack's does not have")
         if str(port) not in {"", "5432", "None", "?"}:
             wrong.append(f"the port is {port}")
         if wrong:
@@ -327,8 +327,8 @@ def _wants_tls(entry: dict[str, Any]) -> bool:
     return isinstance(options, dict) and options.get("sslmode") in {"require", "verify-ca", "verify-full"}
 
 
-def _settle_tls(project: Project) -> None:
-    """Switch TLS to the database off by a variable, where one decides it."""
+def _disable_tls(project: Project) -> None:
+    """Switch off TLS to the database by a variable, if one decides it."""
     found = project.settings.get("DATABASES")
     entry = found.get("default") if isinstance(found, dict) else None
     if not isinstance(entry, dict) or not _wants_tls(entry):
@@ -345,9 +345,9 @@ def _settle_tls(project: Project) -> None:
             and after.get("DEBUG") == project.settings.get("DEBUG")
         )
 
-    settled = try_values(project, names, ("disable", "False", "0", "false", "off", "no"), plain)
-    if settled:
-        project.give(*settled, "DATABASES: the stack's PostgreSQL has no TLS")
+    found_ = try_values(project, names, ("disable", "False", "0", "false", "off", "no"), plain)
+    if found_:
+        project.give(*found_, "DATABASES: the stack's PostgreSQL has no TLS")
 
 
 def _keep_sqlite(project: Project, entry: dict[str, Any]) -> None:
@@ -355,7 +355,7 @@ def _keep_sqlite(project: Project, entry: dict[str, Any]) -> None:
     if not name or name == ":memory:" or "slipway" in name:
         return
     folder = PurePosixPath(name).parent
-    # A folder of its own, which other settings point into as well, is what the project takes for its data.
+    # A separate folder that other settings point into too is the project's data folder.
     others = [text for text in texts(list(project.settings.values.values())) if text.startswith(f"{folder}/")]
     together = (
         len(set(others)) > 1
@@ -388,7 +388,7 @@ def keep(project: Project, place: str, what: str) -> None:
     before = next((f.why for f in project.findings.found if f.variable == "DATA_PATHS"), "")
     project.findings.take_back("DATA_PATHS")
     project.findings.say(
-        "DATA_PATHS", " ".join(project.data), f"{before}, {what}" if before else f"must last: {what}"
+        "DATA_PATHS", " ".join(project.data), f"{before}, {what}" if before else f"must be kept: {what}"
     )
 
 

@@ -1,4 +1,4 @@
-"""HEALTH_READY_PATH and HEALTH_CODES: an address that answers, found in the urls by reading them."""
+"""HEALTH_READY_PATH and HEALTH_CODES: an address that answers, read from the URL configuration."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from slipway.project.evaluator import Evaluator
 __all__ = ["CODES", "choose"]
 
 CODES = "200-399 401 403 404 405"
-"""A page that wants a sign-in or is not there is served all the same; 400 is a refused host, 5xx a fault."""
+"""A page that needs a login or does not exist still shows a working server; 400: refused host, 5xx: fault."""
 _HEALTH = re.compile(
     r"^/([\w-]+/){0,3}_{0,2}(healthz?|health[-_]?check|readyz?|readiness|heartbeat|lbheartbeat|livez?|liveness"
     r"|alive|ping|ht|up|status)_{0,2}/?$",
@@ -26,14 +26,14 @@ _DEEPEST = 4
 
 
 def choose(project: Project) -> None:
-    """Say the two: a health view's address, else the admin's sign-in, else ``/``."""
+    """Set both: the address of a health view, else the admin's login, else ``/``."""
     settings = project.settings
     root = settings.get("ROOT_URLCONF")
     found = list(_paths(project, root, "/", 0)) if isinstance(root, str) else []
     views = [(path, where) for path, where, target in found if target != "include" and _HEALTH.match(path)]
     if views:
         path, where = min(views, key=lambda entry: (_rank(entry[0]), len(entry[0])))
-        project.findings.say("HEALTH_READY_PATH", path, "a health view by its name", where, sure=False)
+        project.findings.say("HEALTH_READY_PATH", path, "named like a health view", where, sure=False)
     else:
         admin = next(
             (
@@ -47,7 +47,7 @@ def choose(project: Project) -> None:
             project.findings.say(
                 "HEALTH_READY_PATH",
                 f"{admin[0]}login/",
-                "the admin's sign-in: there is no health view",
+                "the admin's login: there is no health view",
                 admin[1],
                 sure=False,
             )
@@ -62,7 +62,7 @@ def choose(project: Project) -> None:
     project.findings.say(
         "HEALTH_CODES",
         CODES,
-        "a page that wants a sign-in, or is not there, is served all the same",
+        "a page that needs a login, or does not exist, still shows a working server",
         sure=False,
     )
 
@@ -73,7 +73,7 @@ def _rank(path: str) -> int:
 
 
 def _paths(project: Project, dotted: str, prefix: str, depth: int) -> Iterator[tuple[str, str, str]]:
-    """Address, FILE:LINE and kind (``view``, ``admin``, ``include``) of each plain pattern."""
+    """Yield address, FILE:LINE and kind (``view``, ``admin``, ``include``) of each fixed address."""
     layout = project.layout
     path = Evaluator(layout.root, layout.search, {}).find(dotted)
     if path is None or not path.is_file() or depth > _DEEPEST:
@@ -123,7 +123,7 @@ def _literal(node: ast.expr) -> str | None:
 
 
 def _pattern(project: Project, node: ast.expr) -> str | None:
-    """A pattern's text; ``settings.ADMIN_URL`` in it is looked up."""
+    """Return a pattern's text; attributes such as ``settings.ADMIN_URL`` are looked up."""
     if isinstance(node, ast.JoinedStr):
         parts = [_pattern(project, p.value if isinstance(p, ast.FormattedValue) else p) for p in node.values]
         return None if None in parts else "".join(part or "" for part in parts)
@@ -137,7 +137,7 @@ def _pattern(project: Project, node: ast.expr) -> str | None:
 
 
 def _plain(pattern: str) -> str | None:
-    """The address a regular expression stands for, when it is one."""
+    """Return the only address that a regular expression matches; None if there are more."""
     text = pattern.removeprefix("^").removesuffix("$").removesuffix(r"\Z").removesuffix("/?")
     return (
         None

@@ -1,4 +1,4 @@
-"""RUNTIME_PACKAGES: Debian packages that Python packages load or call while they run, which no link shows."""
+"""RUNTIME_PACKAGES: Debian packages that Python packages load or call at run time, without linking them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LOADED = {
 
 
 def choose(project: Project) -> None:
-    """Say RUNTIME_PACKAGES, and the image of a database with PostGIS."""
+    """Set RUNTIME_PACKAGES, and the image of a database with PostGIS."""
     found: list[str] = []
     reasons: list[str] = []
     for name, packages in _LOADED.items():
@@ -54,6 +54,6 @@ def choose(project: Project) -> None:
         project.findings.say(
             "RUNTIME_PACKAGES",
             " ".join(dict.fromkeys(found)),
-            f"{', '.join(reasons)} use them while running",
+            f"{', '.join(reasons)} use them at run time",
             sure=False,
         )

@@ -1,4 +1,4 @@
-"""One project under scan: layout, packages, the variables it is assumed to get, its settings under them."""
+"""The scanned project: layout, packages, assumed variables, and the settings under them."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ __all__ = ["Project"]
 
 @dataclass
 class Project:
-    """Everything the parts of the scan share. ``assumed`` grows as they decide variables."""
+    """The state that the parts of the scan share; they add the variables they decide to ``assumed``."""
 
     layout: Layout
     dependencies: Dependencies
     findings: Findings
     given: dict[str, str] = field(default_factory=dict)
-    """What the person's own env files have already."""
+    """The variables that the person's env files have already."""
     assumed: dict[str, str] = field(default_factory=dict)
-    """The variables the project will have, and stand-ins for those that only the person knows."""
+    """The variables of the project, with placeholder values for those that only the person knows."""
     database: tuple[str, str] = ("app", "app")
-    """Name and user of the stack's database, as ``.env`` has them."""
+    """Name and user of the stack's database, from ``.env``."""
     overlay: list[str] = field(default_factory=list)
     """Settings for SETTINGS_OVERLAY."""
     data: list[str] = field(default_factory=list)
@@ -35,17 +35,17 @@ class Project:
 
     @property
     def settings(self) -> Reading:
-        """The settings under what is assumed now."""
+        """The settings under the present assumptions."""
         if self._latest is None or self._latest[0] != self.assumed:
             self._latest = dict(self.assumed), reading.read(self.layout, self.assumed)
         return self._latest[1]
 
     def with_values(self, **values: str) -> Reading:
-        """The settings if variables had other values."""
+        """Return the settings that other values of variables would give."""
         return reading.read(self.layout, {**self.assumed, **values})
 
     def give(self, variable: str, value: str, why: str, *, sure: bool = True, file: str = "app.env") -> None:
-        """Give the project a variable, unless the person has given it one."""
+        """Set a variable of the project, unless the person has set it."""
         if variable in self.given:
             self.assumed[variable] = self.given[variable]
             return
@@ -53,23 +53,23 @@ class Project:
         self.findings.left[:] = [entry for entry in self.findings.left if entry.variable != variable]
         if file == "app.env":
             self.assumed[variable] = value
-        # What it means is found out later than that it must be there.
+        # The scan learns later what the variable means: replace an earlier finding.
         found = self.findings.found
         found[:] = [f for f in found if (f.variable, f.file) != (variable, file) or f.value == value]
         self.findings.tell(variable, value, why, where, sure=sure, file=file)
 
     def override(self, setting: str, why: str, *, sure: bool = True) -> None:
-        """Have the kit's overlay decide a setting that the project's files fix."""
+        """Have the kit's overlay set a setting that the project's files fix."""
         if setting in self.overlay:
             return
         if self.layout.configuration:
             where = self.settings.where(setting)
-            self.findings.warn(f"{setting}: {why}; the overlay does not go with django-configurations", where)
+            self.findings.warn(f"{setting}: {why}; django-configurations rules out the overlay", where)
             return
         try:
             variables()["SETTINGS_OVERLAY"].convert(setting)
         except ValueError:
-            self.findings.warn(f"{setting}: {why}, and the kit cannot set it", self.settings.where(setting))
+            self.findings.warn(f"{setting}: {why}, but the kit cannot set it", self.settings.where(setting))
             return
         self.overlay.append(setting)
         self.findings.take_back("SETTINGS_OVERLAY")

@@ -1,4 +1,4 @@
-"""PYTHON_VERSION: what the project declares, what its packages can, what this machine has."""
+"""PYTHON_VERSION: from the project's declarations, its packages, and the images for this machine."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ from slipway.images.pythonversion import DEFAULT, OFFERED, Declaration
 
 __all__ = ["choose", "django_version", "has_image"]
 
-# The first releases for 3.11, 3.12, 3.13 and 3.14: those with binary packages, as the package index has them,
-# for an older pin would have to be compiled there, which its own code often does not survive. For 3.11 those
-# that do survive it count too ("0": all).
+# The first releases with binary packages on the package index for 3.11, 3.12, 3.13 and 3.14: an older pin
+# would have to be compiled, which often fails. For 3.11, releases that compile count too ("0": all).
 _FIRST_BINARIES = {
     "aiohttp": ("3.8.2", "3.9.0", "3.10.6", "3.13.0"),
     "cffi": ("0", "1.16.0", "1.17.0", "2.0.0"),
@@ -48,15 +47,15 @@ _FIRST_BINARIES = {
 
 _DRIVERS = ("psycopg2", "psycopg2-binary")
 
-# Django's: the long-term release each ends with.
+# The long-term release that each series of Django ends with.
 _LAST_OF_SERIES = {1: "1.11", 2: "2.2", 3: "3.2", 4: "4.2", 5: "5.2", 6: "6.2"}
 
 
 def choose(project: Project, can_have: Callable[[str], bool]) -> None:
-    """Say PYTHON_VERSION. ``can_have`` tells of a version whether this machine gets its official image.
+    """Set PYTHON_VERSION. ``can_have`` returns whether this machine can get the official image of a version.
 
-    It is asked only where the kit builds no base image of its own for that version, and does for another
-    one that the project admits. Raises ``SlipwayError`` SLIP-148 when what is declared admits none there is.
+    It is called only for a version for which the kit builds no base image. Raises ``SlipwayError`` SLIP-148
+    when the project's declarations exclude every version that the kit offers.
     """
     layout, dependencies = project.layout, project.dependencies
     folder = layout.inside(dependencies.folder) or "."
@@ -70,8 +69,8 @@ def choose(project: Project, can_have: Callable[[str], bool]) -> None:
         reason = next((d for d in ranges if not any(pythonversion.admits(d, v) for v in OFFERED)), ranges[0])
         raise SlipwayError(
             "SLIP-148",
-            f"{reason}; the kit has {OFFERED[0]} to {OFFERED[-1]}",
-            "change what the project asks for, if it runs on one of these",
+            f"{reason}; the kit offers {OFFERED[0]} to {OFFERED[-1]}",
+            "change the project's declaration if it runs on one of these",
         )
     why = [f"{d}" for d in ranges if any(not pythonversion.admits(d, v) for v in OFFERED)]
     sure = True
@@ -87,7 +86,7 @@ def choose(project: Project, can_have: Callable[[str], bool]) -> None:
     carried = [v for v in fitting if v in KINDS["python"].suites]
     if carried and version not in carried and not can_have(version):
         wanted, version = version, _nearest(pins, carried)
-        why.append(f"no registry has {wanted} for this machine, and of {version} the kit builds an image")
+        why.append(f"no registry has {wanted} for this machine; the kit builds an image of {version}")
     elif version not in carried and not can_have(version):
         version = _with_newer_driver(project, admitted, pins) or version
         if version in fitting:
@@ -97,22 +96,22 @@ def choose(project: Project, can_have: Callable[[str], bool]) -> None:
     where = declared[0].file if declared else ""
     if pins:
         exact = any(pythonversion.admits(pin, version) for pin in pins)
-        why.append(str(pins[0]) + ("" if exact else f"; {version} is next to it"))
+        why.append(str(pins[0]) + ("" if exact else f"; {version} is the nearest"))
         sure = sure and exact
     if not why:
-        why = ["nothing in the project says which"]
+        why = ["the project declares none"]
         sure = False
     project.findings.say("PYTHON_VERSION", version, "; ".join(why), where, sure=sure)
 
 
 def _nearest(pins: list[Declaration], offered: list[str]) -> str:
-    """The rule of ``pythonversion.choose`` over what is left."""
+    """Apply the rule of ``pythonversion.choose`` to the versions left."""
     chosen = pythonversion.choose(pins, offered, DEFAULT)
     return chosen or offered[-1]
 
 
 def _docker(project: Project) -> list[Declaration]:
-    """The version of a Dockerfile's image, of a workflow or a tool file: the one in use."""
+    """Return the versions in use by Dockerfiles and tool files."""
     found = []
     layout = project.layout
     for folder in dict.fromkeys((layout.manage, project.dependencies.folder, layout.root)):
@@ -140,7 +139,7 @@ def _docker(project: Project) -> list[Declaration]:
 
 
 def django_version(project: Project) -> str:
-    """The version of Django that gets installed as far as it is bounded: ``4.2``; empty when it is not."""
+    """Return the newest Django that the requirements allow, such as ``4.2``; empty without a bound."""
     return _upper(project.dependencies.packages.get("django", ""))
 
 
@@ -154,7 +153,7 @@ def _upper(specifier: str) -> str:
             return clause.version.rstrip(".*")
         parts = [int(part) for part in re.findall(r"\d+", clause.version)]
         if clause.operator == "~=":
-            # ~=4.2.1 is a 4.2; ~=4.2 is any 4.
+            # ~=4.2.1 allows 4.2 only; ~=4.2 allows any 4.
             return f"{parts[0]}.{parts[1]}" if len(parts) > 2 else _LAST_OF_SERIES.get(parts[0], "")
         if clause.operator == "<":
             minor = parts[1] if len(parts) > 1 else 0
@@ -172,10 +171,10 @@ def _django_limit(project: Project) -> tuple[str, str, str] | None:
 
 
 def _with_newer_driver(project: Project, admitted: list[str], pins: list[Declaration]) -> str:
-    """Return a version this machine has, with DEPENDENCY_OVERRIDES; empty where that is no way out.
+    """Return a version for this machine, after setting DEPENDENCY_OVERRIDES; empty if that does not help.
 
-    It is where nothing but the pin of psycopg2 is too old for it: within 2.9 its releases are drop-ins, which
-    Django takes since 3.1.
+    It helps if only the pin of psycopg2 is too old for the version: releases of 2.9 are drop-in replacements,
+    which Django accepts since 3.1.
     """
     django = django_version(project)
     pinned = [name for name in _DRIVERS if _upper(project.dependencies.packages.get(name, ""))]
@@ -196,8 +195,8 @@ def _with_newer_driver(project: Project, admitted: list[str], pins: list[Declara
     project.findings.say(
         "DEPENDENCY_OVERRIDES",
         " ".join(f"{name}=={_FIRST_BINARIES[name][since]}" for name in pinned),
-        f"what is pinned ({', '.join(name + packages[name] for name in pinned)}) runs on no Python that this "
-        f"machine can have; with the registry's image of 3.10 it is not needed",
+        f"the pin ({', '.join(name + packages[name] for name in pinned)}) fits no Python for this machine; "
+        f"with the registry's image of 3.10 the override is not needed",
         sure=False,
     )
     return version
@@ -219,7 +218,7 @@ def _binary_limit(project: Project, without: Collection[str] = ()) -> tuple[str,
             continue
         last = can[-1] if can else OFFERED[0]
         if _key(last) < _key(newest):
-            newest, reason = last, f"{name} {version} has no binary package for a newer one than {last}"
+            newest, reason = last, f"{name} {version} has no binary package for Python newer than {last}"
     return (OFFERED[0], newest, reason) if reason else None
 
 
@@ -228,7 +227,7 @@ def _key(version: str) -> tuple[int, ...]:
 
 
 def has_image(version: str, recorded: Mapping[str, str]) -> bool:
-    """Whether this machine gets the official image of a version; ``recorded`` is what machine.env says."""
+    """Return whether this machine can get a version's official image; ``recorded`` is machine.env."""
     if any(value.startswith(PREFIX) for value in recorded.values()):
         return False
     return engine.can_have(re.sub(r":\d+\.\d+", f":{version}", variables()["PYTHON_IMAGE"].default))

@@ -21,7 +21,7 @@ _REDIS_URL = re.compile(r"^rediss?://|^valkeys?://")
 
 
 def redis(project: Project) -> None:
-    """REDIS, and the variables that lead to it."""
+    """Set REDIS, and the variables that lead to it."""
     settings = project.settings
     using = [name for name in _REDIS_SETTINGS if _mentions_redis(settings.get(name), name)]
     brokers = [
@@ -75,8 +75,8 @@ def redis(project: Project) -> None:
             project.override(name, f"redis is at {elsewhere[0]}")
 
 
-# What a host may be of besides redis, by the name of its variable.
-_ELSES = re.compile(
+# Names of variables for the hosts of services other than redis.
+_OTHER_HOSTS = re.compile(
     r"(^|_)(E?MAIL|SMTP|DB|DATABASE|POSTGRES\w*|PG|MYSQL|SQL|MONGO\w*|RABBIT\w*|AMQP|ELASTIC\w*|ES|SEARCH|MEMCACHED?"
     r"|S3|MINIO|LDAP|ALLOWED|SENTRY|KAFKA|SOLR|FTP|SITE|WEB|APP|PROXY)(?=_|HOST|$)",
     re.IGNORECASE,
@@ -84,8 +84,8 @@ _ELSES = re.compile(
 
 
 def _is_host_of_redis(project: Project, name: str, using: list[str]) -> bool:
-    """Whether a variable is the host of a redis: it ends up there, and its name says nothing else."""
-    if _ELSES.search(name) or not re.search(r"(HOST|HOSTNAME|SERVER)$", name):
+    """Return whether a variable is the host of a redis: a redis setting uses it, and its name fits."""
+    if _OTHER_HOSTS.search(name) or not re.search(r"(HOST|HOSTNAME|SERVER)$", name):
         return False
     mark = "slipwaymark"
     after = project.with_values(**{name: mark})

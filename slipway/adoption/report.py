@@ -1,4 +1,4 @@
-"""What the person is told: findings with reasons, guesses with what decides them, what is left to do."""
+"""The report: findings with reasons, guesses with the variables that decide them, and what is left to do."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["as_json", "as_text", "last_words"]
 
 
 def as_text(project: Project, kept: dict[str, str]) -> str:
-    """The report for people. ``kept`` are the variables that ``.env`` has already."""
+    """Return the report for people. ``kept`` are the variables that ``.env`` has already."""
     findings = project.findings
     version = django_version(project)
     django = f"Django {version}" if version else "Django"
@@ -27,28 +27,28 @@ def as_text(project: Project, kept: dict[str, str]) -> str:
     if guesses:
         lines += [
             "",
-            "Guessed (the variable named decides; what stands in its file stays):",
+            "Guessed (set the variable to decide; values already in its file are kept):",
             *_listed(guesses, kept),
         ]
     if findings.warnings:
         lines += [
             "",
-            "To look at:",
+            "To check:",
             *(f"  {w.text}{f' ({w.where})' if w.where else ''}" for w in findings.warnings),
         ]
     return "\n".join(lines)
 
 
 def last_words(project: Project, app_env: str, start: str) -> str:
-    """The end: lines to fill in in the file ``app_env``, then the command ``start``."""
+    """Return the end of the report: lines to fill in in the file ``app_env``, then the command ``start``."""
     findings = project.findings
     open_ = [entry for entry in findings.left if entry.variable not in project.given]
     lines = [""]
     if findings.stops:
-        lines += ["TO FIX in the project; as it is, it does not start:"]
+        lines += ["TO FIX in the project; it does not start otherwise:"]
         lines += [f"  {stop.text} ({stop.where})" for stop in findings.stops]
     if open_:
-        lines += [f"TO FILL IN in {app_env}, and the # taken away; the project does not start without:"]
+        lines += [f"TO FILL IN in {app_env}, without the #; the project does not start without:"]
         lines += [f"  {o.variable}={o.value}\n      {o.why} ({o.where})" for o in open_]
     else:
         lines += [f"Nothing is left to fill in in {app_env}."]
@@ -62,7 +62,7 @@ def _listed(findings: Sequence[Finding], kept: dict[str, str]) -> list[str]:
         file = "" if f.file == ".env" else f"{f.file}: "
         where = f" ({f.where})" if f.where else ""
         own = (
-            f"\n      .env has {f.variable}={kept[f.variable]}, which stays"
+            f"\n      .env has {f.variable}={kept[f.variable]}, which is kept"
             if f.file == ".env" and kept.get(f.variable, f.value) != f.value
             else ""
         )
@@ -71,7 +71,7 @@ def _listed(findings: Sequence[Finding], kept: dict[str, str]) -> list[str]:
 
 
 def as_json(project: Project, pending: Sequence[Change], kit: Path, *, written: bool) -> str:
-    """The same for scripts."""
+    """Return the report for scripts."""
     findings = project.findings
     data: dict[str, Any] = {
         "project": str(project.layout.root),

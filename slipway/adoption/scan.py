@@ -1,4 +1,4 @@
-"""The whole scan of a project: its files are read, nothing of it is imported, run or written."""
+"""The scan of a project: it reads files, and imports, runs and writes nothing."""
 
 from __future__ import annotations
 
@@ -25,18 +25,19 @@ def scan(
     database: tuple[str, str] = ("app", "app"),
     is_taken: Callable[[str], bool] = lambda name: False,
 ) -> Project:
-    """Return what is found in the project at ``path`` for the kit in the folder ``kit``.
+    """Scan the project at ``path`` for the kit in the folder ``kit``, and return it with the findings.
 
-    ``given`` are the variables the project has already in its env files, ``can_have`` whether this
-    machine gets the official image of a Python version, ``database`` the name and user of the stack's,
-    ``is_taken`` whether another folder's stacks have a name. Raises ``SlipwayError`` SLIP-144 to SLIP-148.
+    ``given`` are the variables already in the project's env files, ``database`` the name and user of the
+    stack's database. ``can_have`` returns whether this machine can get the official image of a Python
+    version, ``is_taken`` whether another folder's stacks use a name. Raises ``SlipwayError`` SLIP-144 to
+    SLIP-148.
     """
     findings = Findings()
     place = layout.find(path, manage_dir)
     found = Project(
         place, dependencies.Dependencies(place.root), findings, dict(given or {}), dict(given or {}), database
     )
-    # A settings file that does not parse is told before anything about packages.
+    # Report a settings file that does not parse before problems of packages.
     _ = found.settings
     found.dependencies = dependencies.scan(place, findings)
     _say_layout(found, kit, is_taken)
@@ -49,7 +50,7 @@ def scan(
     databases.databases(found)
     variables.fill_required(found)
     redis.redis(found)
-    variables.settle_https(found)
+    variables.postpone_https(found)
     workers.workers(found)
     server.choose(found)
     static.collected(found)
@@ -65,10 +66,10 @@ def _say_layout(project: Project, kit: Path, is_taken: Callable[[str], bool]) ->
     place, findings = project.layout, project.findings
     name, why = settings.name_of(place.root), "the folder's name"
     if is_taken(name):
-        name, why = settings.unique_name(place.root), f"the folder's name; another folder's stacks are {name}"
+        name, why = settings.unique_name(place.root), f"the folder's name; another folder's stacks use {name}"
     findings.say("PROJECT_NAME", name, why)
     relative = os.path.relpath(place.root, kit)
-    findings.say("PROJECT_ROOT", relative, "the project, counted from the kit's folder")
+    findings.say("PROJECT_ROOT", relative, "the project, relative to the kit's folder")
     folder = project.dependencies.folder
     if folder != place.root:
         findings.say("DEPENDENCY_DIR", place.inside(folder), f"{project.dependencies.files[0]} is there")
@@ -103,7 +104,7 @@ def _say_layout(project: Project, kit: Path, is_taken: Callable[[str], bool]) ->
         findings.say(
             "PYTHONPATH_DIRS",
             " ".join(further),
-            "manage.py puts them on sys.path, and the server does not run it",
+            "manage.py puts them on sys.path, but the server does not run manage.py",
             sure=False,
         )
 
@@ -112,7 +113,7 @@ def _say_stops(project: Project) -> None:
     for stop in project.settings.stops:
         where = project.layout.at(stop.path, stop.line)
         if stop.kind in {"ModuleNotFoundError", "ImportError"}:
-            what = f"the settings import what is not there: {stop.text or stop.kind}"
+            what = f"the settings import a missing module: {stop.text or stop.kind}"
         elif stop.kind in {"FileNotFoundError", "OSError"}:
             what = f"the settings open a file: {stop.text}"
         elif stop.kind in {"ImproperlyConfigured", "SystemExit", "RuntimeError"}:

@@ -1,4 +1,4 @@
-"""SERVER_TARGET: what the project's settings name, else what lies there."""
+"""SERVER_TARGET: the application that the settings name, else a module in the project."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BY_DJANGO = "django.core.wsgi:get_wsgi_application()"
 
 
 def choose(project: Project) -> None:
-    """Say SERVER_TARGET: WSGI, or ASGI where the project needs it."""
+    """Set SERVER_TARGET: WSGI, or ASGI if the project needs it."""
     layout, settings = project.layout, project.settings
     wsgi, asgi = settings.get("WSGI_APPLICATION"), settings.get("ASGI_APPLICATION")
     needs_asgi = settings.installed("channels", "daphne") or settings.get("CHANNEL_LAYERS")
@@ -25,7 +25,7 @@ def choose(project: Project) -> None:
             why = (
                 f"{needs_asgi} is installed"
                 if isinstance(needs_asgi, str) and needs_asgi
-                else "the settings name an ASGI application alone"
+                else "the settings name only an ASGI application"
             )
             where = settings.where("ASGI_APPLICATION") or settings.where("INSTALLED_APPS")
             project.findings.say("SERVER_TARGET", target or _of_file(project, asgi_file), why, where)
@@ -38,19 +38,19 @@ def choose(project: Project) -> None:
         project.findings.say(
             "SERVER_TARGET",
             _of_file(project, wsgi_file),
-            "the WSGI module that is there",
+            "the project's WSGI module",
             layout.at(wsgi_file),
         )
     elif asgi_file:
         project.findings.say(
             "SERVER_TARGET",
             _of_file(project, asgi_file),
-            "there is an ASGI module and no WSGI one",
+            "there is an ASGI module but no WSGI module",
             layout.at(asgi_file),
         )
     else:
         project.findings.say(
-            "SERVER_TARGET", _BY_DJANGO, "the project has no module for it; Django's own", sure=False
+            "SERVER_TARGET", _BY_DJANGO, "the project has no module for it; Django's own is used", sure=False
         )
 
 
@@ -68,7 +68,7 @@ def _is_there(project: Project, dotted: str) -> bool:
 
 
 def _file(project: Project, name: str) -> Path | None:
-    """The file nearest to the settings, else to manage.py."""
+    """Return the file nearest to the settings, else to manage.py."""
     package = project.layout.settings.split(".")[0]
     found = [
         folder / name

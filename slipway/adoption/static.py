@@ -20,7 +20,7 @@ _ABSOLUTE = re.compile(r"(/[A-Za-z0-9_.-]+)+")
 
 
 def _served(value: Any) -> str | None:
-    """STATIC_URL or MEDIA_URL as a path that begins and ends with a slash, as Django completes it."""
+    """Return STATIC_URL or MEDIA_URL as a path with a slash at both ends, as Django completes it."""
     text = text_of(value)
     if not text:
         return None
@@ -30,7 +30,7 @@ def _served(value: Any) -> str | None:
 
 
 def collected(project: Project) -> None:
-    """STATIC_URL, COLLECTSTATIC, AFTER_COLLECTSTATIC, and STATIC_ROOT where it is missing."""
+    """Set STATIC_URL, COLLECTSTATIC, AFTER_COLLECTSTATIC, and STATIC_ROOT if it is missing."""
     settings, findings = project.settings, project.findings
     if not settings.installed("django.contrib.staticfiles") and isinstance(
         settings.get("INSTALLED_APPS"), list | tuple
@@ -55,7 +55,7 @@ def collected(project: Project) -> None:
         and "STATIC_ROOT" in settings.values
         and not isinstance(settings.get("STATIC_ROOT"), str | type(None))
     ):
-        findings.warn("STATIC_ROOT cannot be told", settings.where("STATIC_ROOT"))
+        findings.warn("STATIC_ROOT cannot be read from the settings", settings.where("STATIC_ROOT"))
     elif not root:
         project.override("STATIC_ROOT", "it is not set")
     elif root in sources:
@@ -71,7 +71,7 @@ def collected(project: Project) -> None:
     backend = _storage(settings.get("STORAGES"), settings.get("STATICFILES_STORAGE"))
     if re.search(r"s3|boto|gcloud|azure|cloudinary", backend, re.I):
         findings.warn(
-            f"static files go to a store elsewhere ({backend}): nginx serves none of them",
+            f"static files go to an external store ({backend}): nginx serves none of them",
             settings.where("STORAGES") or settings.where("STATICFILES_STORAGE"),
         )
     if (
@@ -108,9 +108,9 @@ def _host(project: Project, place: str) -> Path | None:
 
 
 def _is_committed(project: Project, root: str) -> bool:
-    """A STATIC_ROOT with the manifest of a collectstatic in it, which git does not ignore.
+    """Return whether STATIC_ROOT contains the manifest of a collectstatic and git does not ignore it.
 
-    One without the admin's files, where the admin is installed, is left over from something else.
+    If the admin is installed but its files are missing there, the folder is a leftover.
     """
     folder = _host(project, root)
     if folder is None or not (folder / "staticfiles.json").is_file():
@@ -126,7 +126,7 @@ def _is_committed(project: Project, root: str) -> bool:
 
 
 def uploads(project: Project) -> None:
-    """MEDIA_URL and MEDIA_ROOT."""
+    """Set MEDIA_URL and MEDIA_ROOT."""
     settings, findings = project.settings, project.findings
     served = _served(settings.get("MEDIA_URL"))
     if served and served != "/media/":
@@ -141,17 +141,17 @@ def uploads(project: Project) -> None:
     place = str(PurePosixPath(*parts))
     if place in {"/", "/app"} or not _ABSOLUTE.fullmatch(place):
         findings.warn(
-            f"MEDIA_ROOT is {place}, where no volume can be mounted: uploads will not last",
+            f"MEDIA_ROOT is {place}, where no volume can be mounted: uploads will be lost",
             settings.where("MEDIA_ROOT"),
         )
     elif place != "/app/media":
         findings.say(
-            "MEDIA_ROOT", place, "MEDIA_ROOT, as it is in the container", settings.where("MEDIA_ROOT")
+            "MEDIA_ROOT", place, "MEDIA_ROOT, as a path in the container", settings.where("MEDIA_ROOT")
         )
 
 
 def assets(project: Project) -> None:
-    """ASSETS_COMMAND and ASSETS_DIR where the settings want files that a build of assets makes."""
+    """Set ASSETS_COMMAND and ASSETS_DIR if the settings need files from a build of assets."""
     settings, layout = project.settings, project.layout
     packages = [
         (folder, data["scripts"])
@@ -184,8 +184,8 @@ def assets(project: Project) -> None:
     if not absent and not loader:
         folder = built[0][0]
         project.findings.warn(
-            f"{layout.at(folder / 'package.json')} has a build; if the site needs what it makes: "
-            "ASSETS_COMMAND, ASSETS_DIR"
+            f"{layout.at(folder / 'package.json')} has a build; if the site needs its output, set "
+            "ASSETS_COMMAND and ASSETS_DIR"
         )
         return
     folder, script = min(built, key=lambda e: (len(e[0].parts), str(e[0]), _BUILDS.index(e[1])))

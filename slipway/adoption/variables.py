@@ -1,4 +1,4 @@
-"""Which environment variables the settings want, and what each gets."""
+"""The environment variables that the settings read, and their values."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from slipway.project.library import GENERATED
 from slipway.project.objects import Read, Unknown
 from slipway.project.reading import Reading
 
-__all__ = ["fill_required", "hosts", "off", "secret_key", "settle_https", "try_values"]
+__all__ = ["fill_required", "hosts", "off", "postpone_https", "secret_key", "try_values"]
 
 _ROUNDS = 40
-_SECRET_MARK = "slipway-secret-secret_key"  # noqa: S105 - as the placeholder is read in a scan
+_SECRET_MARK = "slipway-secret-secret_key"  # noqa: S105 - the placeholder's value in a scan
 _SECRET = re.compile(r"SECRET|PASS|TOKEN|KEY|CREDENTIAL|DSN|PRIVATE|SALT|AUTH|ACCESS|CERT|SIGN|WEBHOOK", re.I)
 _SWITCHES = re.compile(r"(\w+_)?(SECURE_\w+|\w+_COOKIE_SECURE|\w*USE_(?!R)\w+|\w*ENABLED?|\w*IS_\w+)")
 _STAND_INS = {
@@ -39,7 +39,7 @@ _EXAMPLES = (
 
 
 def fill_required(project: Project) -> None:
-    """Give a value to what the settings cannot do without, or leave it to the person, by name."""
+    """Set each variable that the settings require, or list it for the person to fill in."""
     examples = _documented(project)
     for _ in range(_ROUNDS):
         settings = project.settings
@@ -63,7 +63,7 @@ def _fill(project: Project, read: Read, examples: dict[str, tuple[str, str]]) ->
         project.give(
             name,
             value,
-            "required; by its name" if sure else "required; off until you say otherwise",
+            "required; by its name" if sure else "required; off until you change it",
             sure=sure,
         )
         return
@@ -73,7 +73,7 @@ def _fill(project: Project, read: Read, examples: dict[str, tuple[str, str]]) ->
             return
     documented, source = examples.get(name, ("", ""))
     if documented and _is_accepted(project, name, documented):
-        project.give(name, documented, f"required; as {source} has it", sure=False)
+        project.give(name, documented, f"required; from {source}", sure=False)
         return
     for plain, kind in (("stand-in", read.kind), ("[]", "literal"), ("1", "int")):
         text = (
@@ -84,17 +84,17 @@ def _fill(project: Project, read: Read, examples: dict[str, tuple[str, str]]) ->
         if _is_accepted(project, name, text):
             break
     if kind == "literal":
-        project.give(name, "[]", "required; an empty list until you say otherwise", sure=False)
+        project.give(name, "[]", "required; an empty list until you change it", sure=False)
         return
     project.assumed[name] = text
-    project.findings.ask(name, documented, f"the settings end without it{_sort(kind)}", where)
+    project.findings.ask(name, documented, f"the settings fail without it{_sort(kind)}", where)
 
 
 def _sort(kind: str) -> str:
     kinds = {
         "int": "a whole number",
         "float": "a number",
-        "list": "a list, with commas",
+        "list": "a list, separated by commas",
         "json": "JSON",
         "url": "a URL",
     }
@@ -106,13 +106,13 @@ def _spellings(name: str) -> tuple[str, ...]:
 
 
 def _is_accepted(project: Project, name: str, value: str) -> bool:
-    """Whether the settings get past this variable with the value."""
+    """Return whether the settings accept the value of this variable."""
     after = project.with_values(**{name: value})
     return not any(name in stop.reads for stop in after.stops)
 
 
 def _documented(project: Project) -> dict[str, tuple[str, str]]:
-    """Values from the project's example env files; nothing that could be a secret."""
+    """Return values from the project's example env files, except possible secrets."""
     found: dict[str, tuple[str, str]] = {}
     for folder in dict.fromkeys((project.layout.manage, project.layout.root, project.dependencies.folder)):
         for name in _EXAMPLES:
@@ -134,7 +134,7 @@ def _plain_lines(path: Path) -> Iterable[tuple[str, str]]:
 
 
 def is_secret(variable: str, value: str) -> bool:
-    """Whether a variable may hold a secret, by its name or by how its value looks."""
+    """Return whether a variable may hold a secret, by its name or the look of its value."""
     looks = re.search(r"://[^/\s]*:[^/\s]*@", value) or re.fullmatch(
         r"(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9_+/=-]{20,}", value
     )
@@ -142,13 +142,13 @@ def is_secret(variable: str, value: str) -> bool:
     return not harmless and bool(_SECRET.search(variable) or looks)
 
 
-# -- what concerns the stack -------------------------------------------------------------------------
+# -- variables that depend on the stack --------------------------------------------------------------
 
 
 def try_values(
     project: Project, names: Iterable[str], candidates: Iterable[str], good: Callable[[Reading], bool]
 ) -> tuple[str, str] | None:
-    """The first variable and value under which the settings are ``good``."""
+    """Return the first variable and value that make the settings ``good``; None if there are none."""
     texts = list(candidates)
     for name in names:
         if name in project.given:
@@ -160,7 +160,7 @@ def try_values(
 
 
 def secret_key(project: Project) -> None:
-    """SECRET_KEY comes from the generated secret: by the variable that decides it, else by the overlay."""
+    """Set SECRET_KEY from the generated secret, by the variable that decides it, else by the overlay."""
     settings = project.settings
 
     def is_ours(after: Reading) -> bool:
@@ -181,19 +181,19 @@ def secret_key(project: Project) -> None:
             project.give(likely[0], "{{secret:secret_key}}", "SECRET_KEY: a generated secret", sure=False)
         return
     if not key:
-        project.override("SECRET_KEY", "the settings have none, and Django does not start without")
+        project.override("SECRET_KEY", "the settings have none, and Django does not start without one")
     elif key == GENERATED:
-        project.override("SECRET_KEY", "it is made anew at each start; the processes need one and the same")
+        project.override("SECRET_KEY", "it is generated at each start; all processes need the same one")
     else:
         project.override(
             "SECRET_KEY",
-            "it stands in the project's files, and who reads them can sign sessions; to keep it, take "
-            "SECRET_KEY out here",
+            "it is in the project's files, so their readers can sign sessions; to keep it, remove "
+            "SECRET_KEY here",
         )
 
 
 def off(project: Project) -> None:
-    """DEBUG is off in production, by a variable or by the overlay."""
+    """Switch DEBUG off in production, by a variable or by the overlay."""
     settings = project.settings
     debug = settings.get("DEBUG", False)
     names = [name for name in settings.deciding("DEBUG") if name != "DJANGO_SETTINGS_MODULE"]
@@ -206,16 +206,16 @@ def off(project: Project) -> None:
     spellings = ["False", "0", "false", "off", "no", "production", "prod", "PRODUCTION", "live", ""]
     if likely and re.search(r"ENV|STAGE|MODE", likely[0]):
         spellings = ["production", "prod", *spellings]
-    settled = try_values(
+    found = try_values(
         project, likely, spellings, lambda s: s.get("DEBUG") is False or s.get("DEBUG") in (0, "")
     )
-    if settled:
-        name, value = settled
+    if found:
+        name, value = found
         before = settings.reads[name]
         project.give(name, value, "DEBUG is off in production")
         _on_in_development(project, name, (str(before.default), "True", "1"))
         return
-    fixed = "is fixed to True" if debug is True else "cannot be told"
+    fixed = "is fixed to True" if debug is True else "cannot be read"
     project.override("DEBUG", f"it {fixed} in the settings", sure=debug is True)
 
 
@@ -227,14 +227,14 @@ def _on_in_development(project: Project, name: str, spellings: tuple[str, ...]) 
 
 
 def admits(hosts_: Any, name: str) -> bool:
-    """Whether ALLOWED_HOSTS admits a host."""
+    """Return whether ALLOWED_HOSTS admits a host."""
     if not isinstance(hosts_, list | tuple | set):
         return False
     return any(isinstance(entry, str) and entry in {"*", name, f".{name}"} for entry in hosts_)
 
 
 def hosts(project: Project) -> None:
-    """ALLOWED_HOSTS admits the names the stack answers to."""
+    """Make ALLOWED_HOSTS admit the host names of the stack."""
     settings = project.settings
     names = [n for n in settings.deciding("ALLOWED_HOSTS") if "DEBUG" not in n]
     likely = sorted(names, key=lambda name: "HOST" not in name)
@@ -251,7 +251,7 @@ def hosts(project: Project) -> None:
     found = next((attempt for attempt in attempts if attempt), None)
     if found:
         project.give(
-            found[0], found[1], "ALLOWED_HOSTS; in production the site's names, those of SERVER_NAMES"
+            found[0], found[1], "ALLOWED_HOSTS; in production use the site's names, those of SERVER_NAMES"
         )
         return
     if admits(settings.get("ALLOWED_HOSTS"), "localhost"):
@@ -261,11 +261,11 @@ def hosts(project: Project) -> None:
     project.override("ALLOWED_HOSTS", f"it admits {shown}", sure=isinstance(there, list | tuple))
 
 
-_UNTIL_HTTPS = "it is fixed to True, and stays so once TLS is on or TRUSTED_PROXY names a proxy that ends it"
+_UNTIL_HTTPS = "it is fixed to True: right only once TLS is on or TRUSTED_PROXY names a proxy that ends it"
 
 
-def settle_https(project: Project) -> None:
-    """Redirects to https and cookies for https alone wait until TLS is switched on."""
+def postpone_https(project: Project) -> None:
+    """Switch off redirects to https and https-only cookies until TLS is switched on."""
     for setting in ("SECURE_SSL_REDIRECT", "SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE"):
         settings = project.settings
         if settings.get(setting, False) is not True:
@@ -298,4 +298,4 @@ def settle_https(project: Project) -> None:
             project.override(setting, _UNTIL_HTTPS)
         name = setting.replace("_SECURE", "_NAME")
         if str(settings.get(name, "")).startswith("__"):
-            project.override(name, "browsers take its prefix over https alone")
+            project.override(name, "browsers accept its prefix only over https")

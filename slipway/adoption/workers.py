@@ -1,4 +1,4 @@
-"""CELERY_APP, CELERY_BEAT and the processes beside web."""
+"""CELERY_APP, CELERY_BEAT and the PROCESS_* lines."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BY_APP = {
 
 
 def workers(project: Project) -> None:
-    """CELERY_APP, CELERY_BEAT and PROCESS_* lines."""
+    """Set CELERY_APP, CELERY_BEAT and the PROCESS_* lines."""
     layout, settings = project.layout, project.settings
     app = _celery_app(project) if project.dependencies.has("celery", "django-celery-beat") else None
     eager = settings.get("CELERY_TASK_ALWAYS_EAGER") is True or settings.get("CELERY_ALWAYS_EAGER") is True

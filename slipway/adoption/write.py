@@ -1,4 +1,4 @@
-"""What the kit's env files become: texts, their difference to what is there, and the writing."""
+"""The new texts of the kit's env files, their difference from the present files, and writing them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _HEADING = "# --- Written by `invoke adopt` ---"
 
 @dataclass(frozen=True)
 class Change:
-    """One file: what is there (None: nothing), and what it becomes.
+    """One file: its text before (None: no file) and after.
 
-    A file that is not there begins as a copy of ``origin``, if that is given.
+    A new file starts as a copy of ``origin``, if that is given.
     """
 
     path: Path
@@ -33,7 +33,7 @@ class Change:
 
 
 def settled(env: Path, root: Path) -> dict[str, str]:
-    """What ``.env`` says of this project already; nothing when it is about another one."""
+    """Return the variables that ``.env`` sets for this project; none if it is for another one."""
     if not env.is_file():
         return {}
     entries = envfile.read(env)
@@ -44,7 +44,7 @@ def settled(env: Path, root: Path) -> dict[str, str]:
 
 
 def changes(project: Project, kit: Path, files: Mapping[str, Path]) -> list[Change]:
-    """The changes for ``.env`` and the project's env files; ``files`` are their paths by name."""
+    """Return the changes of ``.env`` and the project's env files; ``files`` are their paths by name."""
     found = [_change_env(project, kit, files[".env"])]
     for name in ("app.env", "app.dev.env", "app.local.env"):
         lines = [f for f in project.findings.found if f.file == name]
@@ -57,18 +57,18 @@ def changes(project: Project, kit: Path, files: Mapping[str, Path]) -> list[Chan
     return [change for change in found if change.before != change.after]
 
 
-# A service of the stack, or what is mounted in its containers.
+# Names of the stack's services, or paths that are mounted in its containers.
 _STACKS = re.compile(r"(^|[/@=])(db|redis)([:/,]|$)|/run/secrets/|^/srv/")
 
 
 def _without_containers(project: Project) -> tuple[list[Finding], list[Open]]:
-    """The lines of ``app.local.env``, and those that want a place of this machine in the stack's."""
+    """Return the lines of ``app.local.env``, and those that need an address or path of this machine."""
     chosen = {
         f.variable: f for name in ("app.env", "app.dev.env") for f in project.findings.found if f.file == name
     }
     here = [f for f in chosen.values() if not _STACKS.search(f.value)]
     there = [
-        Open(f.variable, f.value, f"{f.why}; what is in the stack is not there without containers", f.where)
+        Open(f.variable, f.value, f"{f.why}; without containers that does not exist", f.where)
         for f in chosen.values()
         if f not in here
     ]
@@ -84,7 +84,7 @@ def _change_env(project: Project, kit: Path, path: Path) -> Change:
     }
     entries = envfile.read(path) if before is not None else {}
     if not kept:
-        # Lines about another project: what this one does not say goes back to its default.
+        # The lines are about another project: reset those that this one does not set.
         defaults = variables()
         for name in entries:
             if name in _ABOUT_THE_PROJECT and name not in values:
@@ -122,7 +122,7 @@ _ABOUT_THE_PROJECT = {
 def _change_app(kit: Path, name: str, path: Path, lines: list[Finding], left: list[Open]) -> Change:
     before = path.read_text(encoding="utf-8") if path.is_file() else None
     example = (kit / f"{name}.example").read_text(encoding="utf-8")
-    # The example's lines are for the example's settings.
+    # The lines of the example file are for the example's settings.
     fresh = before is None or before == example
     there = {} if fresh or before is None else envfile.read(path)
     text = f"{_preamble(name)}" if fresh or before is None else before
@@ -143,17 +143,17 @@ def _change_app(kit: Path, name: str, path: Path, lines: list[Finding], left: li
 def _preamble(name: str) -> str:
     what = {
         "app.env": "for both stacks",
-        "app.dev.env": "for the development stack alone, over app.env",
+        "app.dev.env": "for the development stack only, overriding app.env",
         "app.local.env": "for invoke up --local, which runs it without containers",
     }
     return (
         f"# Variables of the project itself, {what[name]}, under the names its settings read.\n"
-        "# {{secret:NAME}} in a value stands for the content of secrets/NAME. Values without $ and quotes.\n"
+        "# {{secret:NAME}} in a value is replaced by the content of secrets/NAME. No $ or quotes in values.\n"
     )
 
 
 def difference(change: Change, kit: Path) -> str:
-    """The change as a unified diff."""
+    """Return the change as a unified diff."""
     name = os.path.relpath(change.path, kit)
     if change.before is not None:
         earlier, old = name, change.before
@@ -167,13 +167,13 @@ def difference(change: Change, kit: Path) -> str:
             change.after.splitlines(keepends=True),
             fromfile=earlier,
             tofile=name,
-            # No lines around: what stands there already may be somebody's password.
+            # No context lines: existing lines may contain passwords.
             n=0,
         )
     )
 
 
 def put(change: Change) -> None:
-    """Write a change, atomically; a new file only its owner may read."""
+    """Write a change atomically; only its owner may read a new file."""
     mode = change.path.stat().st_mode if change.path.exists() else 0o600
     write_if_changed(change.path.resolve(), change.after, mode=mode)
