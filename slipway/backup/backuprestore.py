@@ -1,4 +1,4 @@
-"""Replace the present database, media and DATA_PATHS by a backup."""
+"""Replace the present database, media and DATA_PATHS with a backup."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Source:
 
 
 def restore(session: Session, name: str, *, from_project: str, yes: bool) -> None:
-    """Replace the present data by the backup ``name``, an archive or a deploy's dump.
+    """Replace the present data with the backup ``name``, an archive or a deploy's dump.
 
     ``from_project`` names another Compose project whose archive is accepted; empty: only this one's own.
     Raises ``SlipwayError``: SLIP-077 while a deploy or another restore runs, SLIP-094 when there is no such
@@ -144,7 +144,7 @@ def _announce(session: Session, source: Source) -> None:
 
 
 def exchange(session: Session, source: Source, label: str = "before-restore") -> None:
-    """Replace the present data by ``source``, after making a backup of it with ``label``.
+    """Replace the present data with ``source``, after making a backup of it with ``label``.
 
     Call it only inside ``alone``. Raises what ``restore`` does.
     """
@@ -175,7 +175,7 @@ def exchange(session: Session, source: Source, label: str = "before-restore") ->
             # Finish requests in flight first: what they store belongs in the backup.
             front.rest(session)
             front.drain(session)
-        # The other processes would go on writing into data that is being replaced.
+        # Workers would go on writing into data that is being replaced.
         extracontainers.stop(session)
         replicas.stop(session, journal.web)
         write(session, label)

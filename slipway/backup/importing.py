@@ -1,4 +1,4 @@
-"""Replace the present database and uploads by an existing site's, with the rollback of a restore."""
+"""Replace the present database and uploads with an existing site's; it can be undone like a restore."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NOT_COPIED = {".DS_Store", "Thumbs.db", "lost+found"}
 
 
 def import_database(session: Session, file: str, *, yes: bool) -> None:
-    """Replace the stack's own database by the one in ``file``.
+    """Replace the stack's own database with the one in ``file``.
 
     ``file`` is the path of a pg_dump in plain, custom or tar format, also compressed by gzip, bzip2 or xz.
     Raises ``SlipwayError``: SLIP-193 with DATABASE=none, SLIP-089 when the file cannot be imported, and
@@ -56,7 +56,7 @@ def import_database(session: Session, file: str, *, yes: bool) -> None:
 
 
 def import_media(session: Session, folder: str, *, yes: bool) -> None:
-    """Replace the stack's uploads by the files below ``folder``, an existing site's MEDIA_ROOT.
+    """Replace the stack's uploads with the files below ``folder``, an existing site's MEDIA_ROOT.
 
     The project's user will own them and nginx can read them, regardless of their owner and mode here.
     Raises ``SlipwayError`` SLIP-194 for a folder that is missing or empty, or a file that cannot be read,

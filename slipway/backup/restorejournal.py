@@ -40,7 +40,7 @@ class Journal:
     exchanged: bool = False
     """Whether the new media are all in place."""
     processes: tuple[str, ...] = ()
-    """The containers of the other processes that the restore stops, and so starts again."""
+    """The containers of workers and other processes that the restore stops, and so starts again."""
     data: bool = False
     """Whether what DATA_PATHS keeps is restored."""
     web: tuple[str, ...] = ()

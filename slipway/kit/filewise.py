@@ -31,7 +31,7 @@ _WORK = Path(".slipway/upgrade")
 
 
 def replace(root: Path, found: Record, newer: Source, runner: Runner) -> None:
-    """Replace the kit's files in ``root``, whose origin is ``found``, by those of ``newer``.
+    """Replace the kit's files in ``root``, whose origin is ``found``, with those of ``newer``.
 
     Raises ``SlipwayError`` SLIP-154 for conflicts, after everything else is done.
     """

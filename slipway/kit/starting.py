@@ -1,4 +1,4 @@
-"""``invoke new``: replace the example of a fresh clone by a new project."""
+"""``invoke new``: replace the example of a fresh clone with a new project."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def start(root: Path, name: str, runner: Runner, *, keep_example: bool = False) 
     """
     check(root, name, runner, keep_example=keep_example)
     if runner.dry:
-        note(f"would replace {_EXAMPLE}/ by {name}/, and remove {', '.join(_LEFT_OUT)}")
+        note(f"would replace {_EXAMPLE}/ with {name}/, and remove {', '.join(_LEFT_OUT)}")
         return
     left_out = _left_out(keep_example)
     tree = files.without(files.of_folder(root, runner), left_out)

@@ -1,4 +1,4 @@
-"""``invoke upgrade``: replace the kit's files by those of a newer kit, and keep local changes."""
+"""``invoke upgrade``: replace the kit's files with those of a newer kit, and keep local changes."""
 
 from __future__ import annotations
 

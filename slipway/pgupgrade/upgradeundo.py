@@ -53,7 +53,7 @@ class Journal:
     web: Sequence[str] = ()
     """The containers of ``web`` that were ready."""
     processes: Sequence[str] = ()
-    """The containers of the other processes that were running."""
+    """The containers of workers and other processes that were running."""
     was_running: bool = True
     touched: bool = False
     """Whether the container of ``db`` has been changed."""

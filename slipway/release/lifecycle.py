@@ -221,7 +221,7 @@ def _end_schedule(session: Session) -> None:
 def down(session: Session, *, volumes: bool, yes: bool) -> None:
     """Remove containers and networks; with ``volumes`` also data and images, after asking.
 
-    Raises ``SlipwayError`` SLIP-069 without consent: no answer, or no terminal and no ``--yes``.
+    Raises ``SlipwayError`` SLIP-069 without consent.
     """
     stack, runner = session.stack, session.runner
     if volumes and not runner.dry:

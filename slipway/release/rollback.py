@@ -138,7 +138,7 @@ def _restoring(work: Switchover, backup: str, yes: bool) -> list[Step]:
         # Finish requests in flight first: what they store belongs in the dump.
         front.rest(session)
         front.drain(session)
-        # The work of the other processes belongs in it too.
+        # The data that workers store while they finish belongs in it too.
         work.processes.stop()
 
     def restore() -> None:

@@ -68,7 +68,7 @@ class Switchover:
         self.finally_: list[Callable[[], None]] = []
         """Ends what a step has begun once the new release serves, even if a later step fails."""
         self.processes = extracontainers.ProcessSwitch(session, previous)
-        """The other processes of the live release."""
+        """The workers and other processes of the live release."""
         self._step = ""
         self._switched = False
         self._one_shots = False
@@ -162,7 +162,7 @@ class Switchover:
         self._new = replicas.start(self.session, self.stack, count)
 
     def _processes(self) -> list[Step]:
-        """Replace the other processes before the switch.
+        """Replace workers and other processes before the switch.
 
         A worker of the old release would discard tasks that only the new one knows; and a new process that
         keeps ending shows while the deploy can still be undone.
