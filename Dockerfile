@@ -7,29 +7,29 @@
 #
 # No frontend line on top: it would fetch an image from a registry on every build.
 #
-# What one stage hands to another lies in /out: to tell whether it has changed, BuildKit looks through the whole folder
-# it lies in, and in / that is every file of the image.
+# Stages pass files to each other in /out: to detect changes, BuildKit reads the whole folder that contains them, and
+# in / that is every file of the image.
 
 ARG PYTHON_IMAGE=python:3.13-slim-trixie
 ARG NGINX_IMAGE=nginx:1.30-trixie
-# Node.js is wanted only where assets are built. BuildKit reads every FROM of the file, so without a command that
-# one names an image that is here anyway.
+# Node.js is needed only to build assets. BuildKit reads every FROM of the file, so without a command that one names
+# an image that is present anyway.
 ARG ASSETS_COMMAND=""
 ARG NODE_IMAGE=""
-# Which settings module manage.py and the server use; empty leaves it to manage.py's own default.
+# The settings module of manage.py and the server; empty: manage.py's own default.
 ARG DJANGO_SETTINGS_MODULE=""
-# A step that has nothing to do costs a container all the same: what these are for is a stage that is left out.
+# Even a no-op RUN starts a container, so unused stages are skipped.
 ARG RUNTIME_PACKAGES=""
 ARG BUILD_PACKAGES=""
 
 
-# --- The kit's own files, as one stage: each mount of a named context would be another transfer of it. Whatever modes
-# a checkout has (umask 077), everybody may read and run them. Not 0644: the mode is that of folders too.
+# --- The kit's own files, as one stage: each mount of a named context would be another transfer of it. All users may
+# read and run them, whatever modes the checkout has (umask 077). Not 0644: the mode applies to folders too.
 FROM scratch AS kit
 COPY --from=docker --chmod=0755 . /
 
 
-# --- Base: what development and production both stand on
+# --- Base: shared by development and production
 FROM ${PYTHON_IMAGE} AS bare
 
 # The official image ships a standard library without bytecode. On a read-only root nothing can
@@ -64,8 +64,8 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1
 
 
-# --- Production's root: the base without what only installs, compiles or administers. A layer grows smaller only when it
-# is made anew, so the rest is copied into an empty image; that is done again when the base or RUNTIME_PACKAGES change.
+# --- Production's root: the base without programs that only install, compile or administer. Deleting files does not
+# shrink existing layers, so the rest is copied into an empty image, again when the base or RUNTIME_PACKAGES change.
 FROM base AS trimmed
 ARG RUNTIME_PACKAGES
 RUN --network=none --mount=type=bind,from=kit,source=trim_root.py,target=/kit/trim_root.py \
@@ -74,10 +74,10 @@ RUN --network=none --mount=type=bind,from=kit,source=trim_root.py,target=/kit/tr
     && python3 /kit/trim_root.py ${RUNTIME_PACKAGES}
 
 FROM scratch AS production-root
-# All of it is meant: this is what production has instead of a base image.
+# Copying everything is intended: production has this instead of a base image.
 # hadolint ignore=DL3067
 COPY --from=trimmed / /
-# As in the stage base. What the base image sets beside these is in /opt/slipway/base-environment, for the entrypoint.
+# As in the stage base. The base image's other variables are in /opt/slipway/base-environment, for the entrypoint.
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     VIRTUAL_ENV=/opt/venv \
     HOME=/tmp \
@@ -86,7 +86,7 @@ ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/
     PYTHONDONTWRITEBYTECODE=1
 
 
-# --- Settings: a variable set to nothing would hide manage.py's default, so it is set or absent
+# --- Settings: an empty variable would hide manage.py's default, so it is set or absent
 FROM base AS base-named-settings
 ARG DJANGO_SETTINGS_MODULE
 ENV DJANGO_SETTINGS_MODULE=${DJANGO_SETTINGS_MODULE}
@@ -100,8 +100,8 @@ ENV DJANGO_SETTINGS_MODULE=${DJANGO_SETTINGS_MODULE}
 FROM production-root${DJANGO_SETTINGS_MODULE:+-named-settings} AS production-runtime
 
 
-# --- Tools: uv and what reads locks, in an environment of their own that no target keeps. From the image itself, so that
-# they are fetched while the stages above are made.
+# --- Tools: uv and the lock readers, in an environment of their own that no target keeps. From PYTHON_IMAGE itself, so
+# that they are fetched while the stages above are built.
 FROM ${PYTHON_IMAGE} AS tools
 RUN --mount=type=bind,from=kit,source=install-tools,target=/kit/install-tools \
     --mount=type=bind,from=kit,source=package-index.sh,target=/kit/package-index.sh \
@@ -110,24 +110,23 @@ RUN --mount=type=bind,from=kit,source=install-tools,target=/kit/install-tools \
     --mount=type=cache,target=/root/.cache/pip \
     /kit/install-tools
 
-# What the stages below run, with its bytecode. Of the kit's other files none is here, so that none of them
-# has packages installed again.
+# The scripts of the stages below, with their bytecode. The kit's other files are left out, so that a change of one
+# does not install the packages again.
 FROM bare AS build-kit
 RUN --network=none --mount=type=bind,from=kit,target=/from \
     mkdir -p /out/kit \
     && cp -rp /from/*.py /from/additions /from/copy-code /from/install-* /from/package-index.sh /from/requirements /from/settings_overlay /out/kit/ \
     && python3 -m compileall -q --invalidation-mode unchecked-hash -l /out/kit
 
-# And of the tools the one that is no large binary: BuildKit reads all of a mount, to know whether it has changed.
+# Of the tools only dotenv, not uv's large binary: BuildKit reads all of a mount to detect changes.
 FROM build-kit AS collect-kit
 RUN --network=none --mount=type=bind,from=tools,source=/opt/tools,target=/opt/tools \
     cp -rp /opt/tools/lib/python3*/site-packages/dotenv /out/kit/ \
     && python3 -m compileall -q --invalidation-mode unchecked-hash /out/kit/dotenv
 
 
-# --- Manifests: the few files that decide what is installed, and the kind of server the target takes, which its
-# source tells. This stage runs on every change of the project; the ones below run again only when what it puts
-# into /out changed.
+# --- Manifests: the few files that decide what is installed, and the kind of server that the target needs, read from
+# its source. This stage runs on every change of the project; the ones below run again only when its /out changes.
 FROM bare AS manifests
 ARG DEPENDENCY_DIR=.
 ARG REQUIREMENTS_FILES=""
@@ -141,7 +140,7 @@ RUN --network=none \
     && chmod -R u=rwX,go=rX /out/manifests
 
 
-# --- Dependencies: the only stages with compilers, if BUILD_PACKAGES asks for them or a package has to be built
+# --- Dependencies: the only stages with compilers, if BUILD_PACKAGES names them or a package has to be built
 FROM base AS base-with-compilers
 ARG BUILD_PACKAGES
 RUN --mount=type=bind,from=kit,source=install-packages,target=/kit/install-packages \
@@ -182,7 +181,7 @@ RUN --mount=type=bind,from=build-kit,source=/out/kit,target=/kit \
     /kit/install-dependencies development
 
 
-# --- Development: the code arrives by bind mount, so none is copied and none can be stale
+# --- Development: the code is bind-mounted, so none is copied and none can be stale
 FROM runtime AS dev
 RUN --mount=type=bind,from=kit,source=install-packages,target=/kit/install-packages \
     --mount=type=bind,from=dev-dependencies,source=/out/runtime-packages,target=/kit/runtime-packages \
@@ -196,7 +195,7 @@ COPY --from=kit entrypoint.py probe.py migrate.py migrate_back.py migrate_lock.p
 COPY --from=kit settings_overlay /opt/slipway/settings_overlay
 ARG MANAGE_DIR=.
 WORKDIR /app/${MANAGE_DIR}
-# Any uid works; compose passes the host's, so that files made here belong to the person.
+# Any uid works; compose passes the host user's, who then owns the files created here.
 USER 10001:10001
 EXPOSE 8000
 ENTRYPOINT ["/opt/venv/bin/python", "-IS", "/opt/slipway/entrypoint.py"]
@@ -217,8 +216,8 @@ COPY --from=kit settings_overlay /opt/slipway/settings_overlay
 RUN --network=none python3 -m compileall -q /opt/slipway
 
 
-# --- What production runs on: the libraries that its packages link to, and these packages. The list is a file, and
-# this layer is made again when its content changes; an empty one installs nothing.
+# --- Production's dependencies: the libraries that its packages link to, and these packages. The list is a file, and
+# this layer is rebuilt when its content changes; an empty one installs nothing.
 FROM base AS with-additions
 RUN --mount=type=bind,from=kit,source=install-packages,target=/kit/install-packages \
     --mount=type=bind,from=dependencies,source=/out/runtime-packages,target=/kit/runtime-packages \
@@ -227,7 +226,7 @@ RUN --mount=type=bind,from=kit,source=install-packages,target=/kit/install-packa
     --mount=type=cache,target=/var/lib/apt,sharing=locked \
     /kit/install-packages --list /kit/runtime-packages
 
-# Without the caches, which are not to be trimmed.
+# Without the cache mounts, which must not be trimmed.
 FROM with-additions AS additions
 ARG RUNTIME_PACKAGES
 RUN --network=none --mount=type=bind,from=build-kit,source=/out/kit,target=/kit \
@@ -246,7 +245,7 @@ WORKDIR /app/${MANAGE_DIR}
 COPY --from=dependencies /opt/venv /opt/venv
 
 
-# --- Assets: what npm and the like make, before static files are collected. Only with ASSETS_COMMAND.
+# --- Assets: built by npm and the like before static files are collected. Only with ASSETS_COMMAND.
 FROM ${NODE_IMAGE:-${PYTHON_IMAGE}} AS assets
 COPY . /app
 ARG ASSETS_DIR=.
@@ -263,8 +262,8 @@ FROM scratch AS modules
 FROM modules${ASSETS_COMMAND:+-with-assets} AS node-modules
 
 
-# --- Code, readable whatever modes it has on the host: an image's user is not the person's. Modes are those that git
-# would set, so a checkout under another umask gives the same layer.
+# --- Code, with the modes that git would set: the image's user must read it, whatever modes it has on the host, and
+# a checkout under another umask must give the same layer.
 FROM scratch AS project
 COPY . /app
 FROM scratch AS project-with-assets
@@ -278,14 +277,14 @@ RUN --network=none --mount=type=bind,from=build-kit,source=/out/kit,target=/kit 
     /kit/copy-code /from /out ${DATA_PATHS}
 
 
-# --- What a build adds to the code: bytecode, and static files collected with the project's own environment and
-# throw-away secrets. What production has, but with the packages as a mount: BuildKit reads the whole root of a step
-# that mounts a secret, unless it has read that before; and so they need not have been copied yet.
+# --- Additions to the code: bytecode, and static files collected with the project's own environment and throw-away
+# secrets. Like production, but with the packages as a mount: BuildKit reads the whole root of a step that mounts a
+# secret, unless it has read it before; and a mount does not wait for the packages to be copied.
 FROM libraries AS static
 ARG MANAGE_DIR=.
 ARG COLLECTSTATIC=build
-# BuildKit leaves the content of secrets out of its cache key: whoever changes app.env passes another
-# value here (a digest of the files) to have the files collected again.
+# BuildKit leaves the content of secrets out of its cache key: a new value here (a digest of the files)
+# collects the files again after a change of app.env.
 ARG APP_ENV_DIGEST=""
 ARG AFTER_COLLECTSTATIC=""
 ARG STATIC_URL=/static/
@@ -294,13 +293,12 @@ ARG MEDIA_ROOT=/app/media
 ARG ASSETS_DIR=.
 ARG DATA_PATHS
 ARG SERVER_TARGET
-# Whether settings with DEBUG on are taken: on or off.
+# Whether settings with DEBUG on are accepted: on or off.
 ARG ALLOW_DEBUG=off
-# What SETTINGS_OVERLAY makes settings of, as the tasks write it.
+# The input of the settings overlay (SETTINGS_OVERLAY), as the tasks write it.
 ARG SLIPWAY_OVERLAY=""
-# No network: what is collected depends on the project alone, never on a service that happens to
-# answer. /run/secrets is a tmpfs, so the throw-away files are gone with this instruction, and so is what the
-# project writes into /app.
+# No network: the result depends on the project alone, never on a service that happens to answer. The throw-away
+# files in /run/secrets, a tmpfs, are gone after this instruction, and so is what the project writes into /app.
 RUN --network=none \
     --mount=type=bind,from=collect-kit,source=/out/kit,target=/kit \
     --mount=type=bind,from=dependencies,source=/opt/venv,target=/opt/venv \
@@ -331,16 +329,16 @@ CMD ["sh", "-c", "exec gunicorn --config /opt/slipway/gunicorn.conf.py \"$SERVER
 ARG RELEASE=dev
 ARG REVISION=unknown
 ENV RELEASE=${RELEASE}
-# The first is on this target alone: by it `invoke deploy --image` tells a release from any other image.
+# Only this target has the first label: `invoke deploy --image` recognises a release by it.
 LABEL slipway.release=${RELEASE} \
       org.opencontainers.image.version=${RELEASE} \
       org.opencontainers.image.revision=${REVISION}
 
 
-# --- The front's configuration: published into a volume, tested, by a container that then ends. What serves
-# is the base image itself, so that a change of configuration never replaces the container.
+# --- nginx's configuration: a one-shot container tests it and publishes it into a volume. The base image itself
+# serves, so that a change of configuration never replaces the container.
 FROM ${NGINX_IMAGE} AS nginx-configuration
-# Volumes take over the owner of the folder they are first mounted on.
+# A volume gets the owner of the folder it is first mounted on.
 RUN install --directory --owner=101 --group=101 /srv/nginx /srv/state /srv/tls \
     && chown 101:101 /var/cache/nginx
 COPY --from=kit nginx/publish-configuration nginx/publish-certificate /usr/local/bin/
@@ -348,7 +346,7 @@ COPY --from=kit nginx/listen.envsh nginx/mime-types.envsh nginx/networks.envsh n
     /opt/nginx/
 COPY --from=kit nginx/maintenance nginx/front nginx/probe end-if-silent /opt/nginx/bin/
 COPY --from=front --chmod=0755 . /opt/nginx/
-# The project's own page in place of the kit's. A pattern, because a name would have to exist.
+# The project's own page replaces the kit's. A pattern, because COPY fails for a name that does not exist.
 COPY --chmod=0755 maintenance.htm[l] /opt/nginx/html/_maintenance/
 USER 101:101
 ENTRYPOINT ["/usr/local/bin/publish-configuration"]
@@ -359,7 +357,7 @@ LABEL org.opencontainers.image.version=${RELEASE} \
       org.opencontainers.image.revision=${REVISION}
 
 
-# --- The ACME client: certbot, as the user who alone may read the certificate's key: nginx's
+# --- The ACME client: certbot, as nginx's user, who alone may read the certificate's key
 FROM ${PYTHON_IMAGE} AS acme
 RUN --mount=type=bind,from=kit,target=/kit \
     --mount=type=secret,id=pip --mount=type=secret,id=ca \

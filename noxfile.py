@@ -1,7 +1,7 @@
-"""The proofs: lint and unit without an engine, the rest against real containers.
+"""The test sessions: lint and unit without an engine, the rest against real containers.
 
-`nox` runs lint, unit and smoke; `nox -t gate` the longer sessions; `nox -s turn` one file of what is left,
-another at each commit. Any session runs by name, and what follows `--` goes to pytest.
+`nox` runs lint, unit and smoke; `nox -t gate` the longer sessions; `nox -s turn` one file of the remaining
+tests, another at each commit. Any session runs by name, and arguments after `--` go to pytest.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from tests.support import turns  # noqa: E402
 nox.needs_version = ">=2026.8"
 nox.options.sessions = ["lint", "unit", "smoke"]
 nox.options.default_venv_backend = "uv|virtualenv"
-# What is pinned is what is tested: nothing newer sneaks in, nothing is downloaded twice.
+# Only pinned versions are tested, and nothing is downloaded twice.
 nox.options.reuse_venv = "yes"
 
 PYTHON_FILES = ("slipway", "tasks.py", "noxfile.py", "tests", "docker", "example")
 IMAGE_FILES = [str(path) for path in sorted(ROOT.glob("docker/*.py")) if path.stem.isidentifier()]
 SHELL_FILES = ("bootstrap", ".ci/run")
 STACKS = ["dev", "prod", "unchanged", "failures"]
-# Of sessions whose tests take too long for every run. What each has: tests/support/turns.py.
+# Forms of sessions whose tests take too long for every run; their contents: tests/support/turns.py.
 Form = Callable[[str], list[str]]
 # The gate has two lanes, side by side in .ci/run: this engine, and machines with engines of their own.
 STACKS_LANE, MACHINES_LANE = ["gate", "stacks"], ["gate", "machines"]
@@ -39,7 +39,7 @@ MACHINE_FORMS = [nox.param(turns.short, id="short", tags=MACHINES_LANE), nox.par
 def install(session: nox.Session, *more: str) -> None:
     """Install the kit's tools, the test tools and ``more`` of requirements/, exactly as pinned."""
     pinned = [f"--requirement={ROOT / 'requirements' / name}" for name in ("tools.txt", "test.txt", *more)]
-    # uv sees no pip.conf: the mirror of this machine is handed to it where there is one.
+    # uv does not read pip.conf: pass it this machine's mirror, if there is one.
     index = mirrors.pip_index()
     options = [f"--index-url={index}"] if index else []
     session.install("--quiet", "--require-hashes", *options, *pinned)
@@ -70,7 +70,7 @@ def lint(session: nox.Session) -> None:
     session.run("mypy", *options, *disabled, *IMAGE_FILES)
     session.run("hadolint", "Dockerfile", *map(str, sorted(ROOT.glob("docker/**/*Dockerfile"))))
     session.run("shellcheck", "--external-sources", *SHELL_FILES, *_shell_scripts())
-    # The two tools that read these files at run time are the ones to judge them.
+    # Checked by the two tools that read these files at run time.
     session.run("pytest", "--quiet", "tests/lint")
     session.run("pytest", "--quiet", "tests/nginx", "-k", "configuration_is_clean")
 
@@ -85,7 +85,7 @@ def unit(session: nox.Session) -> None:
 @nox.session
 @nox.parametrize("stack", STACKS, ids=STACKS)
 def smoke(session: nox.Session, stack: str) -> None:
-    """Build the real images, start the real stack, and hold it to its promises."""
+    """Build the real images, start the real stack, and check what it promises."""
     install(session)
     pytest(session, f"tests/smoke/test_{stack}.py")
 
@@ -153,7 +153,7 @@ def adopt(session: nox.Session, form: Form) -> None:
 
 @nox.session(default=False)
 def chaos(session: nox.Session) -> None:
-    """What breaks under load heals without a hand, within what docs/reliability.md allows. As root."""
+    """Failures under load recover without intervention, within the limits of docs/reliability.md. As root."""
     install(session)
     pytest(session, *turns.long("chaos"))
 
@@ -161,7 +161,7 @@ def chaos(session: nox.Session) -> None:
 @nox.session(default=False)
 @nox.parametrize("form", FORMS)
 def hardening(session: nox.Session, form: Form) -> None:
-    """What a container may do, where secrets are not, and what nginx makes of hostile requests."""
+    """Permissions of containers, places without secrets, and nginx's answers to hostile requests."""
     install(session)
     pytest(session, *form("hardening"))
 
@@ -188,7 +188,7 @@ def migrations(session: nox.Session) -> None:
 def conformance(session: nox.Session) -> None:
     """The base images (PYTHON_IMAGE, POSTGRES_IMAGE, ...) against the official contract."""
     install(session)
-    # What is only there when it is asked for, too.
+    # Including the images that are only built on request.
     session.run("invoke", "bases", env={"REDIS": "on"})
     pytest(session, "tests/conformance")
 
@@ -218,14 +218,14 @@ def engine29(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """Ours beside the usual setups, in pairs: ratios, --record, --check against the recorded ones."""
+    """Slipway against the usual setups, in pairs: ratios, --record, --check against the recorded ones."""
     install(session, "bench.txt")
     session.run("invoke", "bases")
     session.run("python", "-m", "tests.bench", *session.posargs)
 
 
 def _shell_scripts() -> list[str]:
-    """Every tracked-looking file in docker/ whose first line names a shell."""
+    """Return every file in docker/ whose first line names a shell."""
     found = []
     for path in sorted((ROOT / "docker").rglob("*")):
         first_line = path.read_bytes().split(b"\n", 1)[0] if path.is_file() else b""

@@ -1,10 +1,10 @@
-"""Write down which environment variables the base image sets: production is not built on it.
+"""Record the environment variables that the base image sets: production is not built on it.
 
     base_environment.py FILE
 
-Run by a RUN instruction of a stage that is. FILE gets NAME=VALUE for each, ended by a zero byte. Left out is
-what the Dockerfile sets again, what a build has by itself or is given (docs.docker.com/reference/dockerfile:
-predefined ARGs), and a PATH that is the usual one. The entrypoint sets them.
+Run by a RUN instruction of a stage that is. Writes NAME=VALUE and a zero byte for each to FILE. Left out are
+variables that the Dockerfile sets again, those of the build itself (docs.docker.com/reference/dockerfile:
+predefined ARGs), and a PATH that is the usual one. The entrypoint sets the recorded ones.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-# Of the image, with the folder of the virtual environment; docker/entrypoint.py and the Dockerfile have the
-# same.
+# The image's PATH, with the folder of the virtual environment; docker/entrypoint.py and the Dockerfile have
+# the same.
 USUAL_PATH = "/opt/venv/bin:/usr/local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SET_AGAIN = {"HOME", "LANG", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "VIRTUAL_ENV"}
 ARGUMENTS = {
@@ -31,7 +31,7 @@ SHELL = {"HOSTNAME", "OLDPWD", "PWD", "SHLVL", "_"}
 
 
 def of_base(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables of ``environment`` that are the base image's alone."""
+    """Return the variables of ``environment`` that only the base image sets."""
     return {
         name: value
         for name, value in environment.items()

@@ -1,4 +1,4 @@
-"""Results that a build has worked out before, in a cache mount: found by what they are made from."""
+"""Results of earlier builds, in a cache mount: found by what they are made from."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ _KEPT_SECONDS = 30 * 24 * 3600
 
 
 class BuildCache:
-    """A folder of results, by ``key``. What nobody has asked for in a month is deleted by ``prune``."""
+    """A folder of results, by ``key``. ``prune`` deletes results that were not used for a month."""
 
     def __init__(self, folder: Path) -> None:
-        """Make ``folder`` if it is not there."""
+        """Create ``folder`` if it does not exist."""
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
     @staticmethod
     def key(*parts: bytes) -> str:
-        """Return the key of the result that is made from ``parts`` and nothing else."""
+        """Return the key of a result that depends on ``parts`` alone."""
         digest = hashlib.sha256()
         for part in parts:
             digest.update(b"%d:" % len(part))
@@ -39,18 +39,18 @@ class BuildCache:
         return content
 
     def put(self, key: str, content: bytes) -> None:
-        """Keep a result: whole or not at all, for another build may be reading it."""
+        """Keep a result: whole or not at all, because another build may be reading it."""
         place = self._place(key)
         unfinished = f"{place}.{os.getpid()}.{time.monotonic_ns()}"
         Path(unfinished).write_bytes(content)
         os.replace(unfinished, place)  # noqa: PTH105
 
     def prune(self) -> None:
-        """Delete what has not been asked for."""
+        """Delete results that were not used for a month."""
         oldest = time.time() - _KEPT_SECONDS
         with os.scandir(self._folder) as entries:
             for entry in entries:
-                # Another build may have been faster.
+                # Another build may have deleted it already.
                 with suppress(FileNotFoundError):
                     if entry.stat().st_mtime < oldest:
                         os.unlink(entry.path)  # noqa: PTH108

@@ -1,7 +1,7 @@
-"""Which Debian packages an installation lacked, by what it said when it failed.
+"""Find the Debian packages that a failed installation lacked, from its output.
 
 Projects that need no compiler get none: most packages come as wheels. The first package that has to be built
-fails, and then compilers and the headers commonly asked for are installed, in a stage that no image keeps.
+fails; then compilers and the commonly needed headers are installed, in a stage that no image keeps.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ COMMON = (
 )  # fmt: skip
 GIT = ("git", "ca-certificates", "openssh-client")
 RUST = ("cargo",)
-# What builds of these ask for beyond that, by the distribution's name.
+# More packages that builds of these need, by the distribution's name.
 FURTHER = {
     "gdal": ("libgdal-dev",),
     "m2crypto": ("swig",),
@@ -45,8 +45,8 @@ NEEDS_RUST = re.compile(r"rustc|cargo|maturin|setuptools[-_]rust", re.IGNORECASE
 def lacking(output: str, present: Collection[str], headers: Collection[str] = ()) -> tuple[list[str], str]:
     """Return the packages to install before trying again, and the reason; nothing when none would help.
 
-    ``output`` is what the failed installation printed, ``present`` what was returned before, and ``headers``
-    what ``for_python`` returns.
+    ``output`` is the output of the failed installation, ``present`` the packages returned before, and
+    ``headers`` those that ``for_python`` returns.
     """
     wanted: list[str] = []
     reason = ""
@@ -64,8 +64,8 @@ def lacking(output: str, present: Collection[str], headers: Collection[str] = ()
 def for_python(version: str, include: str, library: str) -> list[str]:
     """Return the packages with this Python's own headers and shared library, where the image lacks them.
 
-    ``version`` as in 3.13; ``include`` and ``library`` are where sysconfig says they are. Debian's own Python
-    names a shared library that it does not bring; what embeds Python (uWSGI) links to it.
+    ``version`` as in 3.13; ``include`` and ``library`` are the paths from sysconfig. Debian's own Python
+    names a shared library that it does not ship; programs that embed Python (uWSGI) link to it.
     """
     headers = Path(include, "Python.h").is_file()
     shared = not re.search(r"\.so(\.|$)", library) or Path(library).exists()

@@ -2,11 +2,11 @@
 
     bytecode.py ROOT CACHE [MARK]
 
-With the file MARK only of what came after it was made.
+With the file MARK, only the bytecode of files newer than it.
 
-To compile Django takes longer than to install it, and an environment is made anew whenever one of its
-packages changes. Bytecode depends on the source, on where that lies (tracebacks name it) and on the version
-of Python; what was compiled from the same three before is taken from a cache.
+Compiling Django takes longer than installing it, and an environment is recreated whenever one of its
+packages changes. Bytecode depends on the source, on its path (tracebacks name it) and on the version of
+Python; bytecode compiled from the same three before is taken from a cache.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from build_cache import BuildCache
 
-# Of a file that is compared with its source by time and size: magic number, flags, time, size (PEP 552).
+# The header of bytecode that is checked by time and size: magic number, flags, time, size (PEP 552).
 _HEADER = 16
 _BATCH = 50
 
@@ -28,8 +28,8 @@ _BATCH = 50
 def compile_all(root: Path, cache: BuildCache, since: int = 0) -> tuple[int, int]:
     """Write the bytecode of every module below ``root``; return how many ``cache`` had, and how many not.
 
-    What does not compile has none. The Python that runs this is the one that will read it. Files may come and
-    go meanwhile: what comes is for another call, which passes over the older by ``since`` (nanoseconds).
+    Modules that do not compile get none. The Python that runs this will also read the bytecode. Files may
+    appear and vanish meanwhile: another call handles new ones, and skips those older than ``since`` (ns).
     """
     lacking = []
     found = 0
@@ -75,7 +75,7 @@ def _header(status: os.stat_result) -> bytes:
 
 
 def _compile_all(batches: list[list[tuple[str, str]]]) -> Iterator[tuple[str, bytes]]:
-    # To begin other processes takes longer than one batch.
+    # Starting other processes takes longer than one batch.
     if len(batches) < 2:
         yield from (found for batch in batches for found in _compile(batch))
         return
@@ -87,7 +87,7 @@ def _compile_all(batches: list[list[tuple[str, str]]]) -> Iterator[tuple[str, by
 
 
 def _compile(batch: Iterable[tuple[str, str]]) -> list[tuple[str, bytes]]:
-    from compileall import compile_file  # noqa: PLC0415 - not where all is there already
+    from compileall import compile_file  # noqa: PLC0415 - not needed if all is cached
 
     done = []
     for path, key in batch:

@@ -6,8 +6,7 @@ OUT becomes a tree to lay over the image's root: the collected files under the p
 STATIC_ROOT, ``/opt/slipway/static-root`` naming it, ``static.json`` with the kit's variables, MEDIA_ROOT, the
 links of written_paths.py and DATA_PATHS, and the bytecode of the project. The environment is the project's
 own (the ENV_FILEs, later over earlier), with every secret replaced by a random value that is thrown away.
-Runs as root; the project's code runs as the image's user, in MANAGE_DIR below ``/app``. Of what it does there
-nothing is kept but OUT.
+Runs as root; the project's code runs as the image's user, in MANAGE_DIR below ``/app``. Only OUT is kept.
 """
 
 from __future__ import annotations
@@ -38,10 +37,10 @@ from served_paths import differences
 APP_UID = 10001
 SECRETS = Path("/run/secrets")
 SECRET_FILE = re.compile(r"/run/secrets/([\w.-]+)")
-# What `invoke init` generates: settings may read these without any variable naming them.
+# Secrets that `invoke init` generates: settings may read them although no variable names them.
 GENERATED = ("secret_key", "postgres_password")
 # Build arguments, which are in the environment of the instruction; the project may have variables of these
-# names. The first are told to publish_static.py.
+# names. The first group is passed to publish_static.py.
 KIT_VARIABLES = (
     "AFTER_COLLECTSTATIC",
     "APP_ENV_DIGEST",
@@ -53,7 +52,7 @@ KIT_VARIABLES = (
 OTHER_ARGUMENTS = ("ALLOW_DEBUG", "DATA_PATHS", "MANAGE_DIR", "SERVER_TARGET")
 # As diffsettings --all prints it; a default has hashes in front.
 DEBUG = re.compile(r"^DEBUG = (.+)$", re.MULTILINE)
-# Where production mounts something over what the image has: the volume nginx serves, and tmpfs.
+# Production mounts something over these folders of the image: the volume nginx serves, and tmpfs.
 HIDDEN = (Path("/srv/static"), Path("/tmp"), Path("/run"), Path("/dev"))  # noqa: S108
 # A cache mount.
 PRECOMPRESSED = Path("/var/cache/precompressed")
@@ -65,7 +64,7 @@ def project_environment(files: Iterable[Path]) -> dict[str, str]:
     merged: dict[str, str] = {}
     for file in files:
         if file.is_file():
-            # As Compose reads them: what stands in single quotes is nobody's to expand, and CR LF stays.
+            # As Compose reads them: text in single quotes is not expanded, and CR LF stays.
             stream = StringIO(file.read_bytes().decode())
             merged |= {
                 name: value
@@ -117,25 +116,25 @@ def fill(environment: dict[str, str], values: dict[str, str]) -> dict[str, str]:
 
 
 def link_node_modules(modules: Path, place: Path) -> None:
-    """Show the project the packages its assets were built with: settings may name them as static files."""
+    """Link the packages that built the assets into the project: settings may name them as static files."""
     if modules.is_dir() and place.parent.is_dir() and not place.exists():
         place.symlink_to(modules)
 
 
 def hand_over(folder: Path) -> None:
-    """Give ``folder``, with what is committed in it, to the user that collects."""
+    """Give ``folder``, with the files committed in it, to the user that collects."""
     folder.mkdir(parents=True, exist_ok=True)
     for path in (folder, *folder.rglob("*")):
         os.chown(path, APP_UID, APP_UID, follow_symlinks=False)
 
 
 def place_for(root: Path, hidden: Iterable[Path]) -> Path:
-    """Return where in the image what was collected in ``root`` lies: there, unless a mount will hide it."""
+    """Return where the image has the files collected in ``root``: there, unless a mount will hide it."""
     return OUT_OF_SIGHT if any(root.is_relative_to(mount) for mount in hidden) else root
 
 
 def require_settings(first: FirstImport, project: Project) -> None:
-    """Import the settings for the first time. Raises StaticError when that fails, naming what they lack."""
+    """Import the settings for the first time. Raises StaticError when that fails, naming what is missing."""
     settings = first.run()
     first.require_variables()
     if settings.returncode:
@@ -145,26 +144,26 @@ def require_settings(first: FirstImport, project: Project) -> None:
 
 
 def require_debug_off(settings: CompletedProcess[str]) -> None:
-    """Refuse settings, as ``diffsettings`` said them, with DEBUG on, unless ALLOW_DEBUG says otherwise.
+    """Refuse settings, as printed by ``diffsettings``, with DEBUG on, unless ALLOW_DEBUG is on.
 
-    Django's own rule: whatever counts as true, the text "False" among it. Raises StaticError.
+    By Django's own rule: every true value, the text "False" included. Raises StaticError.
     """
     found = DEBUG.search(settings.stdout) if settings.returncode == 0 else None
     if os.environ.get("ALLOW_DEBUG") == "on" or not found or found[1] in {"False", "0", "None", "''", '""'}:
         return
     raise StaticError(
         f"SLIP-178: production would run with DEBUG = {found[1]}, which shows everybody source and settings; "
-        "fix: let it be off by the variable that decides it, in app.prod.env; where the settings fix it, "
-        "SETTINGS_OVERLAY=DEBUG in .env; if it is meant, ALLOW_DEBUG=on"
+        "fix: turn it off by the variable that decides it, in app.prod.env; where the settings fix it, "
+        "SETTINGS_OVERLAY=DEBUG in .env; if it is intended, ALLOW_DEBUG=on"
     )
 
 
 def collect(out: Path, project: Project, first: FirstImport, kit: Mapping[str, str]) -> list[str]:
-    """Collect into ``out``; return where to, if anywhere. Raises StaticError when a command fails."""
+    """Collect into ``out``; return the folders that were collected into. Raises StaticError on failure."""
     settings = first.settings()
     warnings = "".join(f"warning: {difference}\n" for difference in differences(settings, kit))
     print(warnings, end="", file=sys.stderr)
-    # Said again at every release, where somebody reads it.
+    # Printed again at every release, where somebody reads it.
     (out / "opt/slipway/static-warnings").write_text(warnings, encoding="utf-8")
     if not settings["STATIC_ROOT"] and not settings["COLLECTS"]:
         print("django.contrib.staticfiles is not installed: nothing collected")
@@ -179,7 +178,7 @@ def collect(out: Path, project: Project, first: FirstImport, kit: Mapping[str, s
     place = place_for(root, (*HIDDEN, Path(kit["MEDIA_ROOT"])))
     copied = out / place.relative_to("/")
     shutil.copytree(root, copied, symlinks=True, dirs_exist_ok=True)
-    # They are root's now, and Django gives them the modes of uploads (FILE_UPLOAD_PERMISSIONS).
+    # They belong to root now, and have the modes that Django gives to uploads (FILE_UPLOAD_PERMISSIONS).
     subprocess.run(["chmod", "-R", "u=rwX,go=rX", copied], check=True)
     note(out, place)
     cache = BuildCache(PRECOMPRESSED)
@@ -190,15 +189,15 @@ def collect(out: Path, project: Project, first: FirstImport, kit: Mapping[str, s
 
 
 def note(out: Path, place: Path) -> None:
-    """Tell publish_static.py where the files are."""
+    """Record for publish_static.py where the files are."""
     (out / "opt/slipway/static-root").write_text(f"{place}\n", encoding="utf-8")
 
 
 def make_media_root(out: Path, media: Path) -> None:
-    """Make ``media`` in ``out``, for the image's user; what the project has there begins a new volume."""
+    """Create ``media`` in ``out``, for the image's user, with the project's files: a new volume gets them."""
     place = out / str(media).lstrip("/")
     place.parent.mkdir(parents=True, exist_ok=True)
-    # What is laid over a folder gives it its own mode.
+    # A folder copied over another one changes its mode.
     for ours, there in zip(place.parents, media.parents, strict=False):
         if there.is_dir() and there != Path("/"):
             shutil.copystat(there, ours)
@@ -208,7 +207,7 @@ def make_media_root(out: Path, media: Path) -> None:
 
 
 def compile_project(root: Path) -> None:
-    """Compile what is below ``root``. A template of Python code (cookiecutter, codegen) does not, and may."""
+    """Compile the modules below ``root``. Templates of Python code (cookiecutter, codegen) may fail."""
     from compileall import compile_dir  # noqa: PLC0415 - in a thread, while Django is imported in another process
 
     if not compile_dir(root, quiet=1):
@@ -216,14 +215,14 @@ def compile_project(root: Path) -> None:
 
 
 def take_bytecode(root: Path, out: Path) -> None:
-    """Copy the bytecode below ``root`` to ``out``, where the same folders are going to lie."""
+    """Copy the bytecode below ``root`` to the same folders below ``out``."""
     for folder, names, _ in os.walk(root):
         if "__pycache__" in names:
             shutil.copytree(f"{folder}/__pycache__", out / folder.lstrip("/") / "__pycache__")
 
 
 def main(arguments: list[str]) -> int:
-    """Run the usage above, the collecting if COLLECTSTATIC says "build"; return the exit code."""
+    """Run the usage above, collecting files if COLLECTSTATIC is "build"; return the exit code."""
     out = Path(arguments[0])
     kit = {name: os.environ.get(name, "") for name in KIT_VARIABLES}
     (out / "opt/slipway").mkdir(parents=True)
@@ -232,7 +231,7 @@ def main(arguments: list[str]) -> int:
     folder = Path(APP, os.environ.get("MANAGE_DIR", "."))
     folder.mkdir(parents=True, exist_ok=True)
     os.chdir(folder)
-    # While Django starts, which is longer than most projects need.
+    # In parallel with Django's start, which takes longer for most projects.
     compiling = Thread(target=compile_project, args=(APP,))
     compiling.start()
     mode = os.environ["COLLECTSTATIC"]

@@ -28,12 +28,12 @@ _FIELDS = (
 _ITEM = re.compile(r"(?:(\*)|(\w+)(?:-(\w+))?)(?:/(\d{1,2}))?")
 # A 29 February that is a certain weekday may be forty years away.
 _DAYS = 41 * 366
-# Not all of a wait at once: the clock may be set, and a suspended machine's goes on.
+# A wait is split: the clock may be set, and goes on while a machine is suspended.
 NAP_SECONDS = 15
 
 
 class Times:
-    """When a cron expression is due. Raises ``ValueError`` for one that is none, or has no time at all.
+    """The times of a cron expression. Raises ``ValueError`` for an invalid one, or one that is never due.
 
     Its message completes the sentence "VARIABLE is …".
     """
@@ -49,7 +49,7 @@ class Times:
         self.after(now())
 
     def after(self, moment):
-        """Return the first time after ``moment``, which knows its zone."""
+        """Return the first time after ``moment``, which must have a time zone."""
         least = moment.astimezone(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
         midnight = least.replace(hour=0, minute=0)
         for day in (midnight + timedelta(days=number) for number in range(_DAYS)):
@@ -108,7 +108,7 @@ def text(moment):
 
 
 def wait(until, nap=time.sleep):
-    """Wait until that time; ``nap`` is called with seconds, over and over, and ends it by what it returns."""
+    """Wait until that time, in calls of ``nap`` with seconds; a true result ends it early and is returned."""
     while (left := (until - now()).total_seconds()) > 0:
         if ended := nap(min(left, NAP_SECONDS)):
             return ended
@@ -116,7 +116,7 @@ def wait(until, nap=time.sleep):
 
 
 def read(path, names):
-    """Return the state kept at ``path``, None where there is none that has all of ``names``."""
+    """Return the state kept at ``path``, None if there is none or it lacks some of ``names``."""
     try:
         with open(path, encoding="utf-8") as file:  # noqa: PTH123 - as everything of os here
             found = json.load(file)

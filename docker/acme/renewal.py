@@ -3,10 +3,10 @@
     renewal.py serve     for ever: twice a day, and sooner after a failure
     renewal.py attempt   once, now; certbot decides whether anything is due
     renewal.py renew     once, now, whether due or not
-    renewal.py status    print what came of the last attempt, as JSON
+    renewal.py status    print the result of the last attempt, as JSON
     renewal.py health    exit code 1 and the reason when the last attempt failed
 
-certbot does the asking (HTTP-01, by files that nginx serves). A failure leaves the certificate in use alone.
+certbot sends the requests (HTTP-01, by files that nginx serves). A failure keeps the current certificate.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ NAME = "site"
 USUAL_PAUSE = timedelta(hours=12)
 # Let's Encrypt refuses after five failed validations per name and hour.
 FIRST_PAUSE_AFTER_FAILURE = timedelta(minutes=15)
-# What certbot prints around every failure, and what says nothing to somebody outside of this container.
+# certbot prints these around every failure; they are useless outside of this container.
 NOISE = (
     "Saving debug log",
     "Ask for help",
@@ -61,7 +61,7 @@ def main(verb: str) -> int:
 
 
 def serve() -> None:
-    """Attempt after attempt, until the container is stopped."""
+    """Repeat attempts until the container is stopped."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     while True:
         problem = attempt()
@@ -70,7 +70,7 @@ def serve() -> None:
 
 
 def pause() -> timedelta:
-    """How long until the next attempt; a little by chance, so that not everybody comes at the same minute."""
+    """Return the time until the next attempt, slightly random, so that clients do not all come at once."""
     failures = status().get("failures", 0)
     usual = (
         min(USUAL_PAUSE, FIRST_PAUSE_AFTER_FAILURE * 2 ** min(failures - 1, 10)) if failures else USUAL_PAUSE
@@ -79,9 +79,9 @@ def pause() -> timedelta:
 
 
 def attempt(*, force: bool = False) -> str:
-    """Get or renew the certificate where that is due, and publish it; returns what went wrong, or nothing.
+    """Get or renew the certificate if that is due, and publish it; returns the problem, or an empty text.
 
-    Who comes while another one is at it takes over its result: attempts are counted by the CA. Not with
+    A call during another attempt returns the result of that one: the CA counts attempts. Not with
     ``force``: the other one may have found that nothing is due.
     """
     begun = now()
@@ -98,7 +98,7 @@ def attempt(*, force: bool = False) -> str:
 
 
 def ask(*, force: bool) -> str:
-    """Have certbot get what is due; returns the last lines of its failure, or nothing."""
+    """Let certbot get a certificate if one is due; returns the last lines of its failure, or nothing."""
     email = os.environ.get("ACME_EMAIL", "")
     argv = [f"{sys.prefix}/bin/certbot", "certonly", "--non-interactive", "--agree-tos"]
     argv += ["--email", email, "--no-eff-email"] if email else ["--register-unsafely-without-email"]
@@ -117,7 +117,7 @@ def ask(*, force: bool) -> str:
 
 
 def publish() -> str:
-    """Hand certbot's certificate to nginx, where it is another than the published one."""
+    """Publish certbot's certificate for nginx, if it differs from the published one; returns the problem."""
     live = STATE / "config" / "live" / NAME
     chain = (live / "fullchain.pem").read_bytes()
     argv = ["/usr/local/bin/publish-certificate", *(["--staple"] if has_ocsp(chain) else [])]
@@ -130,7 +130,7 @@ def publish() -> str:
 
 
 def has_ocsp(pem: bytes) -> bool:
-    """Whether the certificate names a server that says if it was revoked."""
+    """Return whether the certificate names an OCSP server, which reports revocations."""
     try:
         extensions = x509.load_pem_x509_certificates(pem)[0].extensions
         access = extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
@@ -140,7 +140,7 @@ def has_ocsp(pem: bytes) -> bool:
 
 
 def status() -> dict:
-    """What ``record`` has written; nothing before the first attempt."""
+    """Return the facts that ``record`` wrote; none before the first attempt."""
     try:
         return json.loads((STATE / "status.json").read_text())
     except FileNotFoundError:
@@ -148,19 +148,19 @@ def status() -> dict:
 
 
 def record(facts: dict) -> None:
-    """Keep the facts of an attempt, over restarts."""
+    """Write the facts of an attempt to a file that survives restarts."""
     draft = STATE / "status.json.new"
     draft.write_text(json.dumps(facts))
     draft.replace(STATE / "status.json")
 
 
 def now() -> str:
-    """UTC, written so that times sort."""
+    """Return the time in UTC, as text that sorts."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
 def say(text: str) -> None:
-    """A line for `invoke logs`, also while something else reads this program's output."""
+    """Print a line for `invoke logs`, on stderr because another program may read stdout."""
     print(text, file=sys.stderr, flush=True)
 
 

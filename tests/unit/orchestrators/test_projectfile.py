@@ -86,7 +86,7 @@ def test_every_name_of_the_overlay_is_documented() -> None:
         variables()["SETTINGS_OVERLAY"].convert("x")
     names = re.findall(r"[A-Z_]{3,}", str(refused.value))
     example = (ROOT / ".env.example").read_text()
-    comment = example[example.index("# Settings that the kit gives") : example.index("#SETTINGS_OVERLAY=")]
+    comment = example[example.index("# Settings that the kit sets") : example.index("#SETTINGS_OVERLAY=")]
     assert set(re.findall(r"\b[A-Z_]{5,}\b", comment)) == set(names)
     page = (ROOT / "docs" / "settings-overlay.md").read_text()
     assert [name for name in names if f"`{name}`" not in page] == []
