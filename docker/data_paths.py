@@ -1,10 +1,10 @@
-"""DATA_PATHS: put links in the places of what must last, and keep what was there as its first content.
+"""DATA_PATHS: replace paths that must last by links, and keep their content as the first content.
 
     data_paths.py ROOT PATH...
 
 Each PATH is counted from ``/app`` or absolute. It becomes a link into ``/srv/data``, a volume in production,
-under its own absolute path there; what the project has in that place goes to ``FIRST``, from where the
-entrypoint copies it into a volume that has nothing yet. ROOT is the folder that stands for the image's
+under its own absolute path there; the project's content of that path is moved to ``FIRST``, and the
+entrypoint copies it into a volume that does not have it yet. ROOT is the folder that stands for the image's
 root. Runs while the image is built, as root.
 """
 
@@ -19,7 +19,7 @@ from entrypoint import APP, DATA, FIRST
 
 
 class DataPathError(Exception):
-    """What is wrong and the fix, ready to print."""
+    """A problem and its fix, ready to print."""
 
 
 def absolute(path: str) -> Path:
@@ -28,10 +28,10 @@ def absolute(path: str) -> Path:
 
 
 def lay(path: str, root: Path = Path("/")) -> str:
-    """Put the link in the place of ``path`` below ``root``; return the entrypoint's line about it.
+    """Replace ``path`` below ``root`` by the link; return the entrypoint's line about it.
 
     It is a folder when the project has one there, or when it ends in / or has no extension. Raises
-    DataPathError for one with code in it, or one that the base image has.
+    DataPathError for a folder with code in it, or a path that the base image has.
     """
     named = absolute(path)
     place, first = (root / str(folder).lstrip("/") for folder in (named, f"{FIRST}{named}"))
@@ -49,13 +49,13 @@ def lay(path: str, root: Path = Path("/")) -> str:
 def _refuse(path: str, named: Path, place: Path) -> None:
     if not named.is_relative_to(APP):
         raise DataPathError(
-            f"SLIP-139: DATA_PATHS names {path}, which the image has beside the project; fix: name what the "
-            "project itself writes to"
+            f"SLIP-139: DATA_PATHS names {path}, which is a part of the image; fix: name only paths "
+            "that the project itself writes to"
         )
     if place.is_dir() and (code := next(place.rglob("*.py"), None)):
         raise DataPathError(
             f"SLIP-139: DATA_PATHS names {path}, and there is code in it ({code.relative_to(place)}): from a "
-            "volume it would never change with a release; fix: name only what the project writes to"
+            "volume it would never change with a release; fix: name only paths that the project writes to"
         )
 
 

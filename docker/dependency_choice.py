@@ -1,9 +1,9 @@
-"""Which of a folder's files dependencies are installed from, and why.
+"""Choose the files of a folder that dependencies are installed from, with the reason.
 
     dependency_choice.py FOLDER
 
 The order: a lock, the requirements files, a Pipfile, the project's own metadata. DEPENDENCY_MANAGER and
-REQUIREMENTS_FILES decide it instead.
+REQUIREMENTS_FILES override it.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ except ImportError:  # Python 3.10
     from pip._vendor import tomli as tomllib
 
 LOCKS = {"uv": "uv.lock", "poetry": "poetry.lock", "pipenv": "Pipfile.lock"}
-# The words that make a file one of requirements, and the folder they may be in.
+# Words in the names of requirements files, and of the folder they may be in.
 WORDS = {"requirements", "requirement", "reqs", "req", "dependencies", "deps"}
 PASSED_OVER = {"pip", "python", "py", "txt", "in", "freeze", "lock", "pinned", "frozen"}
 PRODUCTION = {"production", "prod", "prd", "deploy", "deployment", "live", "heroku", "server"}
 GENERAL = {"", "base", "common", "main", "core", "default", "app", "web", "django", "backend", "all"}
 DEVELOPMENT = ("dev", "development", "develop", "local")
 ENDINGS = (".txt", ".pip", ".in", "")
-# Whoever asks for one of these asks for Django.
+# Packages that need Django.
 DJANGO = re.compile(r"django|wagtail|mezzanine$|djangorestframework|drf-")
 
 
 class ChoiceError(Exception):
-    """What is wrong and the fix, ready to print."""
+    """A problem and its fix, ready to print."""
 
 
 class Choice(NamedTuple):
-    """What to install from."""
+    """The files to install from."""
 
     manager: str
     """uv, poetry, pipenv, requirements or project."""
     files: tuple[str, ...]
-    """Relative to the folder: the requirements files, or what the manager reads."""
+    """Relative to the folder: the requirements files, or the file that the manager reads."""
     passed_over: tuple[str, ...] = ()
-    """What is there too."""
+    """Other files that are present."""
     others: tuple[str, ...] = ()
     """The managers of those."""
 
@@ -59,7 +59,7 @@ class Choice(NamedTuple):
 
 
 def choose(folder: Path, manager: str = "", requirements: Sequence[str] = ()) -> Choice:
-    """Return what ``folder`` is installed from.
+    """Return the files that ``folder`` is installed from.
 
     ``manager`` and ``requirements`` are DEPENDENCY_MANAGER and REQUIREMENTS_FILES; files named there mean the
     manager ``requirements``. Raises ChoiceError (SLIP-055, SLIP-131).
@@ -68,7 +68,7 @@ def choose(folder: Path, manager: str = "", requirements: Sequence[str] = ()) ->
         if not (folder / name).is_file():
             raise ChoiceError(
                 f"SLIP-131: REQUIREMENTS_FILES names {name}, which is not in {folder}; fix: "
-                "paths count from DEPENDENCY_DIR; what .dockerignore keeps out is not there"
+                "paths count from DEPENDENCY_DIR; files that .dockerignore excludes are missing"
             )
     found = dict(_found(folder, requirements))
     if requirements and manager in ("", "requirements"):
@@ -88,14 +88,14 @@ def choose(folder: Path, manager: str = "", requirements: Sequence[str] = ()) ->
 
 
 def _choice(manager: str, found: dict[str, tuple[str, ...]]) -> Choice:
-    # Its own metadata is what a lock was made from, not something else to install from.
+    # The project's own metadata is the source of a lock, not an alternative to it.
     others = {m: files for m, files in found.items() if m not in {manager, "project"}}
     passed = tuple(name for files in others.values() for name in files)
     return Choice(manager, found[manager], passed, tuple(others))
 
 
 def _found(folder: Path, requirements: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield each manager there is something for, best first, with its files."""
+    """Yield each manager that has files here, best first, with its files."""
     pyproject = _toml(folder / "pyproject.toml")
     locks = [m for m, lock in LOCKS.items() if (folder / lock).is_file()]
     if "poetry" in pyproject.get("tool", {}) and "project" not in pyproject:
@@ -114,7 +114,7 @@ def _found(folder: Path, requirements: Sequence[str]) -> Iterator[tuple[str, tup
 
 
 def own_metadata(folder: Path, pyproject: dict[str, object] | None = None) -> str:
-    """Return the file in which the project says what it depends on itself; empty when none does."""
+    """Return the file with the project's own metadata and dependencies; empty when there is none."""
     content = _toml(folder / "pyproject.toml") if pyproject is None else pyproject
     tool = content.get("tool")
     if "project" in content or (isinstance(tool, dict) and "dependencies" in tool.get("poetry", {})):
@@ -123,15 +123,15 @@ def own_metadata(folder: Path, pyproject: dict[str, object] | None = None) -> st
 
 
 def _declares(path: Path) -> bool:
-    """Whether this is a distribution's, not a file of tools' settings of the same name."""
+    """Return whether this file describes a distribution: one of this name may only hold tools' settings."""
     return path.is_file() and bool(re.search(r"install_requires|\bsetup\(", requirements_text.read(path)))
 
 
 def production_files(folder: Path) -> tuple[str, ...]:
     """Return the requirements files production is installed from, relative to ``folder``.
 
-    The one made for production if it asks for Django, else the general one and that for production with it.
-    Of several alike: the folder's own before those in a folder ``requirements``, compiled before ``.in``.
+    The production file if it names Django, otherwise the general file and the production file with it. Among
+    equals: the folder's own before those in a folder ``requirements``, compiled before ``.in``.
     """
     candidates = requirements_files(folder)
     production = [name for name in candidates if role(name) & PRODUCTION]
@@ -156,7 +156,7 @@ def development_files(folder: Path) -> tuple[str, ...]:
 
 
 def requirements_files(folder: Path) -> list[str]:
-    """Return every file that by its name and place is one of requirements, in the order of the rule."""
+    """Return every requirements file, by its name and place, in the order of the rule."""
     found = []
     for path in folder.iterdir():
         if path.is_file() and path.suffix in ENDINGS and words(path.name) & WORDS:
@@ -180,17 +180,17 @@ def _rank(name: str) -> tuple[object, ...]:
 
 
 def words(name: str) -> set[str]:
-    """The words of a file's name, in lower case: ``requirements-dev.txt`` is of requirements, dev, txt."""
+    """Return the words of a file's name, in lower case: requirements, dev and txt for one."""
     return set(re.split(r"[-_. ]+", name.lower()))
 
 
 def role(name: str) -> set[str]:
-    """What a requirements file is for, by its name: ``{"dev"}``; empty for one that does not say."""
+    """Return the purpose of a requirements file, by its name: ``{"dev"}``; empty if the name has none."""
     return words(Path(name).name) - WORDS - PASSED_OVER
 
 
 def asks_for_django(folder: Path, name: str) -> bool:
-    """Whether a requirements file, or one it includes, names Django or what cannot be without it."""
+    """Return whether a requirements file, or one it includes, names Django or a package that needs it."""
     return any(DJANGO.match(found) for text in tree(folder / name).values() for found in
                requirements_text.names(text))  # fmt: skip
 

@@ -2,13 +2,13 @@
 
     dependency_files.py PROJECT DEPENDENCY_DIR TARGET FEATURES
 
-FEATURES becomes a file with a line for each thing that the project's code uses and no lock names
-(GeoDjango), for runtime_libraries.py, and ``.slipway-server-kind`` in TARGET says what SERVER_TARGET takes
+FEATURES becomes a file with a line for each feature that the project's code uses and no lock names
+(GeoDjango), for runtime_libraries.py. ``.slipway-server-kind`` in TARGET gets the kind of SERVER_TARGET
 (server_kind.py), with MANAGE_DIR and PYTHONPATH_DIRS, for install-server. REQUIREMENTS_FILES counts too.
 
 A build that copied the whole project before installing would install again on every change of the
-code. Which files matter is asked of the lock and requirements files themselves: ``-r`` and ``-c``
-lines, local wheels and local packages, wherever in the project they are.
+code. The lock and requirements files themselves name the files that matter: ``-r`` and ``-c`` lines,
+local wheels and local packages, wherever in the project they are.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ try:
 except ImportError:  # Python 3.10
     from pip._vendor import tomli as tomllib
 
-# Without .python-version: the Python is the image's, and the tasks have compared.
+# Without .python-version: the Python is the image's, and the tasks have compared the versions.
 MANIFESTS = (
     "pyproject.toml",
     "uv.lock",
@@ -40,7 +40,7 @@ MANIFESTS = (
     "Pipfile",
     "Pipfile.lock",
 )
-# What the metadata of a setup.py is made from, besides itself: the places where projects keep their version.
+# The metadata of a setup.py is made from these: itself, and the places where projects keep their version.
 SETUP = (
     "setup.py", "setup.cfg", "MANIFEST.in", "VERSION*", "*/__init__.py", "src/*/__init__.py",
     "*/*version*.py", "src/*/*version*.py",
@@ -88,7 +88,7 @@ def dependency_files(project: Path, dependency_dir: str, requirements: Sequence[
 
 
 def _included(requirements: Path, root: Path) -> Iterator[Path]:
-    """Yield what the lines of a requirements file name: relative to the file (-r, -c) or to the root."""
+    """Yield the paths in a requirements file, which are relative to the file (-r, -c) or to the root."""
     for line in requirements_text.read(requirements).splitlines():
         include = INCLUDE.match(line)
         if include:
@@ -113,7 +113,7 @@ def _read_by_setuptools(root: Path) -> Iterator[str]:
 
 
 def features(project: Path) -> list[str]:
-    """Return the names in USED of what the project's code uses."""
+    """Return the names in USED of the features that the project's code uses."""
     found: set[str] = set()
     for folder, below, files in os.walk(project):
         below[:] = [name for name in below if name not in NOT_CODE and not name.startswith(".")]
@@ -161,7 +161,7 @@ def _pipenv_sources(text: str) -> Iterator[str]:
 
 
 def copy(paths: set[Path], project: Path, target: Path) -> None:
-    """Copy ``paths`` under ``target`` with the places they have under ``project``."""
+    """Copy ``paths`` to the same places under ``target`` as under ``project``."""
     target.mkdir(parents=True, exist_ok=True)
     for path in sorted(paths):
         place = target / path.relative_to(project)
@@ -173,7 +173,7 @@ def copy(paths: set[Path], project: Path, target: Path) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the usage above; the exit code is returned."""
+    """Run the usage above; return the exit code."""
     project = Path(arguments[0]).resolve()
     if not (project / arguments[1]).is_dir():
         print(

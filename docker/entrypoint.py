@@ -1,11 +1,11 @@
-"""Fill secrets into the environment, make the places the project writes to, then become the command.
+"""Fill secrets into the environment, create the places the project writes to, then become the command.
 
 Every container of the project starts here: ``{{secret:NAME}}`` in the value of an environment
 variable becomes the content of ``/run/secrets/NAME``, so ``docker inspect`` shows the placeholder and
 the process gets the secret, percent-encoded where the value is a URL (``fill``). The command replaces this
 process (exec): it is PID 1, or the child of Docker's init, and receives SIGTERM itself.
 
-In production ``/opt/slipway/paths`` lists what the build has put links in the place of, a line ``KIND TAB
+In production ``/opt/slipway/paths`` lists the paths that the build has replaced by links, a line ``KIND TAB
 PATH`` for each: ``data-file`` and ``data-folder`` (DATA_PATHS, in the volume), ``folder`` and ``file``
 (written when the settings are imported, in the place for temporary files) and ``log`` (a log file: the
 container's standard error).
@@ -14,8 +14,8 @@ Temporary files go to the volume at ``/srv/temporary`` where there is one: ``/tm
 that starts here gets a folder of its own there, as TMPDIR, and removes those whose process has ended.
 
 ``/opt/slipway/base-environment`` has the variables that production's base image sets, NAME=VALUE with a zero
-byte after each: production is not built on that image but from its files (docs/base-image.md). Whatever else
-sets one wins.
+byte after each: production is not built on that image but from its files (docs/base-image.md). Any other
+setting of a variable wins.
 
 Standard library only, and little of it: this runs before every ``exec`` of a task too.
 """
@@ -30,12 +30,12 @@ SECRETS = "/run/secrets"
 APP = "/app"
 PATHS = "/opt/slipway/paths"
 DATA = "/srv/data"
-# Where links of the build lead; itself a link into the volume below, where there is one.
+# The target of links of the build; itself a link into the volume below, if there is one.
 TEMPORARY = "/tmp/slipway"  # noqa: S108 - this container's alone
 TEMPORARY_VOLUME = "/srv/temporary"
 # Newer engines give a soft limit of 1024, which is less than a worker of the server may have connections.
 OPEN_FILES = 65_536
-# What the project has in the place of a path of DATA_PATHS.
+# The project's own content of paths of DATA_PATHS.
 FIRST = "/app/.slipway/first"
 OVERLAY = "slipway_settings"
 BASE = "/opt/slipway/base-environment"
@@ -46,12 +46,12 @@ PLACEHOLDER = re.compile(r"\{\{\s*(\w+)\s*:\s*([^{}]*?)\s*\}\}")
 SECRET_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 # RFC 3986, section 3.1; the second part for postgres+psycopg and jdbc:postgresql.
 URL = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.:-]*://")
-# Section 2.3: what a URL holds as it is. Everything else may mean something in one of its parts.
+# Section 2.3: characters that stay unencoded in a URL. Any other may have a meaning in one of its parts.
 UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
 class EntrypointError(Exception):
-    """What is wrong and the fix, ready to print."""
+    """A problem and its fix, ready to print."""
 
 
 def read_secret(name, variable, secrets=SECRETS):
@@ -94,9 +94,9 @@ def percent_encoded(text):
 def fill(value, content):
     """Return the text ``value`` with each placeholder replaced by what ``content(match)`` returns.
 
-    The one rule of images, builds and tasks: where ``value`` is a URL, the content is a part of it and is
-    percent-encoded (whoever reads the URL decodes it again); where the placeholder is the whole value, or the
-    value is no URL, the content stands as it is.
+    The one rule of images, builds and tasks: if ``value`` is a URL, the content is a part of it and is
+    percent-encoded (readers of the URL decode it again); if the placeholder is the whole value, or the value
+    is not a URL, the content is inserted unchanged.
     """
     if not URL.match(value):
         return PLACEHOLDER.sub(content, value)
@@ -129,15 +129,15 @@ def resolve(environment, secrets=SECRETS):
 def with_temporary_folder(environment, volume=TEMPORARY_VOLUME):
     """Return ``environment`` with TMPDIR, a new folder in ``volume``; unchanged without one, or if set.
 
-    The folder belongs to this process, and to the program it becomes, while that holds the lock on it: it
-    inherits the descriptor. The project's containers share the volume; a folder without a lock is nobody's.
+    The folder belongs to this process, and to the program it becomes, by a lock on it: the program inherits
+    the descriptor. The project's containers share the volume; a folder without a lock is abandoned.
     """
     if environment.get("TMPDIR") or not os.access(volume, os.W_OK):
         return environment
     try:
         own, left = own_folder(volume)
     except OSError:
-        # A full disk is no reason not to start: there is memory.
+        # A full disk must not prevent the start: /tmp remains, in memory.
         return environment
     for path, descriptor in left:
         remove(path)
@@ -146,13 +146,13 @@ def with_temporary_folder(environment, volume=TEMPORARY_VOLUME):
 
 
 def own_folder(volume):
-    """Make and lock a folder in ``volume``; return it, and what ``abandoned`` says of the others."""
+    """Create and lock a folder in ``volume``; return it, and the results of ``abandoned`` for the others."""
     import fcntl  # noqa: PLC0415 - not without a volume
 
     own = os.path.join(volume, os.urandom(6).hex())
     everything = os.open(volume, os.O_RDONLY)
     try:
-        # Or somebody who comes at the same time takes this folder away before it is locked.
+        # Otherwise a process that starts at the same time may remove this folder before it is locked.
         fcntl.flock(everything, fcntl.LOCK_EX)
         left = [lock for name in os.listdir(volume) if (lock := abandoned(os.path.join(volume, name)))]
         os.mkdir(own, 0o700)  # noqa: PTH102 - as above
@@ -188,7 +188,7 @@ def remove(path):
 
 
 def allow_open_files():
-    """Raise this process's soft limit of open files to OPEN_FILES, as far as the hard one lets it."""
+    """Raise this process's soft limit of open files to OPEN_FILES, as far as the hard limit allows."""
     import resource  # noqa: PLC0415 - as the others
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -198,7 +198,7 @@ def allow_open_files():
 
 
 def prepare(root="", paths=PATHS, temporary=""):
-    """Make what the links of the build lead to, where it is not there yet; see the list above.
+    """Create the missing targets of the links of the build; see the list above.
 
     ``root`` is put before every path; ``temporary`` is a folder on disk for temporary files, if there is one.
     Raises EntrypointError when a place cannot be written.
@@ -217,13 +217,13 @@ def prepare(root="", paths=PATHS, temporary=""):
             make(kind, target, first=root + FIRST + path)
         except OSError as error:
             raise EntrypointError(
-                f"SLIP-139: {path} leads to {target}, which cannot be made: {error.strerror}\n"
+                f"SLIP-139: {path} leads to {target}, which cannot be created: {error.strerror}\n"
                 f"  fix: this service needs the volume data at {DATA}, a tmpfs at /tmp, and the user 10001"
             ) from None
 
 
 def make(kind, target, first):
-    """Make ``target`` as its ``kind`` wants it, unless it is there; ``first`` has its first content."""
+    """Create ``target`` by its ``kind``, unless it exists; ``first`` has its first content."""
     if os.path.lexists(target):
         return
     os.makedirs(os.path.dirname(target), exist_ok=True)
@@ -246,8 +246,8 @@ def copy_first(first, target):
             suppress_existing(os.rename, draft, target)
         else:
             shutil.copyfile(first, draft)
-            # Not a rename, which would replace what another one has put there and a project
-            # has changed since.
+            # Not a rename, which would replace a file that another container has put there and
+            # the project has changed since.
             suppress_existing(os.link, draft, target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -256,7 +256,7 @@ def copy_first(first, target):
 
 
 def suppress_existing(change, source, target):
-    """Call ``change``, and leave alone what has come to be at ``target`` meanwhile."""
+    """Call ``change``, and leave alone a ``target`` that was created meanwhile."""
     try:
         change(source, target)
     except OSError:
@@ -265,7 +265,7 @@ def suppress_existing(change, source, target):
 
 
 def with_base(environment, file=BASE):
-    """Return ``environment`` with what the base image sets, where nothing else has set it."""
+    """Return ``environment`` with the base image's variables, where nothing else has set them."""
     try:
         with open(file, "rb") as recorded:
             entries = os.fsdecode(recorded.read()).split("\0")
@@ -277,11 +277,11 @@ def with_base(environment, file=BASE):
 
 
 def with_overlay(environment):
-    """Return ``environment`` with the base image's variables, and the settings overlay where it asks for one.
+    """Return ``environment`` with the base image's variables, and the settings overlay if it names one.
 
-    The overlay lies before the project's settings. What collects static files in a build calls this too.
+    Django imports the overlay instead of the project's settings. A build's collect_static.py calls this too.
 
-    Raises EntrypointError when it does not say which settings those are.
+    Raises EntrypointError when DJANGO_SETTINGS_MODULE does not name the project's settings.
     """
     environment = with_base(environment)
     module = environment.get("DJANGO_SETTINGS_MODULE", "")
@@ -289,7 +289,7 @@ def with_overlay(environment):
         return environment
     if not module:
         raise EntrypointError(
-            "SLIP-138: SETTINGS_OVERLAY needs to know whose settings it lies over\n"
+            "SLIP-138: SETTINGS_OVERLAY needs the name of the project's settings module\n"
             "  fix: set DJANGO_SETTINGS_MODULE in .env"
         )
     folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "settings_overlay")

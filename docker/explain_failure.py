@@ -1,4 +1,4 @@
-"""What a person can do about the error with which a project ended, where that is known."""
+"""Explain a known error that a project ended with, and how to fix it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def explain_failure(text: str) -> str:
     """
     if names := missing(text, os.environ):
         found = find_all(_settings, os.environ)
-        # What the settings do not ask for, other code does.
+        # Variables that other code reads, not the settings.
         return explain(Found(dict.fromkeys([*found.names, *names]), found.places, found.rest))
     if _SQLITE.search(text):
         return _refused(_sqlite_file())

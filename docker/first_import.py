@@ -1,4 +1,4 @@
-"""The first time a project's code runs in a build: what it lacks, and what it writes."""
+"""Run a project's code for the first time in a build, and find what it lacks and what it writes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _EMPTY_KEY = re.compile(r"^(?:### )?SECRET_KEY = (?:None|''|\"\")(?:\s+###)?$", 
 class FirstImport:
     """Runs ``manage.py diffsettings`` and ``check`` of ``project``, with its folders open to its user.
 
-    With ``collects`` the same process stands ready to collect static files.
+    With ``collects`` the same process can then collect static files.
     """
 
     def __init__(self, project: Project, *, collects: bool = False) -> None:
@@ -43,19 +43,19 @@ class FirstImport:
         open_folders(Path(APP), self._uid)
         self._before = snapshot(Path(APP))
         self._settings, self._check, self._process = self._import(self._project)
-        # Now, because what is collected or built later is no work of an import.
+        # Now, because files that are collected or built later are not written by an import.
         self._after = snapshot(Path(APP))
         return self._settings
 
     def settings(self) -> dict[str, Any]:
-        """Return what ``Project.settings`` does, and raise as that does."""
+        """Return the same as ``Project.settings``, and raise the same errors."""
         return (self._process and self._process.settings) or self._project.settings()
 
     def collect(self) -> CompletedProcess[str] | None:
         """Collect in the process that has imported everything; return the result if that went well.
 
-        Otherwise it is a process of its own that has to show what is wrong: there is none of this, or the
-        checks have left something behind in it.
+        Otherwise a separate process has to show what is wrong: there is no such process, or the checks have
+        left something behind in it.
         """
         if not self._process or not self._process.alive:
             return None
@@ -79,10 +79,10 @@ class FirstImport:
                 raise StaticError(explain(Found(names)))
 
     def written(self, kept: Iterator[str] | list[str]) -> dict[str, str]:
-        """Return what ``written_paths.written`` does, of the project and of what was refused elsewhere."""
+        """Return the result of ``written_paths.written`` for the project and for paths refused elsewhere."""
         after = self._after
         for path, folder in self._granted.items():
-            # A file of the project that it writes to counts as new, whatever is in it.
+            # A file of the project that it writes to counts as new, whatever its content.
             self._before.pop(path, None)
             after |= {path: folder, **(snapshot(Path(path)) if folder else {})}
         return written(self._before, after, kept, endless_logs(self._settings.stdout))
@@ -90,7 +90,7 @@ class FirstImport:
     def _import(
         self, project: Project
     ) -> tuple[CompletedProcess[str], CompletedProcess[str], Commands | None]:
-        """Return the results of COMMANDS, and their process if there is something it can be relied on for."""
+        """Return the results of COMMANDS, and their process if it can be used further."""
         before = None
         for _ in range(_MOST_REFUSALS):
             process = Commands(project, *COMMANDS, *self._further)
@@ -105,7 +105,7 @@ class FirstImport:
             if process.alive:
                 check = process.next()
             path = refused(said(check))
-            # Twice the same: it is something else that it lacks.
+            # The same path twice: access to it is not what the command lacks.
             if path in {None, before}:
                 break
             before = path
@@ -114,7 +114,7 @@ class FirstImport:
         return settings, check, process
 
     def _alone(self, project: Project, command: tuple[str, ...]) -> CompletedProcess[str]:
-        """Run a command of ``manage.py``; again, as long as it is refused a file that can be given to it."""
+        """Run a command of ``manage.py``; again, as long as it is refused a file that can be granted."""
         before = None
         for _ in range(_MOST_REFUSALS):
             result = project.python("manage.py", *command)
@@ -132,11 +132,11 @@ class FirstImport:
             process.close()
         if settings.returncode:
             return said(settings)
-        # What else a check complains of is not asked here.
+        # Other complaints of the check do not matter here.
         output = said(check)
         return output if missing(output, environment) else None
 
 
 def said(result: CompletedProcess[str]) -> str:
-    """Return all that a program has printed, when it has failed; else nothing."""
+    """Return the whole output of a program that failed; empty if it succeeded."""
     return result.stdout + result.stderr if result.returncode else ""

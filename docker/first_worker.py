@@ -1,7 +1,7 @@
 """Let the first worker load the project alone where the processors are few: the first answer comes sooner.
 
-Workers that load side by side on too few processors are all ready late, at the same time. One after the other
-they are all ready at that time too, and the first of them long before. Called by gunicorn's hooks
+Workers that load at the same time on too few processors all become ready late, at the same time. One after
+the other, all are ready by that time too, and the first one long before. Called by gunicorn's hooks
 (gunicorn.conf.py).
 """
 
@@ -19,7 +19,7 @@ STOPPING = {signal.SIGINT, signal.SIGQUIT, signal.SIGTERM}
 
 
 class Worker(Protocol):
-    """What is used of gunicorn's workers: the how manieth since the master started, from 1."""
+    """The attribute used of gunicorn's workers: its number since the master started, from 1."""
 
     age: int
 
@@ -34,8 +34,8 @@ class FirstWorker:
     def before_fork(self, worker: Worker) -> None:
         """In the master: wait for the first worker before the second is started.
 
-        Raises StopIteration, as gunicorn's own handling of signals does, when the server is told to stop
-        meanwhile: a worker that was started then would miss the signal, and hold up the end.
+        Raises StopIteration, as gunicorn's own handling of signals does, when a signal stops the server
+        meanwhile: a worker that was started then would miss the signal, and delay the end.
         """
         if self._alone and worker.age == 1:
             self._ends = os.pipe()
@@ -50,7 +50,7 @@ class FirstWorker:
                 os.close(reading)
 
     def loaded(self) -> None:
-        """In a worker that has loaded the project."""
+        """Called in a worker that has loaded the project."""
         if self._ends:
             for end in self._ends:
                 os.close(end)

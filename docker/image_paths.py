@@ -1,4 +1,4 @@
-"""The links that an image carries in the places a project writes to, and the list the entrypoint reads."""
+"""The links of an image, at the paths a project writes to, and the list that the entrypoint reads."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from written_paths import links
 
 
 class ImagePaths:
-    """What stands for DATA_PATHS already, and what comes from the first import."""
+    """The links of DATA_PATHS, and those found at the first import."""
 
     def __init__(self, data_paths: list[str], uid: int) -> None:
-        """Lay ``data_paths`` here too, and make what they lead to, as ``uid``: the settings may want it.
+        """Lay ``data_paths`` here too, and create their targets as ``uid``: the settings may need them.
 
         Raises DataPathError as ``data_paths.lay`` does.
         """
         self._data = dict.fromkeys(lay(path) for path in data_paths)
-        # Inside the project they are in the image by now.
+        # Those inside the project are already in the image.
         self._outside = [
             place for path in data_paths if not (place := absolute(path)).is_relative_to(entrypoint.APP)
         ]
@@ -33,7 +33,7 @@ class ImagePaths:
             subprocess.run(start, check=True, user=uid, group=uid, extra_groups=[])
 
     def place(self, out: Path, written: Mapping[str, str]) -> None:
-        """Put links and list into ``out``, a tree to lay over the image's root, and tell about them."""
+        """Put links and list into ``out``, a tree to lay over the image's root, and print them."""
         chosen = {str(path): f"{entrypoint.DATA}{path}" for path in self._outside} | links(written)
         for path, target in chosen.items():
             place = out / path.lstrip("/")
@@ -49,12 +49,12 @@ class ImagePaths:
             self._list(out, lines)
         for line in self._data:
             print("DATA_PATHS: {1}: a {0} in the volume data".format(*line.removeprefix("data-").split("\t")))
-        told = {path: kind for path, kind in written.items() if kind == "log" or path in chosen}
-        for path, kind in told.items():
+        reported = {path: kind for path, kind in written.items() if kind == "log" or path in chosen}
+        for path, kind in reported.items():
             where = "the container's standard error" if kind == "log" else "memory, gone with the container"
             print(f"written when the settings are imported: {path}: in production to {where}")
-        if any(kind != "log" for kind in told.values()):
-            print("what of these must last belongs into DATA_PATHS (docs/environment.md)")
+        if any(kind != "log" for kind in reported.values()):
+            print("add those that must last to DATA_PATHS (docs/environment.md)")
 
     def _list(self, root: Path, lines: Mapping[str, None] | list[str]) -> None:
         place = root / entrypoint.PATHS.lstrip("/")

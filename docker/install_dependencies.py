@@ -1,11 +1,11 @@
-"""Install the project's dependencies into /opt/venv, from what its folder has.
+"""Install the project's dependencies into /opt/venv, from the files of its folder.
 
     install_dependencies.py production|development
 
 Called by install-dependencies, which has set up uv and the package index, in the folder of the dependencies.
-What is installed from is chosen by dependency_choice.py. A lock that does not match what it was made from
-fails the build; a manager that cannot be had is replaced by reading its lock, never by resolving anew.
-Packages that have to be built get their compilers when the first of them has failed.
+dependency_choice.py chooses these files. A lock that does not match its source fails the build; if a manager
+cannot be installed, its lock is read without it, and never resolved again. Compilers are installed when the
+first package that has to be built has failed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ except ImportError:  # Python 3.10
 KIT = Path(__file__).parent
 VENV = Path("/opt/venv")
 ROOT = Path("/app")
-# pip's own, as install-tools has written it down.
+# pip's own, written by install-tools.
 DEFAULT_INDEX = Path(sys.prefix, "default-index")
 STALE = re.compile(
     r"(?:poetry\.lock|uv\.lock|lockfile).*(?:last generated|needs to be updated|not up to date)", re.S
@@ -43,21 +43,21 @@ SERVER_EXTRAS = ("dev", "development", "test", "tests")
 
 
 class InstallError(Exception):
-    """What is wrong and the fix, ready to print: in one line, for the last of a failed step is repeated."""
+    """A problem and its fix, ready to print, in one line: BuildKit repeats a failed step's last line."""
 
 
 def default_index() -> str:
-    """The address of PyPI's simple index."""
+    """Return the address of PyPI's simple index."""
     return DEFAULT_INDEX.read_text(encoding="utf-8").strip()
 
 
 def words(name: str) -> list[str]:
-    """The words of an environment variable."""
+    """Return the words of an environment variable."""
     return os.environ.get(name, "").split()
 
 
 def say(text: str) -> None:
-    """One line of the build's log."""
+    """Print one line of the build's log."""
     print(f"dependencies: {text}", flush=True)
 
 
@@ -95,8 +95,8 @@ class Installation:
     def _from_uv(self, _: dependency_choice.Choice) -> None:
         """Sync with uv.lock, or install what it exports.
 
-        A lock made against another index than this build uses does not match it in uv's eyes. Then the locked
-        versions and hashes are installed from this build's index.
+        uv rejects a lock that was made with another index than this build's. Then the locked versions and
+        hashes are installed from this build's index.
         """
         chosen = [f"--extra={name}" for name in self.extras] + [f"--group={name}" for name in self.groups]
         chosen += ["--no-default-groups"] if self.production else []
@@ -109,7 +109,7 @@ class Installation:
         if not fresh and "needs to be updated" in output:
             self._stale("uv.lock", "pyproject.toml", "uv lock", output)
         if not fresh:
-            say("uv cannot compare uv.lock with pyproject.toml here; what is locked is installed")
+            say("uv cannot compare uv.lock with pyproject.toml here; the locked versions are installed")
             say(_last_line(output))
         exported = self.scratch / "requirements.txt"
         self.uv(
@@ -128,7 +128,7 @@ class Installation:
         reason = self._install_tool("poetry")
         if not reason:
             fresh, output = self._try(["poetry", "check", "--lock", "--no-interaction"], quiet=True)
-            # It says what else it does not like of the project, which is no reason not to install.
+            # It also reports other problems of the project, which do not prevent the installation.
             if not fresh and STALE.search(output):
                 self._stale("poetry.lock", "pyproject.toml", "poetry lock", output)
             chosen = [] if self.production else ["--all-groups"]
@@ -180,8 +180,8 @@ class Installation:
                 "Pipfile.lock", "Pipfile", "pipenv lock",
             )  # fmt: skip
             exported.write_text("\n".join([*lines, ""]), encoding="utf-8")
-        # The source named "pypi" is the default index, which a mirror may stand for; others are added.
-        # Credentials from variables are not here: they come from pip's configuration.
+        # The source named "pypi" is the default index, which a mirror may replace; others are added.
+        # Variables with credentials are not set here: pip's configuration has them.
         self._add_indexes(re.sub(r"\$\{?\w+\}?(:\$\{?\w+\}?)?@", "", u)
                           for u in lock_readers.pipfile_sources(self.folder / "Pipfile.lock"))  # fmt: skip
         self.uv("pip", "install", f"--requirement={exported}")
@@ -191,7 +191,7 @@ class Installation:
             raise InstallError(f"SLIP-131: {reason}, and a Pipfile without a lock needs it; fix: "
                                "run `pipenv lock` and commit Pipfile.lock")  # fmt: skip
         say("there is no Pipfile.lock: nothing is pinned, each build may install other versions")
-        # The Python is the image's, whichever the Pipfile names.
+        # Always the image's Python, whichever the Pipfile names.
         path = self.folder / "Pipfile"
         path.write_text(re.sub(r"(?m)^python_(full_)?version\s*=.*$", "", requirements_text.read(path)))
         done, output = self._try(["pipenv", "lock"], environment=self._pipenv_environment())
@@ -245,14 +245,14 @@ class Installation:
     def _install_from_sources(
         self, sources: list[str], own_extras: set[str] | None, options: Sequence[str] = ()
     ) -> None:
-        """Install ``sources``, and what the project itself asks for unless its extras are ``None``."""
+        """Install ``sources``, and the project's own requirements unless its extras are ``None``."""
         if own_extras is not None:
             extras = set(own_extras)
             sources = [*sources, *self._own_requirements(extras)]
         self.uv("pip", "install", *options, *sources)
 
     def _own_requirements(self, extras: set[str]) -> list[str]:
-        """What the project's own metadata asks for, as options of ``uv pip install``."""
+        """Return the requirements of the project's own metadata, as options of ``uv pip install``."""
         name = dependency_choice.own_metadata(self.folder)
         if not name:
             return []
@@ -270,7 +270,7 @@ class Installation:
         sources = [f"--extra={extra}" for extra in sorted(extras)] + [f"--group={group}" for group in groups]
         dynamic = content.get("tool", {}).get("setuptools", {}).get("dynamic", {})
         if "dependencies" in content["project"].get("dynamic", []) and "dependencies" in dynamic:
-            # Setuptools would read these, and want the whole project to do it.
+            # Setuptools would read these, but needs the whole project for that.
             named = dynamic["dependencies"].get("file", [])
             files = [named] if isinstance(named, str) else named
             for extra in sorted(extras):
@@ -280,7 +280,7 @@ class Installation:
         return [f"--requirement={name}", *sources]
 
     def _poetry_requirements(self, groups: Sequence[str], extras: set[str]) -> Path:
-        """Poetry's own notation as requirements, by Poetry's own library."""
+        """Return a file with Poetry's own notation as requirements, by Poetry's own library."""
         reason = self._install_tool("poetry-core")
         if reason:
             raise InstallError(f"SLIP-131: {reason}, and pyproject.toml is in Poetry's notation; fix: "
@@ -301,7 +301,7 @@ class Installation:
         return out
 
     def _stub_texts(self) -> None:
-        """A README is not in a build, and metadata is not made without the one it names."""
+        """Create the README and other texts that metadata names and a build leaves out: it needs them."""
         for name in ("pyproject.toml", "setup.py", "setup.cfg"):
             path = self.folder / name
             text = requirements_text.read(path) if path.is_file() else ""
@@ -316,7 +316,7 @@ class Installation:
     # --- What they share
 
     def uv(self, *arguments: str, quiet: bool = False) -> None:
-        """Run uv; what it has to build gets compilers at its first failure. Raises InstallError."""
+        """Run uv; when a package fails to build, install compilers and run it again. Raises InstallError."""
         while True:
             done, output = self._try(["uv", *arguments], quiet=quiet)
             if done:
@@ -355,7 +355,7 @@ class Installation:
         return process.returncode == 0, output
 
     def _install_tool(self, name: str) -> str:
-        """Put a manager into an environment of its own; return why it cannot be had, or nothing."""
+        """Install a manager into an environment of its own; return why that failed, or nothing."""
         place = self.scratch / name
         self._try(["uv", "venv", "--quiet", "--no-project", "--no-config", str(place)], quiet=True)
         environment = {**os.environ, "VIRTUAL_ENV": str(place)}
@@ -388,7 +388,7 @@ class Installation:
             _ask_all_indexes()
 
     def _forget_required_version(self) -> None:
-        """The uv of the build is the kit's, whichever made the lock."""
+        """Remove uv's required-version: the build uses the kit's uv, whichever made the lock."""
         for path in (self.folder / "pyproject.toml", self.folder / "uv.toml"):
             text = requirements_text.read(path) if path.is_file() else ""
             if "required-version" in text:
@@ -403,7 +403,7 @@ class Installation:
             )
 
     def _further(self, packages: Sequence[str]) -> None:
-        """Install what is asked for beside the project's own, at no other version of what is there."""
+        """Install additional ``packages``, without changing the version of an installed one."""
         if not packages:
             return
         freeze = subprocess.run(["uv", "pip", "freeze"], capture_output=True, text=True, check=True).stdout
@@ -414,13 +414,13 @@ class Installation:
 
 
 def _ask_all_indexes() -> None:
-    # What pip and Poetry do: of all indexes, the best version. uv's default asks the further index alone for
-    # whatever it has, in however old a version.
+    # As pip and Poetry do: of all indexes, the best version. By default uv takes a package that an additional
+    # index has from there alone, in however old a version.
     os.environ["UV_INDEX_STRATEGY"] = "unsafe-best-match"
 
 
 def _development_packages() -> list[str]:
-    """Which Debian packages have what this Python lacks to build with: its headers, the library it names."""
+    """Return the Debian packages that this Python lacks for builds: its headers, the library it names."""
     asked = "import sysconfig as s; print(s.get_path('include'), s.get_config_var('py_version_short'))"
     asked += "; print(*(s.get_config_var(n) for n in ('LIBDIR', 'LDLIBRARY')), sep='/')"
     answer = subprocess.run([VENV / "bin/python", "-c", asked], capture_output=True, text=True, check=True)
@@ -434,13 +434,13 @@ def _last_line(output: str) -> str:
 
 
 def _reason(output: str) -> str:
-    """The line of uv's output that says most: what failed, and the package's own last word about it."""
+    """Return the most useful lines of uv's output: what failed, and the package's own last error."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     first = next(
         (line for line in lines if re.match("error: |\u00d7 ", line)), "error: the installation failed"
     )
     errors = [line for line in lines if re.match(r"(?:\w+\.)*\w*(?:Error|error|Exception)\b: ?\S", line)]
-    # A compiler's first error says more than the command that ended with it, in which all options are.
+    # A compiler's first error says more than the failed command, with all its options.
     compiled = [line for line in lines if re.search(r":\d+: (?:fatal )?error: ", line)]
     own = compiled[:1] or [
         line for line in errors if line != first and not line.startswith("error: Command ")
@@ -450,7 +450,7 @@ def _reason(output: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the usage above; the exit code is returned."""
+    """Run the usage above; return the exit code."""
     scratch = Path(tempfile.mkdtemp())
     try:
         Installation(Path.cwd(), arguments[0] == "production", scratch).run()

@@ -1,7 +1,7 @@
-"""Poetry's and Pipenv's locks as requirements with hashes, where the manager itself cannot do it.
+"""Read Poetry's and Pipenv's locks as requirements with hashes, where the manager itself cannot do it.
 
 The pins are the lock's own; nothing is resolved. Markers are evaluated for the Python this runs with, which
-must be of the version that the packages are installed for.
+must have the version that the packages are installed for.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ except ImportError:  # Python 3.10
 
 
 class StaleError(Exception):
-    """The lock was not made from what stands beside it."""
+    """The lock was not made from the file next to it."""
 
 
 def from_poetry(folder: Path, groups: Iterable[str], extras: Iterable[str], everything: bool) -> list[str]:
@@ -37,7 +37,7 @@ def from_poetry(folder: Path, groups: Iterable[str], extras: Iterable[str], ever
     for package in lock.get("package", []):
         by_name.setdefault(normalised(package["name"]), []).append(package)
     _check_content_hash(lock, manifest)
-    # Files stand with each package since Poetry 1.3, together at the end before.
+    # Since Poetry 1.3 files are listed with each package, before that together at the end.
     files = lock.get("metadata", {}).get("files", {})
 
     wanted = [*_poetry_direct(manifest, groups, extras, everything)]
@@ -51,14 +51,14 @@ def from_poetry(folder: Path, groups: Iterable[str], extras: Iterable[str], ever
         seen.add((name, package_extras))
         fitting = [p for p in by_name.get(name, []) if _fits(p, extras)]
         if not fitting:
-            raise StaleError(f"{name} is asked for in pyproject.toml and not in poetry.lock")
+            raise StaleError(f"pyproject.toml requires {name}, which is not in poetry.lock")
         chosen[name] = package = fitting[0]
         queue += _poetry_needs(package, package_extras, by_name)
     return [_poetry_line(package, files) for _, package in sorted(chosen.items())]
 
 
 def _check_content_hash(lock: Mapping[str, Any], manifest: Mapping[str, Any]) -> None:
-    """As Poetry's ``Locker`` computes it, in every form that its releases have."""
+    """Raise StaleError unless the hash is as Poetry's ``Locker`` computes it, in any form of its releases."""
     locked = lock.get("metadata", {}).get("content-hash")
     if not locked:
         return
@@ -72,7 +72,7 @@ def _check_content_hash(lock: Mapping[str, Any], manifest: Mapping[str, Any]) ->
     legacy = ("dependencies", "source", "extras", "dev-dependencies")
     present = {key: poetry[key] for key in (*legacy, "group") if key in poetry}
     formulas = [
-        # With [project], what is not there is left out; before, the keys stood there with null.
+        # With [project], missing keys are left out; before, they were there with null.
         {**({"project": project} if project else {}), **more, "tool": {"poetry": present}}
         for more in ({}, {"dependency-groups": groups})
     ]
@@ -164,14 +164,14 @@ def from_pipenv(folder: Path, categories: Sequence[str], public_index: str) -> l
     """Return the lines for ``categories`` of ``Pipfile.lock`` (``default``, ``develop``, or others by name).
 
     ``public_index`` is the address of Python's own. Raises StaleError when the lock's hash of the Pipfile is
-    not that of the Pipfile beside it.
+    not that of the Pipfile next to it.
     """
     lock = json.loads((folder / "Pipfile.lock").read_text(encoding="utf-8"))
     pipfile = folder / "Pipfile"
     if pipfile.is_file():
         locked = lock["_meta"].get("hash", {}).get("sha256")
         content = tomllib.loads(pipfile.read_text(encoding="utf-8-sig"))
-        # What Pipenv takes for granted is in the hash.
+        # The hash includes Pipenv's default source.
         content.setdefault("source", [{"name": "pypi", "url": public_index.rstrip("/"), "verify_ssl": True}])
         if locked and locked != pipfile_hash(content):
             raise StaleError("Pipfile has changed since Pipfile.lock was made")
@@ -218,7 +218,7 @@ def _pinned(name: str, version: str, hashes: Iterable[str]) -> str:
 
 
 def _fits(package: Mapping[str, Any], extras: Iterable[str]) -> bool:
-    """Whether this locked version, of several, is the one for this Python and the project's ``extras``."""
+    """Return whether this locked version, of several, is for this Python and the project's ``extras``."""
     markers = package.get("markers", "")
     if isinstance(markers, dict):  # one for each group
         return any(_holds(marker, extras) for marker in markers.values())
@@ -226,7 +226,7 @@ def _fits(package: Mapping[str, Any], extras: Iterable[str]) -> bool:
 
 
 def _python_admits(constraint: str) -> bool:
-    """Whether a constraint in Poetry's notation names this Python; only the forms found in locks."""
+    """Return whether a constraint in Poetry's notation admits this Python; only the forms found in locks."""
     if not constraint or constraint == "*" or "|" in constraint or re.search(r"[\^~]", constraint):
         return True
     clauses = [

@@ -1,21 +1,21 @@
-"""Run ``manage.py migrate`` so that it happens once, however many start it together.
+"""Run ``manage.py migrate`` once, however many processes start it together.
 
-    migrate.py [what `manage.py migrate` takes]
+    migrate.py [arguments of `manage.py migrate`]
     migrate.py --back app.name ...          unapply exactly these
     migrate.py --reversal app.name ...      print how each reverses, as JSON
-    migrate.py --applied                    print what is applied, as JSON
+    migrate.py --applied                    print the applied migrations, as JSON
 
-What is unapplied already is passed over. Exit code 2: refused, and nothing was done. JSON is the last
+Already unapplied migrations are skipped. Exit code 2: refused, and nothing was done. JSON is the last
 line of the output: {"applied": ["app.name", ...]}, or {"reversal": [{"name", "verdict", "detail"}, ...]}.
 
-The migration lock is held from before the plan is made until the command has ended, so whoever waited
-for it finds nothing left to do. Read from the environment:
+The migration lock is held from before the plan is made until the command has ended, so a process that
+waited for it finds nothing left to do. Read from the environment:
     MIGRATE_LOCK_TIMEOUT    how long to wait for the lock (default 300s)
     MIGRATE_DATABASES       aliases to migrate one after the other, where no arguments are given
                             (default: Django's default alone)
 
-The project's own manage.py runs in this very process: a lock in a parent process would be free when the
-parent is killed, while the child went on migrating. The project's settings say which database.
+The project's own manage.py runs in this very process: a kill of a parent process would release its lock
+while the child went on migrating. The project's settings name the database.
 """
 
 import functools
@@ -38,7 +38,7 @@ from migrate_lock import LockError, MigrationLock, end_with_client, lock_timeout
 from migrate_warnings import plan_warnings
 
 INTERRUPTED = 130
-REFUSED = 2  # what manage.py answers to arguments it does not take
+REFUSED = 2  # manage.py's exit code for wrong arguments
 QUESTIONS = ("--applied", "--reversal")
 
 
@@ -49,7 +49,7 @@ def say(line):
 
 
 def instead(fetch_command, of):
-    """Return Django's ``fetch_command``, whose migrate command executes ``of`` what it did."""
+    """Return Django's ``fetch_command``, whose migrate command executes ``of(command.execute)`` instead."""
 
     @functools.wraps(fetch_command)
     def wrapped(utility, subcommand):
@@ -62,15 +62,15 @@ def instead(fetch_command, of):
 
 
 class Run:
-    """One call of the migrate command. ``entered`` says whether it came by here at all.
+    """One call of the migrate command. ``entered`` is whether the command has been executed here.
 
-    ``back`` names migrations to unapply, in place of what the command would do by its arguments.
+    ``back`` names migrations to unapply; the command's own arguments then do not count.
     """
 
     def __init__(self, timeout, back=()):
         self._timeout = timeout
         self._back = back
-        self._told = False
+        self._plan_reported = False
         self._lock = None
         self.entered = False
 
@@ -97,7 +97,7 @@ class Run:
             self._lock.release()
 
     def wrap_plan(self, migration_plan):
-        """Return ``MigrationExecutor.migration_plan``, which tells about the plan that is asked for first."""
+        """Return ``MigrationExecutor.migration_plan``, which reports the first plan that is requested."""
 
         @functools.wraps(migration_plan)
         def wrapped(executor, targets, clean_start=False):
@@ -105,15 +105,15 @@ class Run:
             if self._back and not clean_start:
                 whole = migration_plan(executor, executor.loader.graph.leaf_nodes(), clean_start=True)
                 plan = back_plan(executor, whole, self._back)
-            if not self._told:
-                self._told = True
-                tell(plan, executor.loader)
+            if not self._plan_reported:
+                self._plan_reported = True
+                report_plan(plan, executor.loader)
             return plan
 
         return wrapped
 
     def wrap_apply(self, apply):
-        """Return ``apply_migration``, which begins by looking at the lock."""
+        """Return ``apply_migration``, which checks the lock first."""
 
         @functools.wraps(apply)
         def wrapped(executor, *arguments, **options):
@@ -124,10 +124,10 @@ class Run:
         return wrapped
 
     def wrap_unapply(self, unapply):
-        """Return ``unapply_migration``, which looks at the lock, and records in the same transaction.
+        """Return ``unapply_migration``, which checks the lock, and records in the same transaction.
 
-        Django records what it has unapplied afterwards: killed between the two, the database would be
-        one migration behind its record, and no later run could go on.
+        Django itself records it afterwards: after a kill between the two, the database would be one
+        migration behind its record, and no later run could go on.
         """
 
         @functools.wraps(unapply)
@@ -171,13 +171,13 @@ def without_pool(connection):
     """Return a wrapper for the same database with a session of its own, outside of pool and transactions."""
     own = connection.copy()
     own.settings_dict["OPTIONS"].pop("pool", None)
-    # Else its session would be idle in a transaction, which holds up vacuum and concurrent indexes.
+    # Otherwise its session would be idle in a transaction, which blocks vacuum and concurrent indexes.
     own.settings_dict["AUTOCOMMIT"] = True
     return own
 
 
-def tell(plan, loader):
-    """Say how much there is to do, and what in it is unsafe while old code runs."""
+def report_plan(plan, loader):
+    """Print how many migrations there are, and which operations are unsafe while old code runs."""
     if not plan:
         say("migrate: nothing to apply")
         return
@@ -190,8 +190,8 @@ def tell(plan, loader):
             say(f"warning: not safe while old code runs: {line}")
 
 
-def tell_others():
-    """Name the databases that nobody has asked to have migrated."""
+def report_other_databases():
+    """Print the databases that are not migrated, unless MIGRATE_DATABASES is set."""
     others = [alias for alias in connections if alias != DEFAULT_DB_ALIAS]
     if others and not os.environ.get("MIGRATE_DATABASES"):
         say(f"migrate: only {DEFAULT_DB_ALIAS}; DATABASES has {', '.join(others)} too: see MIGRATE_DATABASES")
@@ -205,14 +205,14 @@ def each_database(aliases):
         say(f"migrate: database {alias}")
         code = subprocess.run([sys.executable, __file__, "--database", alias], check=False).returncode
         if code:
-            # A negative one is the signal that ended it.
+            # A negative code is the signal that ended it.
             return code if code > 0 else INTERRUPTED
     return 0
 
 
 def main(arguments):
     """Run the migrate command with ``arguments``; return its exit code."""
-    # What `python manage.py` has there; ours would hide modules of the project.
+    # As `python manage.py` has it; our folder would hide modules of the project.
     sys.path[0] = str(Path.cwd())
     sys.argv = ["manage.py", "migrate", "--noinput", *manage_arguments(arguments)]
     if not Path("manage.py").is_file():
@@ -236,20 +236,20 @@ def main(arguments):
         )
         return 1
     if not arguments and not code:
-        tell_others()
+        report_other_databases()
     return code
 
 
 def manage_arguments(arguments):
-    """Return what of ``arguments`` is manage.py's own."""
+    """Return those of ``arguments`` that manage.py gets."""
     if arguments[:1] == ["--back"]:
-        # It would announce to "apply all migrations", which is what it thinks it does.
+        # It would print "apply all migrations", which is wrong here.
         return ["--verbosity", "0"]
     return [] if arguments[:1] and arguments[0] in QUESTIONS else arguments
 
 
 def begin(arguments):
-    """Return what is to be hooked into manage.py."""
+    """Return the object to hook into manage.py."""
     if arguments[:1] and arguments[0] in QUESTIONS:
         return Question(arguments[0], arguments[1:])
     back = arguments[1:] if arguments[:1] == ["--back"] else []

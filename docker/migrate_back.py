@@ -1,11 +1,11 @@
-"""Taking migrations back: what reversing each one does, and the plan that unapplies exactly some.
+"""Reverse migrations: the effect of reversing each one, and the plan that unapplies exactly some.
 
 A migration's name is ``app.name``, as people write it; Django's key is the pair.
 """
 
 from migrate_warnings import kinds, reversed_text, without_table, without_verdict
 
-# From the mildest on; a migration has the verdict of its worst operation.
+# The mildest first; a migration has the verdict of its worst operation.
 VERDICTS = ("clean", "unjudged", "loses", "irreversible", "unknown")
 IMPOSSIBLE = ("irreversible", "unknown")
 
@@ -15,7 +15,7 @@ class BackError(Exception):
 
 
 def key(name):
-    """Return Django's key of ``app.name``; a name has no dot, for it is a module's."""
+    """Return Django's key of ``app.name``; a name has no dot, because it is a module's."""
     return tuple(name.rsplit(".", 1)) if "." in name else (name, "")
 
 
@@ -27,9 +27,9 @@ def name_of(pair):
 def reversals(loader, names):
     """Return one dict per migration named: its ``name``, ``verdict`` and ``detail`` (a text, or empty).
 
-    ``clean``: nothing that was stored is lost. ``loses``: columns or tables go, or come back empty.
+    ``clean``: no stored data is lost. ``loses``: columns or tables are removed, or come back empty.
     ``unjudged``: it is reversed by code that cannot be judged. ``irreversible``: an operation has no
-    reverse. ``unknown``: there is no such migration here that could be reversed by itself.
+    reverse. ``unknown``: no such migration here can be reversed alone.
     """
     return [{"name": name, **_judge(loader, key(name))} for name in names]
 
@@ -72,7 +72,7 @@ def _operation(operation, app, before):
 
 
 def _created(operation, _app, _before):
-    # What the database computes, it computes again.
+    # The database computes a generated field again.
     if getattr(getattr(operation, "field", None), "generated", False):
         return None
     return "loses", reversed_text(operation)[0]
@@ -98,7 +98,7 @@ def _altered_field(operation, app, before):
 
 
 def _type(field):
-    """What a conversion of values depends on. A shorter column is none: PostgreSQL refuses to cut."""
+    """Return what a conversion of values depends on; not the length: PostgreSQL refuses to cut values."""
     _name, path, _arguments, options = field.deconstruct()
     return path, options.get("decimal_places")
 
@@ -116,8 +116,8 @@ _JUDGES = {
 def back_plan(executor, forward_plan, names):
     """Return Django's plan that unapplies the migrations of ``names`` that are applied, and no other.
 
-    ``forward_plan`` is that of a new database: the order of which this is the reverse. Raises BackError
-    when one of them cannot be reversed, or when one that is not named depends on one of them.
+    ``forward_plan`` is that of a new database; this plan has the reverse order. Raises BackError when one of
+    them cannot be reversed, or when one that is not named depends on one of them.
     """
     loader = executor.loader
     applied = {pair for pair in loader.applied_migrations if pair in loader.graph.nodes}

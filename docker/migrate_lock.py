@@ -1,6 +1,6 @@
 """The migration lock: a PostgreSQL advisory lock, held by a session of its own; SQLite's is on its file."""
 
-# ruff: noqa: S608 - what is put into statements here are our own constants
+# ruff: noqa: S608 - only our own constants are put into statements here
 
 import contextlib
 import fcntl
@@ -20,8 +20,8 @@ _IN_PG_LOCKS = (
 )
 POLL_SECONDS = 0.5
 REMINDER_SECONDS = 30
-# The server finds a session of a vanished machine dead within a minute instead of hours, and firewalls
-# do not forget an idle one.
+# The server drops the session of a vanished machine within a minute instead of hours, and firewalls keep
+# an idle one.
 _KEEPALIVE = {"tcp_keepalives_idle": "30", "tcp_keepalives_interval": "10", "tcp_keepalives_count": "3"}
 # A statement ends soon after its client, however long it would go on and hold its locks.
 _KEEPALIVE_FROM_14 = {"client_connection_check_interval": "1s"}
@@ -29,9 +29,9 @@ APPLICATION_NAME_BYTES = 63
 
 
 def end_with_client(connection, **_):
-    """Have PostgreSQL end the session of ``connection`` soon after this process; a signal receiver.
+    """Make PostgreSQL end the session of ``connection`` soon after this process; a signal receiver.
 
-    Else a killed migration's last statement would run to its end while the next run has begun.
+    Otherwise a killed migration's last statement would run to its end while the next run has begun.
     """
     if connection.vendor == "postgresql":
         _set(connection, _KEEPALIVE)
@@ -46,7 +46,7 @@ def _set(connection, settings):
 
 
 class LockError(Exception):
-    """Why the lock was not had or not kept, and the fix, ready to print."""
+    """Why the lock was not acquired or was lost, and the fix, ready to print."""
 
 
 def lock_timeout(text):
@@ -63,7 +63,7 @@ def lock_timeout(text):
 def describe(holder):
     """Return one line about a session: (pid, application_name, user, since).
 
-    ``since`` is None where PostgreSQL does not tell this user about other users' sessions.
+    ``since`` is None where PostgreSQL hides other users' sessions from this user.
     """
     pid, application, user, since = holder
     moment = f", since {since.astimezone():%Y-%m-%d %H:%M:%S %Z}" if since else ""
@@ -74,7 +74,7 @@ class MigrationLock:
     """Hold it with ``acquire`` until ``release``; the end of the process releases it as well.
 
     ``connection`` is a Django database wrapper nobody else uses, without a pool. A session of its own,
-    because migrations close and reopen theirs, and a pool would hand a locked one to the next user.
+    because migrations close and reopen theirs, and a pool would give a locked one to the next user.
     """
 
     def __init__(self, connection, say=print):
@@ -83,14 +83,14 @@ class MigrationLock:
         self._pid = None
 
     def acquire(self, timeout):
-        """Wait for the lock, saying who has it. Raises LockError after ``timeout`` seconds.
+        """Wait for the lock, printing who has it. Raises LockError after ``timeout`` seconds.
 
-        It asks again and again instead of waiting in ``pg_advisory_lock``: a statement that waits holds
-        a snapshot, and CREATE INDEX CONCURRENTLY in the migration of the holder would wait for that.
+        It polls instead of waiting in ``pg_advisory_lock``: a statement that waits holds a snapshot, and
+        CREATE INDEX CONCURRENTLY in the holder's migration would wait for that.
         """
         self._prepare()
         started = time.monotonic()
-        told, told_at = None, started
+        reported, reported_at = None, started
         while not self._try():
             holder = self._holder()
             now = time.monotonic()
@@ -101,13 +101,13 @@ class MigrationLock:
                     f"end it (SELECT pg_terminate_backend({holder[0] if holder else 'PID'})), "
                     "or raise MIGRATE_LOCK_TIMEOUT"
                 )
-            if holder and (holder != told or now - told_at >= REMINDER_SECONDS):
+            if holder and (holder != reported or now - reported_at >= REMINDER_SECONDS):
                 self._say(f"migrate: waiting for {describe(holder)}; {now - started:.0f} of {timeout} s")
-                told, told_at = holder, now
+                reported, reported_at = holder, now
             time.sleep(POLL_SECONDS)
 
     def require(self, connection):
-        """Ask over ``connection`` whether the lock is still held. Raises LockError if not.
+        """Check over ``connection`` that the lock is still held. Raises LockError if not.
 
         A session can end without this process noticing: a restarted server, pg_terminate_backend.
         """
@@ -150,24 +150,24 @@ class MigrationLock:
 def sqlite_lock(name, timeout, say=print):
     """Hold the lock on the SQLite file ``name`` for the block; one in memory has none. Raises LockError.
 
-    It is flock's, which knows nothing of SQLite's own locks and ends with the process. The file is made
-    where it is not there yet: to SQLite an empty one is a new database.
+    It is flock's, which is independent of SQLite's own locks and ends with the process. A missing file is
+    created: to SQLite an empty one is a new database.
     """
     if ":memory:" in name or name.startswith("file:") or not name:
         yield
         return
     descriptor = os.open(name, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        started, told = time.monotonic(), False
+        started, reported = time.monotonic(), False
         while not _locked(descriptor):
             if time.monotonic() - started >= timeout:
                 raise LockError(
                     f"SLIP-086: migrations have waited {timeout} s for another run on {name}; fix: wait "
                     "until it is done, or end it, or raise MIGRATE_LOCK_TIMEOUT"
                 )
-            if not told:
+            if not reported:
                 say(f"migrate: waiting for another run on {name}")
-                told = True
+                reported = True
             time.sleep(POLL_SECONDS)
         yield
     finally:
@@ -184,6 +184,6 @@ def _locked(descriptor):
 
 
 def session_name():
-    """Return what pg_stat_activity shows of the lock's session: release and host, the container's id."""
+    """Return the name of the lock's session in pg_stat_activity: release and host, the container's id."""
     name = f"slipway migrate {os.environ.get('RELEASE') or 'dev'} on {socket.gethostname()}"
     return name.encode()[:APPLICATION_NAME_BYTES].decode(errors="ignore")

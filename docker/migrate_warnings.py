@@ -1,8 +1,8 @@
-"""What in a migration plan breaks code of the previous release that still runs.
+"""Find operations of a migration plan that break code of the previous release that still runs.
 
 The database serves old and new code for a while: during a rolling start, and after a rollback. An
-operation is safe if the old code's queries still work after it. Judged by the operation's class, without
-importing Django, so that an operation's subclass counts as what it extends.
+operation is safe if the old code's queries still work after it. Judged by the names of the operation's
+classes, without importing Django, so that a subclass counts as the operation it extends.
 """
 
 
@@ -10,7 +10,7 @@ def plan_warnings(plan, state):
     """Return one line per operation of ``plan`` that is unsafe, or cannot be judged.
 
     ``plan`` is Django's: pairs of a migration and whether it is reversed; ``state`` the ProjectState
-    before it, which is changed. Tables that the plan itself creates are used by no old code.
+    before it, which is changed. No old code uses tables that the plan itself creates.
     """
     lines = []
     created = set()
@@ -55,7 +55,7 @@ def _model(operation):
 def without_table(operation, app, state):
     """Return whether the operation's model has no table of ours: a proxy, or an unmanaged one.
 
-    ``state`` is that before it, of which a model that it creates is no part.
+    ``state`` is the one before it, without a model that it creates.
     """
     model = state.models.get((app, _model(operation)), operation)
     options = getattr(model, "options", None) or {}
@@ -63,7 +63,7 @@ def without_table(operation, app, state):
 
 
 def _judge_reversed(operation):
-    """Without the state: it is that after the operation, where fields that come back are unknown."""
+    """Judge without the state: after the operation, it lacks the fields that come back."""
     if "SeparateDatabaseAndState" in kinds(operation):
         return [line for part in operation.database_operations for line in _judge_reversed(part)]
     if unknown := without_verdict(operation, backwards=True):
@@ -72,7 +72,7 @@ def _judge_reversed(operation):
 
 
 def reversed_text(operation):
-    """Return what reversing it does to tables and columns, as a list of no or one text."""
+    """Return the effect of reversing it on tables and columns, as a list of no or one text."""
     known = kinds(operation)
     return [text(operation) for kind, text in _REVERSED.items() if kind in known]
 
@@ -88,7 +88,7 @@ def _judge_separate(operation, app, state, created):
 
 
 def without_verdict(operation, *, backwards=False):
-    """Return why nobody can tell what the operation does, or None."""
+    """Return why the operation's effect cannot be judged, or None."""
     known = kinds(operation)
     if "RunPython" in known:
         code = operation.reverse_code if backwards else operation.code

@@ -1,8 +1,7 @@
-"""Which variables a project lacks, read from the error with which it ended.
+"""Find the variables that a project lacks, from the error with which it ended.
 
-Every library that reads the environment has words of its own for it; what is recognised stands in
-``missing``. ``find_all`` goes on past the first one, with values that are thrown away, so that a person is
-told once.
+Every library that reads the environment has its own wording for it; ``missing`` recognises these.
+``find_all`` goes on past the first variable, with throw-away values, so that all are reported at once.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _SAID = (
     re.compile(rf"Configuration ['\"]?({NAME})['\"]? not found"),  # prettyconf
     re.compile(rf"Config '({NAME})' is missing, and has no default"),  # starlette
 )
-# In words of the project's own: an upper-case name, and that it is not there.
+# In the project's own words: an upper-case name, and that it is missing.
 _OWN_WORDS = re.compile(
     r"not set|n't set|isn't set|unset|must be set|must set|please set|missing|required|not defined|undefined|"
     r"must be defined|must define|\bno \w+ (?:is )?set|not found|must be provided|must provide|"
@@ -67,11 +66,11 @@ _RUNS = 80
 
 
 class Found:
-    """What ``find_all`` came to.
+    """The result of ``find_all``.
 
-    ``names`` are the missing variables, in the order in which the project asked for them; ``places`` where
-    each was asked for, ``FILE:LINE: source``, as far as the error shows it; ``rest`` the error that remained
-    when those had a value, empty when there was none.
+    ``names`` are the missing variables, in the order in which the project read them; ``places`` where each
+    was read, ``FILE:LINE: source``, as far as the error shows it; ``rest`` the error that remained when
+    those had a value, empty when there was none.
     """
 
     def __init__(
@@ -85,10 +84,10 @@ class Found:
 def missing(
     output: str, environment: Mapping[str, str], read: Callable[[str], str] | None = None
 ) -> list[str]:
-    """Return the names of variables that ``output``, with a traceback in it, says are not set.
+    """Return the names of variables that are not set, according to ``output`` with a traceback in it.
 
-    Only what ``environment`` has no value for counts. ``read`` returns the text of a source file by its path,
-    or raises OSError; default: from the disk.
+    Only names without a value in ``environment`` count. ``read`` returns the text of a source file by its
+    path, or raises OSError; default: from the disk.
     """
     end = _Ending(output, environment, read or _read)
     return list(dict.fromkeys(name for name in end.names() if not environment.get(name)))
@@ -101,7 +100,7 @@ def find_all(
 ) -> Found:
     """Return every variable the project lacks: ``run`` is repeated, with a throw-away value for each found.
 
-    ``run`` takes an environment and returns what the failing project has said, or None when it did not fail.
+    ``run`` takes an environment and returns the output of the failed project, or None when it did not fail.
     """
     found = Found()
     trial: dict[str, str] = {}
@@ -120,7 +119,7 @@ def find_all(
             values[name] = throw_away(name)
             trial[name] = next(values[name])
         if not new:
-            # The value may be what it does not like: no number, no address.
+            # The project may reject the value: it is not a number, not an address.
             unfit = next((name for name in end.mentioned() if name in trial), None) or next(
                 reversed(trial), None
             )
@@ -135,12 +134,12 @@ def find_all(
 def read_for(
     setting: str, environment: Mapping[str, str], read: Callable[[str], str] | None = None
 ) -> list[str]:
-    """Return the variables from which the project's settings files make ``setting``, as far as seen."""
+    """Return the variables that the project's settings files compute ``setting`` from, as far as seen."""
     module = environment.get("DJANGO_SETTINGS_MODULE", "").replace(".", "/")
-    # A package of settings takes most from the files beside it.
-    beside = [str(path) for path in sorted(Path(module).parent.glob("*.py"))] if "/" in module else []
+    # A package of settings takes most from the files next to it.
+    siblings = [str(path) for path in sorted(Path(module).parent.glob("*.py"))] if "/" in module else []
     names: list[str] = []
-    for path in dict.fromkeys([f"{module}.py", f"{module}/__init__.py", *beside]):
+    for path in dict.fromkeys([f"{module}.py", f"{module}/__init__.py", *siblings]):
         try:
             tree = ast.parse((read or _read)(path))
         except (OSError, SyntaxError, ValueError):
@@ -152,7 +151,7 @@ def read_for(
 
 
 def throw_away(name: str) -> Iterator[str]:
-    """Yield values that a project may take for the variable ``name``, the likeliest first."""
+    """Yield values that a project may accept for the variable ``name``, the likeliest first."""
     likely = suggest(name)
     if likely:
         yield re.sub(r"\{\{.*?\}\}", "throw-away", likely)
@@ -172,7 +171,7 @@ def throw_away(name: str) -> Iterator[str]:
 
 
 def explain(found: Found) -> str:
-    """Return the message: what is missing, and the lines to write; its last line says everything in short."""
+    """Return the message: what is missing, and the lines to write; its last line is the summary."""
     lines = [f"  {place}" for place in dict.fromkeys(found.places.values()) if place]
     lines += [
         "Lines for app.env (what stands in <> only you know; secrets/NAME keeps a value out of this file):"
@@ -205,22 +204,22 @@ class _Ending:
 
     @property
     def is_of_the_code(self) -> bool:
-        """Whether no value of a variable could be the cause."""
+        """True if no value of a variable could be the cause."""
         return self.type.endswith(("ImportError", "ModuleNotFoundError", "NameError", "SyntaxError"))
 
     def _error(self) -> tuple[str, str]:
-        """Type and message of the error itself; a message may have several lines."""
+        """Return type and message of the error itself; a message may have several lines."""
         end = [match.end() for match in _FRAME.finditer(self._last)]
         below = self._last[end[-1] :].split("\n")[1:] if end else []
         for number, line in enumerate(below):
             found = _ERROR.match(line)
-            # What is indented is source.
+            # Indented lines are source.
             if found and not line.startswith(" "):
                 return found["type"], "\n".join([found["message"] or "", *below[number + 1 :]]).strip()
         return "", ""
 
     def names(self) -> Iterator[str]:
-        """Yield what the error says is missing; what its statement reads, where it only hints at it."""
+        """Yield the variables that the error calls missing, or those its statement reads if it only hints."""
         kind = self.type.rsplit(".", 1)[-1]
         if kind == "KeyError" and self._in_environ():
             yield self.message.strip("'\"")
@@ -264,7 +263,7 @@ class _Ending:
         nested = re.search(r"env_nested_delimiter['\"]?\s*[=:]\s*['\"]([^'\"]+)['\"]", source)
         for match in _PYDANTIC.finditer(self.message):
             name = match["field"].replace(".", nested[1] if nested else "__")
-            # An alias stands for itself: it is found as a text in the source.
+            # An alias is used as it is: the source has it as a text.
             aliased = re.search(rf"alias\w*\s*=[^\n]*['\"]{re.escape(name)}['\"]", source)
             yield name if aliased else (f"{prefix[1] if prefix else ''}{name}").upper()
 
@@ -299,13 +298,13 @@ class _Ending:
                 if isinstance(node, ast.Assign | ast.AnnAssign) and used & _assigned(node)
             ]  # fmt: skip
             names = [name for node in (failing, *related) for name in _variables_read(node)]
-            # What is read by a name in lower case is rather a dictionary of the project's own.
+            # A name in lower case is rather a key of a dictionary of the project.
             if names := [name for name in names if name.isupper()]:
                 return names
         return []
 
     def place(self, name: str) -> str:
-        """Return ``FILE:LINE: source`` of the project's line that asked for ``name``; empty if unseen."""
+        """Return ``FILE:LINE: source`` of the project's line that reads ``name``; empty if unseen."""
         for path, line, _ in reversed(self.frames):
             if "/site-packages/" in path or path.startswith("<") or "/lib/python3" in path:
                 continue

@@ -1,4 +1,4 @@
-"""Whether a project lets the settings overlay take the place of its settings."""
+"""Check that the settings overlay takes effect in a project."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ _SETS_IT = re.compile(r"""^\s*(?:os\.)?environ\[\s*["']DJANGO_SETTINGS_MODULE["'
 
 
 def require_overlay(diffsettings: str, environment: Mapping[str, str]) -> None:
-    """Raise StaticError when ``environment`` asks for an overlay that the project's own files undo.
+    """Raise StaticError when ``environment`` sets an overlay that the project's own files undo.
 
-    ``diffsettings`` is the output of ``manage.py diffsettings --all``; besides, the file of SERVER_TARGET is
-    read.
+    ``diffsettings`` is the output of ``manage.py diffsettings --all``; the file of SERVER_TARGET is read too.
     """
     if environment.get("DJANGO_SETTINGS_MODULE") != OVERLAY:
         return
@@ -31,7 +30,7 @@ def require_overlay(diffsettings: str, environment: Mapping[str, str]) -> None:
 
 def _undone(file: str) -> StaticError:
     return StaticError(
-        f"SLIP-138: SETTINGS_OVERLAY has no effect: {file} sets DJANGO_SETTINGS_MODULE itself; fix: let it "
-        'say os.environ.setdefault("DJANGO_SETTINGS_MODULE", ...), as Django\'s own template does; '
-        "or take SETTINGS_OVERLAY out"
+        f"SLIP-138: SETTINGS_OVERLAY has no effect: {file} sets DJANGO_SETTINGS_MODULE itself; fix: use "
+        'os.environ.setdefault("DJANGO_SETTINGS_MODULE", ...) there, as Django\'s own template does; '
+        "or remove SETTINGS_OVERLAY"
     )

@@ -1,4 +1,4 @@
-# Sourced by a RUN: hand the build secrets `pip` (a pip.conf) and `ca` (a PEM bundle) to pip and to
+# Sourced by a RUN: pass the build secrets `pip` (a pip.conf) and `ca` (a PEM bundle) to pip and to
 # uv, which does not read pip.conf. Either secret may be empty or absent; nothing is written.
 # shellcheck shell=sh
 
@@ -20,8 +20,8 @@ if [ -s /run/secrets/pip ]; then
     fi
     if [ -n "$(pip_setting extra-index-url)" ]; then
         UV_INDEX=$(pip_setting extra-index-url)
-        # What pip does on this machine: of all indexes, the best version. uv's default asks the
-        # further index alone for whatever it has, in however old a version.
+        # As pip does: of all indexes, the best version. By default uv takes a package that an
+        # additional index has from there alone, in however old a version.
         export UV_INDEX UV_INDEX_STRATEGY=unsafe-best-match
     fi
     if [ -n "$(pip_setting trusted-host)" ]; then

@@ -1,4 +1,4 @@
-"""What a pyproject.toml asks for in Poetry's notation, as requirements, by Poetry's own library.
+"""Convert a pyproject.toml in Poetry's notation to requirements, by Poetry's own library.
 
 poetry_requirements.py OUT [--all-groups] [--group=NAME]... [--extra=NAME]...
 """

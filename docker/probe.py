@@ -2,14 +2,14 @@
 
     probe.py [--end-if-silent] [PATH]
 
-With --end-if-silent a server that is hung is ended, for the restart policy to start it anew: one that for a
-minute has answered neither PATH nor HEALTH_LIVE_PATH. Any answer will do, errors too: an unhealthy
-server, whose database is down for example, is none to restart. Nor is one that has no thread left, as long as
-its workers look after theirs (gunicorn.conf.py). See end-if-silent beside this file.
+With --end-if-silent a hung server is ended, and the restart policy starts it again: one that for a minute
+has answered neither PATH nor HEALTH_LIVE_PATH. Any answer will do, errors too: an unhealthy server, with its
+database down for example, is not restarted. Nor is one without a free thread, as long as its workers watch
+their threads (gunicorn.conf.py). See end-if-silent next to this file.
 
 Read from the environment:
-    HEALTH_PATH             what to ask for (default /healthz/live); an argument wins
-    HEALTH_LIVE_PATH        what is asked as well before a server counts as hung (default /healthz/live)
+    HEALTH_PATH             the path to request (default /healthz/live); an argument wins
+    HEALTH_LIVE_PATH        also requested before a server counts as hung (default /healthz/live)
     HEALTH_HOST             the Host header, one that ALLOWED_HOSTS admits (default localhost); of
                             several names the first is sent, without the wildcard in front of it
     HEALTH_CODES            status codes that count as healthy, and ranges of them (default 200-399)
@@ -39,7 +39,7 @@ class Unhealthy(Exception):  # noqa: N818 - a state, not an accident
 
 
 class Silent(Unhealthy):
-    """It took the connection and did not answer in time."""
+    """It accepted the connection and did not answer in time."""
 
 
 def exchange(request, address, timeout):
@@ -69,7 +69,7 @@ def exchange(request, address, timeout):
 
 
 def admits(codes, code):
-    """Tell whether ``code`` is among ``codes``: "200-399 404"."""
+    """Return whether ``code`` is among ``codes``: "200-399 404"."""
     for word in codes.split():
         first, _, last = word.partition("-")
         if int(first) <= code <= int(last or first):
@@ -78,22 +78,22 @@ def admits(codes, code):
 
 
 def hint(code, host):
-    """Return what usually lies behind an unhealthy status code, and the variable that settles it.
+    """Return the usual cause of an unhealthy status code, and the variable that fixes it.
 
     ``host`` is the Host that was sent.
     """
     if code == 400:
         return f": does ALLOWED_HOSTS admit {host!r}? It is HEALTH_HOST, or else the first of SERVER_NAMES"
     if code in (401, 403, 404):
-        return f"; HEALTH_READY_PATH names another path, HEALTH_CODES='{CODES} {code}' takes it as it is"
+        return f"; HEALTH_READY_PATH names another path, HEALTH_CODES='{CODES} {code}' accepts it"
     return ""
 
 
 def judge(head, environment, path=LIVE_PATH):
     """Return the status line of a healthy answer; raise Unhealthy with the reason otherwise.
 
-    2xx and 3xx are healthy unless HEALTH_CODES says otherwise, except the redirect of ``path`` to HTTPS: it
-    comes from a middleware in front of the view and would hide a failing one. Unless the very code is named.
+    2xx and 3xx are healthy unless HEALTH_CODES names others, except the redirect of ``path`` to HTTPS: it
+    comes from a middleware in front of the view and would hide a failing one, unless its very code is named.
     """
     status, *headers = head.split("\r\n")
     parts = status.split(" ")
@@ -119,7 +119,7 @@ def host_header(names):
 
 
 def compose_request(path, environment):
-    """Return the bytes of a GET of ``path`` with the headers that ``environment`` asks for."""
+    """Return the bytes of a GET of ``path`` with the headers that ``environment`` sets."""
     lines = [
         f"GET {path} HTTP/1.1",
         f"Host: {host_header(environment.get('HEALTH_HOST', ''))}",
@@ -132,7 +132,7 @@ def compose_request(path, environment):
 
 
 def answers(path, environment, address, timeout):
-    """Tell whether the server says anything at all to ``path``, or is not listening (yet, or any more)."""
+    """Return whether the server answers ``path`` at all, or is not listening (yet, or any more)."""
     try:
         exchange(compose_request(path, environment), address, timeout)
     except Silent:
@@ -143,7 +143,7 @@ def answers(path, environment, address, timeout):
 
 
 def is_busy(path):
-    """Tell whether a worker has said, by touching ``path``, that all of its threads have a request."""
+    """Return whether a worker has reported, by touching ``path``, that all of its threads have a request."""
     try:
         return abs(time.time() - os.stat(path).st_mtime) < BUSY_SECONDS  # noqa: PTH116 - no pathlib in a probe
     except FileNotFoundError:

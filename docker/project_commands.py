@@ -17,8 +17,8 @@ from project_static import Project
 class Commands:
     """``commands``, to be run in this order, each by a call of ``next``; see run_commands.py.
 
-    ``settings`` is what the project's settings say, once a command has succeeded, and ``told_apart`` whether
-    the project has looked which command it is run with: then nothing that came of it can be relied on.
+    ``settings`` has the project's settings, once a command has succeeded, and ``told_apart`` whether the
+    project has looked which command it is run with: then the results are not reliable.
     """
 
     settings: dict[str, Any] | None = None
@@ -28,7 +28,7 @@ class Commands:
         """Start the first command. Raises StaticError as ``Project.start`` does."""
         self._commands = [list(command) for command in commands]
         self._begun = 0
-        # Files, because a pipe that nobody reads from while the next command is awaited would fill.
+        # Files, because a pipe would fill: nobody reads it while this waits for the next command.
         self._streams = [tempfile.TemporaryFile("a+b") for _ in range(2)]  # noqa: SIM115 - close() does
         self._read = [0, 0]
         answers, theirs = os.pipe()
@@ -46,7 +46,7 @@ class Commands:
             self._answers, self._requests = os.fdopen(answers, "rb"), os.fdopen(ours, "wb", buffering=0)
 
     def next(self) -> CompletedProcess[str]:
-        """Run the next command to its end; return its result. Not to be called after one that failed."""
+        """Run the next command to its end; return its result. Must not be called after one that failed."""
         command = self._commands[self._begun]
         if self._begun:
             self._requests.write(b"\n")
@@ -62,11 +62,11 @@ class Commands:
 
     @property
     def alive(self) -> bool:
-        """Whether another command can be run."""
+        """True if another command can be run."""
         return self._begun < len(self._commands) and self._process.poll() is None
 
     def close(self) -> None:
-        """End the process, and with it what its commands have left running in it."""
+        """End the process, with everything that its commands have left running in it."""
         self._requests.close()
         self._process.wait()
         self._answers.close()

@@ -1,8 +1,8 @@
-"""The project as Python finds it: importable and with a name and version, without being installed.
+"""Make the project importable, with a name and version, without installing it.
 
-An editable install would need the code, and every change of it would install everything again. What it would
-leave behind is two small things, which the project's metadata alone decide: folders on the path, and a
-``dist-info`` for ``importlib.metadata``.
+An editable install would need the code, and every change of it would install everything again. It would leave
+only two small things, which depend on the project's metadata alone: folders on the path, and a ``dist-info``
+for ``importlib.metadata``.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ try:
 except ImportError:  # Python 3.10
     from pip._vendor import tomli as tomllib
 
-# Where a version is computed by a tool from what is not in an image.
+# For a version that a tool computes from files that are not in an image.
 UNKNOWN_VERSION = "0"
 
 
 def write(venv: Path, root: Path, folder: Path, further: Iterable[str]) -> None:
-    """Leave behind in ``venv`` what importing the project needs.
+    """Write to ``venv`` the files that importing the project needs.
 
     ``root`` is the project's root and ``further`` are folders below it (PYTHONPATH_DIRS); ``folder`` is that
     of its metadata. A folder of a project with a name is on the path with its ``src``, as if it were
@@ -49,7 +49,7 @@ def write(venv: Path, root: Path, folder: Path, further: Iterable[str]) -> None:
 
 
 def name_and_version(folder: Path) -> tuple[str, str] | None:
-    """Return what the project in ``folder`` calls itself, from pyproject.toml or setup.cfg."""
+    """Return the name and version of the project in ``folder``, from pyproject.toml or setup.cfg."""
     try:
         content = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):

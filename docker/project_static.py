@@ -1,4 +1,4 @@
-"""What collecting at build and publishing at release both need: STATIC_ROOT and .gz siblings."""
+"""Shared by collecting at build and publishing at release: STATIC_ROOT and .gz siblings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from report_settings import MARK as SETTINGS_MARK
 
-if TYPE_CHECKING:  # a build's; where a container publishes there is none
+if TYPE_CHECKING:  # only in a build, not where a container publishes
     from build_cache import BuildCache
 
 # Text, and images that are text: what nginx's gzip_types names. Other formats are compressed already.
@@ -24,7 +24,7 @@ COMPRESSIBLE = {
 }  # fmt: skip
 # Below this the answer fits into one packet either way.
 SMALLEST_COMPRESSED = 1024
-# What Django's hashing storages, and WhiteNoise's, say of a reference that leads nowhere.
+# The messages of Django's hashing storages, and WhiteNoise's, about a reference to a missing file.
 MISSING_REFERENCE = re.compile(r"The file '(?P<file>[^']+)' could not be found with <(?P<storage>[\w.]+)")
 REFERRING = re.compile(r"Post-processing '(?P<file>[^']+)' failed|file '(?P<other>[^']+)' references")
 # The last line of a minified file; addresses and data: URLs need no file.
@@ -35,13 +35,13 @@ COLLECT = ("collectstatic", "--noinput")
 
 
 class StaticError(Exception):
-    """What is wrong and the fix, ready to print."""
+    """A problem and its fix, ready to print."""
 
 
 class Project(NamedTuple):
-    """How the project's own commands are run: in the working directory, that of manage.py.
+    """Runs the project's own commands, in the working directory, that of manage.py.
 
-    ``environment`` is theirs instead of this process's, ``uid`` the user they run as.
+    ``environment`` replaces this process's, ``uid`` is the user they run as.
     """
 
     environment: Mapping[str, str] | None = None
@@ -72,8 +72,8 @@ class Project(NamedTuple):
     def settings(self) -> dict[str, Any]:
         """Return STATIC_ROOT, STATIC_URL, MEDIA_ROOT and MEDIA_URL, as collectstatic would see them.
 
-        Roots are absolute; COLLECTS tells whether the app that collects is there. Raises StaticError when the
-        settings do not import.
+        Roots are absolute; COLLECTS is whether the app that collects is installed. Raises StaticError when
+        the settings do not import.
         """
         result = self.python(str(Path(__file__).with_name("report_settings.py")), *COLLECT)
         said = [line for line in result.stdout.splitlines() if line.startswith(SETTINGS_MARK)]
@@ -81,7 +81,7 @@ class Project(NamedTuple):
             require_success(result, "manage.py " + " ".join(COLLECT))
             raise StaticError(
                 "SLIP-057: manage.py does not call Django's execute_from_command_line, so its settings"
-                " cannot be asked; fix: COLLECTSTATIC=skip"
+                " cannot be read; fix: COLLECTSTATIC=skip"
             )
         settings: dict[str, Any] = json.loads(said[-1].removeprefix(SETTINGS_MARK))
         return settings
@@ -89,10 +89,10 @@ class Project(NamedTuple):
     def collect(self, root: Path, result: subprocess.CompletedProcess[str] | None = None) -> bool:
         """Run collectstatic, into ``root``; return False in a project without it.
 
-        ``result`` is what it came to where it has been run already.
+        ``result`` is its result if it has been run already.
 
-        A storage that wants every reference to lead somewhere gets empty source maps, which no page needs and
-        packages often come without. Raises StaticError when it fails.
+        For a storage that requires every referenced file, empty source maps are added, which no page needs
+        and packages often lack. Raises StaticError when it fails.
         """
         result = result or self.python("manage.py", *COLLECT)
         output = result.stdout + result.stderr
@@ -128,7 +128,7 @@ def _missing_reference(output: str, missing: re.Match[str]) -> str:
     return (
         f"SLIP-134: {name} refers to {missing['file']}, which is not among the static files, and"
         f" {missing['storage']} needs every one; fix: "
-        f"add the file or take the reference out of {name}; or use a storage that does not hash names"
+        f"add the file or remove the reference from {name}; or use a storage that does not hash names"
     )
 
 
@@ -157,7 +157,7 @@ def require_success(result: subprocess.CompletedProcess[str], command: str) -> N
     sys.stderr.flush()
     if result.returncode:
         lines = [line for line in (result.stdout + result.stderr).splitlines() if line.strip()]
-        # What Django says after an unknown command is not the reason.
+        # Django's hint after an unknown command is not the reason.
         lines = [line for line in lines if not line.startswith("Type 'manage.py help'")]
         raise StaticError(
             "SLIP-057: the settings do not import, or the command fails, with app.env and app.prod.env"
@@ -186,10 +186,10 @@ def static_root(settings: Mapping[str, Any]) -> Path:
 
 
 def precompress(root: Path, cache: BuildCache | None = None) -> int:
-    """Write a ``.gz`` beside every file under ``root`` that gains from it; return how many.
+    """Write a ``.gz`` next to every file under ``root`` that gains from it; return how many.
 
-    It carries the original's modification time, as nginx's gzip_static advises. ``cache`` has what
-    was compressed before.
+    It has the original's modification time, as nginx's gzip_static advises. ``cache`` has earlier
+    results.
     """
     written = 0
     for path in sorted(root.rglob("*")):

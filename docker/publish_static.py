@@ -1,12 +1,12 @@
 """Publish this release's static files into the volume nginx serves: ``/srv/static``.
 
-Nothing is deleted: pages of earlier releases that are still open in a browser ask for the hashed
-names of their time. A file appears whole or not at all (written beside, then renamed). One whose
-content did not change is left alone and keeps its modification time, so browsers' copies stay valid.
+Nothing is deleted: pages of earlier releases that are still open in a browser request their old hashed
+names. A file appears whole or not at all (written under another name, then renamed). A file with unchanged
+content is left alone and keeps its modification time, so browsers' copies stay valid.
 
 With COLLECTSTATIC=start the files are collected first, into the project's STATIC_ROOT, which must
-be writable: /srv/static itself will do. With COLLECTSTATIC=skip nothing is collected or changed: what
-is committed in STATIC_ROOT is published as it is.
+be writable: /srv/static itself will do. With COLLECTSTATIC=skip nothing is collected or changed: files
+committed in STATIC_ROOT are published as they are.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ UNFINISHED = ".slipway-publishing"
 
 
 def publish(source: Path, volume: Path) -> Counter[str]:
-    """Copy what differs from ``source`` into ``volume``; return the number of files by outcome."""
+    """Copy new and changed files of ``source`` into ``volume``; return the number of files by outcome."""
     for leftover in volume.rglob(f"*{UNFINISHED}"):
         leftover.unlink(missing_ok=True)
     counts: Counter[str] = Counter(new=0, updated=0, unchanged=0)
@@ -54,7 +54,7 @@ def publish(source: Path, volume: Path) -> Counter[str]:
 def _replace(path: Path, target: Path) -> None:
     """Copy atomically, with the modification time. nginx refuses dotfiles, so no half copy is served.
 
-    Whatever mode the project gives its files (FILE_UPLOAD_PERMISSIONS), nginx reads them as another user.
+    The mode is fixed, whatever FILE_UPLOAD_PERMISSIONS is: nginx reads the files as another user.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(f".{target.name}.{os.getpid()}{UNFINISHED}")
@@ -107,13 +107,13 @@ def source_for(mode: str) -> Path | None:
 
 
 def main() -> int:
-    """Publish as COLLECTSTATIC says; return the exit code."""
+    """Publish according to COLLECTSTATIC; return the exit code."""
     mode = os.environ.get("COLLECTSTATIC", "build")
     try:
         source = source_for(mode)
     except StaticError as error:
         print(error, file=sys.stderr)
-        # Settings that cannot be asked are told of by what needs them; nothing was to be made here.
+        # With skip, nothing had to be made here; programs that need the settings report such an error.
         return 0 if mode == "skip" else 1
     if source is None:
         print(f"COLLECTSTATIC={mode}: nothing to publish")

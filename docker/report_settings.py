@@ -1,9 +1,9 @@
-"""Print what the project's settings say about static files and uploads, as JSON after MARK.
+"""Print the project's settings for static files and uploads, as JSON after MARK.
 
     report_settings.py COMMAND [ARGUMENT...]
 
-Runs the manage.py of the working directory up to where Django would take over: whatever that file does
-first has been done, and the settings see the arguments of the command that is to follow (``sys.argv``).
+Runs the manage.py of the working directory up to its call of Django: everything before that has been done,
+and the settings see the arguments of the command that is to follow (``sys.argv``).
 Runs with the project's own Python, 3.10 or later.
 """
 
@@ -17,12 +17,12 @@ MARK = "slipway-settings: "
 
 def absolute(value):
     """Return a folder (text, or any kind of path) as an absolute path; nothing for nothing."""
-    return os.path.abspath(str(value)) if value else None  # noqa: PTH100 - links are the project's wish
+    return os.path.abspath(str(value)) if value else None  # noqa: PTH100 - keeps the project's links
 
 
 def settings_said():
-    """Return the settings as the module says; they must have been named to Django."""
-    from django.conf import settings  # noqa: PLC0415 - only manage.py says which settings
+    """Return the settings named above; DJANGO_SETTINGS_MODULE must be set by now."""
+    from django.conf import settings  # noqa: PLC0415 - manage.py sets which settings
 
     return {
         "STATIC_ROOT": absolute(settings.STATIC_ROOT),
@@ -43,7 +43,7 @@ if __name__ == "__main__":
     from django.core import management
 
     management.execute_from_command_line = report
-    # As `python manage.py` would have it.
+    # As with `python manage.py`.
     sys.path[0] = os.getcwd()  # noqa: PTH109
     sys.argv[0] = "manage.py"
     runpy.run_path("manage.py", run_name="__main__")

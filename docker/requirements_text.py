@@ -1,7 +1,7 @@
-"""Requirements files as they are found in projects: read whatever their encoding, and put into what uv takes.
+"""Requirements files as projects have them: read in any encoding, and converted for uv.
 
-pip takes more than uv does, and people freeze environments on systems that are not this one. What is changed
-is said, line by line; what is wrong otherwise is left to the installer's own message.
+pip accepts more than uv does, and people freeze environments on other systems. Each changed line is
+reported; other errors are left to the installer's own message.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ INDEX = re.compile(r"""^\s*(?:-i\s*|--index-url[\s=]+|--pypi-url[\s=]+)(["']?)(\
 FURTHER_INDEX = re.compile(r"^\s*--extra-index-url[\s=]")
 OWN = re.compile(r"^(?:file:(?://)?)?([.\w/\-]*?)(?:\[([\w\-., ]+)\])?$")
 NAME = re.compile(r"^\s*([A-Za-z0-9][\w.\-]*)")
-# Written by `pip freeze` on Debian and Ubuntu for a package that no index has, and by it on Windows for
-# packages that exist nowhere else. Names as in PEP 503.
+# `pip freeze` writes these: on Debian and Ubuntu a package that no index has, on Windows packages that exist
+# only there. Names as in PEP 503.
 NOT_HERE = {
     "pkg-resources", "pywin32", "pypiwin32", "pywin32-ctypes", "pywinpty", "twisted-iocpsupport",
     "windows-curses", "win32-setctime", "wincertstore", "pyreadline", "pyreadline3", "wmi", "comtypes",
 }  # fmt: skip
 
-# What Python itself has since before 3.10, frozen on an older one. Their last releases refuse a newer Python,
+# Included in Python since before 3.10, frozen on an older one. Their last releases refuse a newer Python,
 # or do not compile for it.
 STANDARD = {"backports-zoneinfo", "dataclasses", "functools32", "futures", "typing", "wsgiref"}
 
 
 class Cleaned:
-    """What ``clean`` made of one file: its ``text``, and ``notes`` of what was changed, for the log.
+    """The result of ``clean`` for one file: its ``text``, and ``notes`` of the changes, for the log.
 
     ``own`` is whether the file installs the project itself (``-e .``), which is not a package here, and
-    ``own_extras`` with what; ``further_index`` whether several indexes are asked; ``hashes`` whether there
+    ``own_extras`` its extras; ``further_index`` whether several indexes are used; ``hashes`` whether there
     are any.
     """
 
@@ -61,7 +61,7 @@ def read(path: Path) -> str:
         if content.startswith(mark):
             return content.decode(encoding, errors="replace")
     if b"\0" in content:
-        # PowerShell's `>` without its mark: every other byte of ASCII is nothing.
+        # PowerShell's `>` without its mark: every other byte of ASCII is zero.
         return content.decode("utf-16-le" if content[1:2] == b"\0" else "utf-16-be", errors="replace")
     try:
         return content.decode("utf-8")
@@ -70,33 +70,33 @@ def read(path: Path) -> str:
 
 
 def included(text: str) -> Iterator[str]:
-    """Yield what ``-r`` and ``-c`` lines name, as written."""
+    """Yield the paths of ``-r`` and ``-c`` lines, as written."""
     for line in text.splitlines():
         if match := INCLUDE.match(line):
             yield match[2]
 
 
 def names(text: str) -> Iterator[str]:
-    """Yield the names of the distributions a file asks for, as in PEP 503."""
+    """Yield the names of the distributions in a file, as in PEP 503."""
     for line in text.splitlines():
         if match := NAME.match(line):
             yield normalised(match[1])
 
 
 def normalised(name: str) -> str:
-    """The name as in PEP 503."""
+    """Return the name as in PEP 503."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def clean(text: str, folder: Path, project: Path, default_index: str, public_index: str) -> Cleaned:
-    """Return ``text`` as uv takes it.
+    """Return ``text`` as uv accepts it.
 
     ``folder`` is where the installer runs and ``project`` the folder whose own package is not installed;
     ``default_index`` is the index of this build, empty for the ``public_index``, the installer's own.
     """
     done = Cleaned("")
     lines: list[str] = []
-    # A line that ends in a backslash goes on: hashes stand that way.
+    # A line that ends in a backslash continues: hashes are written that way.
     for line in re.sub(r"\\\r?\n", " ", text).splitlines():
         kept, note = _line(line, done, folder, project, default_index, public_index)
         if note:
@@ -135,7 +135,7 @@ def _editable(target: str, line: str, done: Cleaned, folder: Path, project: Path
     vcs = re.match(r"(?:git|hg|svn|bzr)\+", target)
     if vcs:
         egg = re.search(r"#(?:.*&)?egg=([\w.\-]+(?:\[[^\]]*\])?)", target)
-        # Sources below src/ cannot be edited in an image: it is installed as any other.
+        # Sources below src/ cannot be edited in an image: it is installed like any other.
         return (f"{egg[1]} @ {target}" if egg else target), ""
     if _is_own(target, done, folder, project):
         return None, ""
@@ -156,7 +156,7 @@ def _is_own(target: str, done: Cleaned, folder: Path, project: Path) -> bool:
 def _index(
     address: str, line: str, done: Cleaned, default_index: str, public_index: str
 ) -> tuple[str | None, str]:
-    """An index of the project's own stays beside this build's; the public one gives way to its mirror."""
+    """Keep the project's own index in addition to this build's; its mirror replaces the public one."""
     if not default_index:
         return line, ""
     host = re.compile(r"https?://(?:[^@/]*@)?([^/:]+).*")

@@ -1,10 +1,10 @@
-"""Copy what this image's root has and another one has not, or has otherwise.
+"""Copy the files of this image's root that another root lacks, or has in another form.
 
     root_difference.py OTHER OUT
 
-OTHER is the root of an image, mounted. OUT, which must not be there, gets files, links and folders with
-owners, modes, times and extended attributes: copied over OTHER, it makes OTHER this root. What OTHER alone
-has stays there.
+OTHER is the root of an image, mounted. OUT, which must not exist, gets files, links and folders with owners,
+modes, times and extended attributes: copied over OTHER, they turn it into this root. Files that only OTHER
+has stay there.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-# The kernel's, and what a container or a build puts there.
+# The kernel's, and those of a container or a build.
 NEVER = (
     "/dev", "/kit", "/mnt", "/opt/slipway", "/out", "/proc", "/run", "/sys", "/tmp",  # noqa: S108
     "/etc/hostname", "/etc/hosts", "/etc/resolv.conf",
@@ -25,7 +25,7 @@ NEVER = (
 
 
 def same(here: Path, there: Path) -> bool:
-    """Whether both are the same kind of thing with the same owner, mode, attributes and content."""
+    """Return whether both are of the same kind, with the same owner, mode, attributes and content."""
     try:
         new, old = here.lstat(), there.lstat()
     except FileNotFoundError:
@@ -52,7 +52,7 @@ def _attributes(path: Path) -> dict[str, bytes]:
 
 
 def differences(root: Path, other: Path, skip: frozenset[Path]) -> Iterator[Path]:
-    """Yield what is below ``root`` and not, or not so, below ``other``; a folder before what is in it."""
+    """Yield the paths below ``root`` that ``other`` lacks or has otherwise; folders before their content."""
     for entry in sorted(os.scandir(root), key=lambda entry: entry.name):
         path = Path(entry.path)
         if path in skip:
@@ -64,7 +64,7 @@ def differences(root: Path, other: Path, skip: frozenset[Path]) -> Iterator[Path
 
 
 def copy(path: Path, root: Path, out: Path) -> None:
-    """Copy one thing, and the folders it lies in, to the same place below ``out``."""
+    """Copy one path, and the folders above it, to the same place below ``out``."""
     target = out / path.relative_to(root)
     if path.is_dir() and not path.is_symlink():
         _copy_folder(path, root, out)
@@ -89,7 +89,7 @@ def _copy_owner(path: Path, target: Path) -> None:
     status = path.lstat()
     os.chown(target, status.st_uid, status.st_gid, follow_symlinks=False)
     if not stat.S_ISLNK(status.st_mode):
-        # A change of owner takes the setuid bit and capabilities away.
+        # A change of owner clears the setuid bit and capabilities.
         shutil.copystat(path, target)
 
 

@@ -1,11 +1,11 @@
-"""Run commands of manage.py one after another in one process, each when it is asked for.
+"""Run commands of manage.py one after another in one process, each on request.
 
     run_commands.py ANSWERS REQUESTS COMMAND...
 
 Each COMMAND is a JSON list of words. The first runs at once, a further one for each line read from the file
-descriptor REQUESTS; nothing more to read ends the process. After a command that succeeded a line of JSON is
-written to ANSWERS: ``settings`` as report_settings.py has them, and ``told_apart``, whether the project has
-looked which command it is. One that fails ends the process as it would alone.
+descriptor REQUESTS; the end of REQUESTS ends the process. After a command that succeeded a line of JSON is
+written to ANSWERS: ``settings`` as in report_settings.py, and ``told_apart``, whether the project has looked
+which command it is. One that fails ends the process as it would alone.
 
 Django is started once, which takes most of the time of such a command. The settings see the last COMMAND
 in ``sys.argv``. Runs with the project's own Python, 3.10 or later, in the folder of ``manage.py``.
@@ -22,7 +22,7 @@ from report_settings import settings_said
 
 
 class Watched(list):
-    """The words of a command that notice when somebody asks which command it is."""
+    """The words of a command, which record whether the project looks which command it is."""
 
     told_apart = False
     all_run = False
@@ -46,7 +46,7 @@ class Watched(list):
 
 
 def run_all(commands, words, answers, requests):
-    """Run ``commands`` as the module says; ``words`` is what the project has in ``sys.argv``."""
+    """Run ``commands`` as described above; ``words`` is the project's ``sys.argv``."""
     from django.core.management import ManagementUtility  # noqa: PLC0415 - after manage.py has begun
 
     for number, command in enumerate(commands):
@@ -57,7 +57,7 @@ def run_all(commands, words, answers, requests):
             if number:
                 utility.fetch_command(command[0]).run_from_argv(utility.argv)
             else:
-                # This one sets Django up, and must not be refused options that come before the settings.
+                # This call sets Django up, and accepts options that are read before the settings.
                 utility.execute()
         except SystemExit as end:
             if end.code:
@@ -71,9 +71,9 @@ def run_all(commands, words, answers, requests):
 
 
 def end_at_once(words):
-    """End the process without taking Django apart, which takes as long as a command: when all went well.
+    """End the process without Python's own cleanup, which takes as long as a command: when all succeeded.
 
-    Registered first, it is called last (atexit): what the project has registered has been done by then.
+    Registered first, it is called last (atexit), after everything that the project has registered.
     """
     if words.all_run:
         sys.stdout.flush()
@@ -83,7 +83,7 @@ def end_at_once(words):
 
 def main(arguments):
     """Run the usage above."""
-    # What importing makes stays: the collector would look through it over and over.
+    # Imported objects stay: the garbage collector would scan them over and over.
     gc.set_threshold(100_000)
     descriptors = [int(descriptor) for descriptor in arguments[:2]]
     for descriptor in descriptors:
@@ -96,7 +96,7 @@ def main(arguments):
 
     with open(descriptors[0], "w", encoding="utf-8") as answers, open(descriptors[1]) as requests:  # noqa: PTH123
         management.execute_from_command_line = lambda *_: run_all(commands, words, answers, requests)
-        # As `python manage.py` would have it.
+        # As with `python manage.py`.
         sys.path[0] = os.getcwd()  # noqa: PTH109
         sys.argv = words
         runpy.run_path("manage.py", run_name="__main__")

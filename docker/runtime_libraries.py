@@ -1,12 +1,11 @@
-"""Which Debian packages the installed Python packages need to run, found by what they link to.
+"""Find the Debian packages that the installed Python packages need to run, by the libraries they link to.
 
     runtime_libraries.py VENV STATUS OUT
 
-OUT gets one package a line: those that hold a shared library which something in VENV is linked to and the
-base image has not, by its dpkg's file STATUS. Where a wheel was built earlier and comes from a cache, the
-library may not be here either: then its package is looked for and installed, which proves that it was the
-right one. Only what is loaded by name while the program runs leaves no trace in a file; for that there is a
-table.
+OUT gets one package a line: those with a shared library that a file in VENV links to and that the base image
+lacks, by its dpkg's file STATUS. If a wheel was built earlier and comes from a cache, the library may be
+missing here too: then its package is searched and installed, which proves that it is the right one. Libraries
+that a program loads by name at run time leave no trace in a file; a table lists those.
 """
 
 from __future__ import annotations
@@ -23,8 +22,7 @@ import trim_root
 
 KIT = Path(__file__).parent
 NEEDED = re.compile(r"^\t(\S+) => (?:(/\S+) \(0x[0-9a-f]+\)|not found)$", re.MULTILINE)
-# Names as apt takes them: one that begins with ^ is a regular expression, because releases differ in the
-# numbers.
+# Names for apt: one that begins with ^ is a regular expression, because releases differ in the numbers.
 BY_NAME = {
     "cairocffi": ("libcairo2",),
     "cairosvg": ("libcairo2",),
@@ -36,14 +34,14 @@ BY_NAME = {
     "wand": (r"^libmagickwand-[67]\.q16-[0-9]+(t64)?$",),
     "weasyprint": ("libpango-1.0-0", "libpangoft2-1.0-0", "libharfbuzz-subset0", "fonts-dejavu-core"),
 }
-# Distributions with which the one in front brings its library along.
+# Distributions that bring the library of the first one along.
 BUNDLED = {"psycopg": {"psycopg-binary", "psycopg-c"}, "pyvips": {"pyvips-binary"}}
-# What a project's own code makes use of (dependency_files.py).
+# Features that a project's own code uses (dependency_files.py).
 FEATURES = {
     "geodjango": ("^libgdal[0-9]+(t64)?$", "^libgeos-c1(t64|v5)$", "^libproj[0-9]+(t64)?$"),
     "spatialite": ("libsqlite3-mod-spatialite",),
 }
-# Libraries whose package is not called like them.
+# Libraries in packages with another name.
 ELSEWHERE = {
     "libexslt.so.0": ("libxslt1.1",),
     "libgthread-2.0.so.0": ("libglib2.0-0t64", "libglib2.0-0"),
@@ -57,7 +55,7 @@ ELSEWHERE = {
 
 
 def packages(venv: Path, status: str, features: Collection[str] = ()) -> list[str]:
-    """Return the packages, sorted, without those in ``status``; prints what could not be found."""
+    """Return the packages, sorted, without those in ``status``; prints libraries that were not found."""
     wanted = set(by_name(distributions(venv)))
     wanted.update(package for feature in features for package in FEATURES.get(feature, ()))
     files = list(libraries_and_programs(venv))
@@ -72,19 +70,19 @@ def packages(venv: Path, status: str, features: Collection[str] = ()) -> list[st
 
 
 def installed(status: str) -> set[str]:
-    """Return the names of the packages that a file of dpkg's says are installed (dpkg-query(1), Status)."""
+    """Return the names of the packages that are installed by a file of dpkg's (dpkg-query(1), Status)."""
     return {package.name for package in trim_root.read_status(status) if package.installed}
 
 
 def libraries_and_programs(venv: Path) -> Iterator[str]:
-    """Yield what may be an ELF file, by its name or place."""
+    """Yield the files that may be ELF files, by their name or place."""
     for folder, _, files in os.walk(venv):
         programs = folder == f"{venv}/bin"
         yield from (f"{folder}/{name}" for name in files if programs or ".so" in name)
 
 
 def is_object(path: str) -> bool:
-    """Whether ``path`` is an ELF file, and no link."""
+    """Return whether ``path`` is an ELF file, and no link."""
     if os.path.islink(path) or not os.path.isfile(path):  # noqa: PTH113, PTH114
         return False
     with open(path, "rb") as file:  # noqa: PTH123
@@ -92,14 +90,14 @@ def is_object(path: str) -> bool:
 
 
 def linked(objects: Iterable[str | Path], inside: Collection[str]) -> tuple[set[Path], set[str]]:
-    """Return where the loader finds what ``objects`` need, and the names it does not find.
+    """Return where the loader finds the libraries that ``objects`` need, and the names it does not find.
 
-    ``inside`` are names of files that come along, which the loader may not know until the program runs.
+    ``inside`` are names of files in the same environment, which the loader may find only at run time.
     """
     listed = list(map(str, objects))
     if not listed:
         return set(), set()
-    # Of what is not a dynamic executable it complains, and goes on.
+    # It complains about files that are not dynamic executables, and goes on.
     answer = subprocess.run(["ldd", *listed], capture_output=True, text=True, check=False).stdout
     found, missing = set(), set()
     roots = _roots(listed)
@@ -126,7 +124,7 @@ def outermost(names: Collection[str]) -> set[str]:
 
 
 def owners(paths: Iterable[Path]) -> set[str]:
-    """Return the Debian packages of the files; one that is in none is passed over."""
+    """Return the Debian packages of the files; files in none are skipped."""
     resolved = {str(path.resolve()) for path in paths}
     if not resolved:
         return set()
@@ -136,7 +134,7 @@ def owners(paths: Iterable[Path]) -> set[str]:
 
 
 def candidates(library: str) -> list[str]:
-    """Return what Debian's policy would call the package of a library, best first.
+    """Return the names that Debian's policy gives to the package of a library, best first.
 
     Debian Policy Manual, "Shared libraries", 8.1: the name and version of its soname.
     """
@@ -160,7 +158,7 @@ def install(libraries: Iterable[str]) -> bool:
 
 
 def distributions(venv: Path) -> set[str]:
-    """Return the names of what is installed, as in PEP 503."""
+    """Return the names of the installed distributions, as in PEP 503."""
     return {
         requirements_text.normalised(path.name.split("-")[0])
         for path in venv.glob("lib/python3*/site-packages/*.dist-info")

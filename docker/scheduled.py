@@ -1,12 +1,12 @@
-"""A command by its schedule, in a container of its own: what a CRON_NAME line of .env becomes.
+"""Run a command by its schedule, in a container of its own, for a CRON_NAME line of .env.
 
     scheduled.py NAME SECONDS EXPRESSION COMMAND...
 
-A line of the log says that a run begins, and one how it has ended. There is never a second run beside the
-first: a time that comes meanwhile is passed over, and said. What was missed while nothing ran is made up for
-once, if it is less than an hour late. At SIGTERM a run gets the same signal, and SECONDS from then on the
-engine's SIGKILL; the run is ended before that, so that its end is told. Runs with the project's own Python,
-3.10 or later.
+It logs a line when a run begins, and one when it ends. There is never a second run at the same time: a time
+that comes meanwhile is skipped, with a line. A run that was missed while nothing ran is made up for once, if
+it is less than an hour late. At SIGTERM a run gets the same signal, and SECONDS later comes the engine's
+SIGKILL; the run is ended before that, so that its end is logged. Runs with the project's own Python, 3.10 or
+later.
 """
 # ruff: noqa: PTH118, PTH123
 
@@ -23,11 +23,11 @@ from datetime import datetime, timedelta
 import cron
 
 FOLDER = "/srv/cron"
-# How late a run that was missed may begin.
+# A missed run may begin this late.
 LATE = timedelta(hours=1)
-# How long after its time a run begins at most, where the clock has gone on as a clock does.
+# A run that would begin later than this after its time means that the clock has jumped.
 _JUMP = timedelta(minutes=1)
-# Before the engine's SIGKILL, for the last words.
+# Before the engine's SIGKILL, for the last lines of the log.
 _SPARE_SECONDS = 2
 _SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
 
@@ -44,12 +44,12 @@ class Scheduled:
         self._path = os.path.join(FOLDER, f"{name}.json")
         self._process = None
         self._began = 0.0
-        # When the run was due that is going on.
+        # When the present run was due.
         self._due = None
 
     def run(self):
         """Work until SIGTERM."""
-        # Taken up one by one, in `_nap`: none comes in between.
+        # `_nap` handles them one by one: none interrupts other code.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         covered = self._covered()
         if (due := self._times.after(covered)) > cron.now():
@@ -64,19 +64,19 @@ class Scheduled:
                     return
                 self._look()
                 if not late and cron.now() - at > _JUMP:
-                    # The machine slept, or its clock was set: there may be many of them.
+                    # The machine slept, or its clock was set: many times may have passed.
                     continue
                 covered = at
                 self._keep(covered)
                 if self._process:
-                    self._say(f"passes over {cron.text(at)}: the run of {cron.text(self._due)} is going on")
+                    self._say(f"skips {cron.text(at)}: the run of {cron.text(self._due)} has not ended")
                 elif not alone():
-                    self._say(f"passes over {cron.text(at)}: another container of it is at work")
+                    self._say(f"skips {cron.text(at)}: another container runs the command")
                 else:
                     self._begin(at)
 
     def _covered(self):
-        """Return the time up to which nothing is to be done any more."""
+        """Return the time up to which all runs are done."""
         now = cron.now()
         kept = cron.read(self._path, {"covered", "expression"})
         if not kept or kept["expression"] != self._expression:
@@ -85,7 +85,7 @@ class Scheduled:
         return datetime.fromisoformat(kept["covered"])
 
     def _without_missed(self, covered):
-        """Return ``covered``, or what else it is to be, so that one time at most has passed."""
+        """Return ``covered``, moved forward so that at most one time has passed since."""
         now = cron.now()
         missed = self._times.after(covered)
         if missed > now:
@@ -101,11 +101,11 @@ class Scheduled:
 
     @contextlib.contextmanager
     def _only_one(self):
-        """Give a function that says whether nobody else on this volume runs the command."""
+        """Yield a function that returns whether no other container on this volume runs the command."""
         try:
             file = open(os.path.join(FOLDER, f"{self._name}.lock"), "w", encoding="utf-8")  # noqa: SIM115
         except OSError as problem:
-            self._say(f"cannot keep what has run: {problem}")
+            self._say(f"cannot record its runs: {problem}")
             yield lambda: True
             return
 
@@ -120,7 +120,7 @@ class Scheduled:
             yield alone
 
     def _nap(self, seconds):
-        """Sleep so long, or until a signal; return whether to stop."""
+        """Sleep for ``seconds``, or until a signal; return whether to stop."""
         found = signal.sigtimedwait(_SIGNALS, seconds)
         self._look()
         return found is not None and found.si_signo != signal.SIGCHLD
@@ -132,7 +132,7 @@ class Scheduled:
             self._process = subprocess.Popen(
                 self._command,
                 stdin=subprocess.DEVNULL,
-                # All that it begins gets its signals.
+                # All processes that it starts get its signals.
                 start_new_session=True,
                 preexec_fn=_unblock,  # noqa: PLW1509
             )
@@ -153,7 +153,7 @@ class Scheduled:
     def _stop(self):
         if not self._process:
             return
-        self._say(f"is told to end: it has {self._seconds} s, and is not begun again before its next time")
+        self._say(f"gets SIGTERM: it has {self._seconds} s to end, and does not restart before its next time")
         self._kill(signal.SIGTERM)
         deadline = time.monotonic() + self._seconds
         while self._process and (left := deadline - time.monotonic()) > 0:

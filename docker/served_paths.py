@@ -1,4 +1,4 @@
-"""Whether the project's settings and the kit's containers say the same about static files and uploads."""
+"""Compare the project's settings with the kit's containers, for static files and uploads."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def url_path(url: str | None) -> str:
 def differences(project: Mapping[str, str | None], kit: Mapping[str, str]) -> list[str]:
     """Return a warning for each of STATIC_URL, MEDIA_URL and MEDIA_ROOT that differs, and uploads in memory.
 
-    ``project`` holds what the settings say, ``kit`` the variables. What is not used is not compared.
+    ``project`` holds the settings, ``kit`` the variables. Unused ones are not compared.
     """
     found = []
     for name, used, effect in (
@@ -36,12 +36,12 @@ def differences(project: Mapping[str, str | None], kit: Mapping[str, str]) -> li
             found.append(_warning(name, project.get(name), f"{effect} under {kit[name]}", theirs))
     theirs = (project.get("MEDIA_ROOT") or "").rstrip("/")
     if theirs and theirs != kit["MEDIA_ROOT"].rstrip("/"):
-        found.append(_warning("MEDIA_ROOT", theirs, f"uploads last in {kit['MEDIA_ROOT']} alone", theirs))
+        found.append(_warning("MEDIA_ROOT", theirs, f"uploads are only kept in {kit['MEDIA_ROOT']}", theirs))
     spool = project.get("FILE_UPLOAD_TEMP_DIR") or ""
     if f"{spool}/".startswith(_IN_MEMORY):
         found.append(
             f"SLIP-185: the project's FILE_UPLOAD_TEMP_DIR is {spool}, which is memory in production: a large"
-            " upload fills it; fix: take the setting out, and uploads wait on a disk (TMPDIR)"
+            " upload fills it; fix: remove the setting; then uploads are buffered on a disk (TMPDIR)"
         )
     return found
 

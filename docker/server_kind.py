@@ -2,8 +2,8 @@
 
     server_kind.py TARGET FOLDER...
 
-Prints ``asgi`` or ``wsgi``. Nothing is imported: the image asks before the project's dependencies are there,
-gunicorn's master before its workers load the project. FOLDERs are what Python would import from.
+Prints ``asgi`` or ``wsgi``. Nothing is imported: a build runs this before the project's dependencies are
+installed, gunicorn's master before its workers load the project. FOLDERs are those Python would import from.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-# Beside every name with "asgi" in it: channels' and the frameworks that mount Django.
+# Every name with "asgi" in it, those of channels, and of the frameworks that mount Django.
 ASGI = re.compile(r"asgi|ProtocolTypeRouter|get_default_application|FastAPI|Starlette|Quart", re.IGNORECASE)
 WSGI = re.compile(r"wsgi", re.IGNORECASE)
 MOST_IMPORTS = 5
@@ -23,8 +23,8 @@ MOST_IMPORTS = 5
 def server_kind(target: str, folders: Sequence[Path]) -> str:
     """Return ``asgi`` or ``wsgi`` for ``target`` (``module:callable`` or ``module:factory()``).
 
-    The names its definition uses decide, also where it is imported from another module of the project;
-    where they say nothing, or the source is not found, the name of the module does.
+    The names its definition uses decide, also if it is imported from another module of the project; without
+    such names, or without the source, the name of the module decides.
     """
     module, _, attribute = target.partition(":")
     name = attribute.partition("(")[0] or "application"

@@ -1,6 +1,6 @@
-"""What a variable that a project asks for probably wants, judged by its name.
+"""Suggest a value for a variable that a project reads, by its name.
 
-Read inside the image, where a build tells what is missing, and on the host by slipway/core/suggestions.py.
+Used inside the image, where a build reports what is missing, and on the host by slipway/core/suggestions.py.
 The host names are those of the stack's services.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-# Whose keys are given out by somebody else: nothing generated here would be worth anything to them.
+# Services that issue their own keys: a generated value would not work with them.
 _THEIRS = re.compile(
     r"AWS|AZURE|GCP|GCS|GOOGLE|FIREBASE|FACEBOOK|TWITTER|GITHUB|GITLAB|LINKEDIN|APPLE|OAUTH|OIDC|SOCIAL|AUTH0|OKTA|"
     r"STRIPE|PAYPAL|PAYSTACK|RAZORPAY|BRAINTREE|FLUTTERWAVE|KHALTI|RE?CAPTCHA|HCAPTCHA|TURNSTILE|S3|SPACES|MINIO|"
@@ -76,10 +76,10 @@ def suggest(
     hosts: tuple[str, ...] = ("localhost", "127.0.0.1"),
     origin: str = "http://localhost:8080",
 ) -> str | None:
-    """Return a value for the variable ``name`` as app.env would have it; None where only a person knows.
+    """Return a value for the variable ``name``, as written in app.env; None where only a person knows it.
 
     ``db_name`` and ``db_user`` are the stack's database, ``hosts`` the names of the site, ``origin`` its
-    address. An empty text means that empty will do. ``{{secret:NAME}}`` in it stands for a generated secret.
+    address. An empty text means that an empty value works. ``{{secret:NAME}}`` stands for a generated secret.
     """
     upper = name.upper()
     short = re.sub(r"^(DJANGO|APP|SITE|DJ|WEB)_(?=\w)", "", upper)

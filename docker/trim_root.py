@@ -1,16 +1,16 @@
-"""Leave out of this image's root what a running production container has no use for.
+"""Remove from this image's root what a running production container does not need.
 
     trim_root.py [PACKAGE...]
 
 Production runs as a user without rights on a read-only root: no package can be installed there, no account
-made and no file system mounted. So the packages of NOT_NEEDED go, with what the interpreter brings to
-install, to compile against and to teach. A package stays when one that stays depends on it, when a script of
-one that stays is run by it, or when it is a PACKAGE: what the project asks for by name (RUNTIME_PACKAGES, as
-install-packages takes them), which is also the way to keep one.
+created and no file system mounted. So the packages of NOT_NEEDED are removed, with the interpreter's files
+for installing, compiling and teaching. A package stays when one that stays depends on it, when it runs a
+script of one that stays, or when it is a PACKAGE: one that the project names (RUNTIME_PACKAGES, as for
+install-packages), which is also the way to keep one.
 
-The record of installed packages in /var/lib/dpkg stays and lists what is still there: it is what scanners
-read. An image without that record is of no Debian kind, and keeps its packages. Run as root, on what is
-thrown away or copied.
+The record of installed packages in /var/lib/dpkg stays and lists the remaining ones, for scanners. An image
+without that record is not based on Debian, and keeps its packages. Run as root, on a root that is discarded
+or copied.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from pathlib import Path
 
 STATUS = "var/lib/dpkg/status"
 INFO = "var/lib/dpkg/info"
-# What scanners read: which files belong to packages, and their digests. The rest is for dpkg itself.
+# For scanners: which files belong to packages, and their digests. The rest is for dpkg itself.
 KEPT_INFO = (".list", ".md5sums", ".conffiles")
 
-# As shell patterns, for the numbers in them differ between releases of Debian.
+# As shell patterns, because the numbers in them differ between releases of Debian.
 NOT_NEEDED = (
     # packages: fetching, proving and installing them, and asking about their configuration
     "adduser", "apt", "apt-utils", "debconf", "debconf-i18n", "debian-archive-keyring", "dpkg", "gpgv",
@@ -42,7 +42,7 @@ NOT_NEEDED = (
     # installing Python packages
     "python3-pip-whl", "python3-setuptools-whl", "python3-wheel-whl", "python3.*-venv",
 )  # fmt: skip
-# Every package may use them while it is installed or removed, and no program needs them to run.
+# Packages use them while they are installed or removed, and no program needs them to run.
 FOR_INSTALLATION = {
     "adduser",
     "cdebconf",
@@ -52,18 +52,18 @@ FOR_INSTALLATION = {
     "init-system-helpers",
     "install-info",
 }
-# Scripts of these are no reason to keep what runs them: they go with it. (openssl: c_rehash, which `openssl
+# Scripts of these do not keep their interpreter: they are removed with it. (openssl: c_rehash, which `openssl
 # rehash` replaces.)
 SCRIPTS_GO = {"openssl", "libpam-runtime"}
-# Of packages that stay, unless they are asked for by name: programs that only root runs, and what iconv (C;
-# Python has codecs of its own) converts beside Unicode and the encodings of the web (WHATWG Encoding
-# Standard) and of PCs.
+# Parts of packages that stay, unless the project names them: programs that only root runs, and iconv's
+# encodings (C; Python has codecs of its own) other than Unicode, those of the web (WHATWG Encoding Standard)
+# and of PCs.
 PARTS = {"util-linux": ("usr/sbin/*", "sbin/*"), "libc6": ("usr/lib/*/gconv/*.so",)}
 PARTS_KEPT = re.compile(
     r".*/gconv/(lib\w+|UTF-\w+|UNICODE|ISO-?8859-\w+|ISO-2022-[\w-]+|CP\d+|KOI-?8\S*|GB\w+|BIG5\w*"
     r"|EUC-[\w-]+|SJIS|SHIFT_JIS\w*|UHC|JOHAB|MAC[\w-]*|TIS-620|VISCII|TCVN\S*|IBM(437|85\d|86\d|874|92[12]|932|943))\.so"
 )
-# What packages make while they are installed, beside their own files.
+# Files that packages create while they are installed, in addition to their own.
 MADE_BY = {
     "apt": ("etc/apt", "usr/lib/apt", "var/cache/apt", "var/lib/apt", "var/log/apt"),
     "debconf": ("etc/debconf.conf", "usr/share/debconf", "var/cache/debconf", "var/log/dpkg.log"),
@@ -77,8 +77,7 @@ MADE_BY = {
         "var/lib/dpkg/updates",
     ),
 }
-# Documentation and what only people at a terminal of a development machine use. Licences (usr/share/doc)
-# stay.
+# Documentation, and files for people at a terminal of a development machine. Licences (usr/share/doc) stay.
 FOR_READERS = (
     "usr/share/bash-completion", "usr/share/bug", "usr/share/gcc", "usr/share/gdb", "usr/share/info",
     "usr/share/lintian", "usr/share/man", "usr/share/pixmaps", "usr/share/zsh", "usr/local/share/man",
@@ -106,7 +105,7 @@ class Package:
         self.architecture = fields.get("Architecture", "")
         self.installed = fields.get("Status", "").endswith(" installed")
         self.provides = {_name(word) for word in fields.get("Provides", "").split(",") if word.strip()}
-        # Of alternatives (a | b) every one that is there counts: which of them is used is not written down.
+        # Of alternatives (a | b) every installed one counts: the record does not tell which one is used.
         self.depends = {
             _name(word)
             for field in ("Depends", "Pre-Depends")
@@ -178,7 +177,7 @@ def files_of(package: Package, root: Path) -> Iterator[Path]:
 
 
 def scripts_by_interpreter(owned: Mapping[str, Collection[Path]]) -> dict[str, set[str]]:
-    """Return which packages have an executable script for a program of which package."""
+    """Return, by the package of an interpreter, the packages that have executable scripts for it."""
     programs = {
         path.name: owner for owner, paths in owned.items() for path in paths if path.parent.name == "bin"
     }
@@ -203,7 +202,7 @@ def _interpreter(path: Path) -> str:
 
 
 def remove(paths: Iterable[Path]) -> None:
-    """Remove files, links and trees, those that are there."""
+    """Remove files, links and trees, if they exist."""
     for path in paths:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -253,9 +252,9 @@ def trim_packages(root: Path, asked: Collection[str]) -> set[str]:
 
 
 def trim_interpreter(root: Path, stdlib: Path, site_packages: Collection[Path]) -> None:
-    """Remove what the interpreter brings to install and to develop with.
+    """Remove the interpreter's files for installing and developing.
 
-    pip stays where anything else is installed beside it: what that needs is not known.
+    pip stays if anything else is installed there: that may need it.
     """
     remove(path for pattern in STDLIB for path in stdlib.glob(pattern))
     if not list(root.glob("usr/lib/*/lib*tk[89]*.so*")):
@@ -273,7 +272,7 @@ def trim_interpreter(root: Path, stdlib: Path, site_packages: Collection[Path]) 
 def main(asked: list[str], root: Path = Path("/")) -> int:
     """Run the usage above."""
     gone = trim_packages(root, asked) if (root / STATUS).is_file() else set()
-    # By the interpreter of the image, which the virtual environment has nothing of but its standard library.
+    # Those of the image's interpreter: the virtual environment uses only its standard library.
     folders = {Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")}
     trim_interpreter(root, Path(sysconfig.get_path("stdlib")), folders)
     remove(root / name for name in FOR_READERS)

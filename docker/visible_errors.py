@@ -1,4 +1,4 @@
-"""Let errors of requests be seen in the container's log, where the project's LOGGING shows them to nobody.
+"""Show errors of requests in the container's log, where the project's LOGGING shows them to nobody.
 
 Django's own logging prints to the console only with DEBUG on, and otherwise mails ADMINS
 (https://docs.djangoproject.com/en/stable/ref/logging/#default-logging-configuration): a project without
@@ -11,8 +11,8 @@ import logging
 
 # Both: a project may cut the second off from the first (propagate).
 LOGGERS = ("django", "django.request")
-# They take a record and show it to nobody who reads the container's log. Compared by name, for Django's own
-# handler cannot be imported where there is no Django.
+# Handlers that do not write to the container's log. Compared by name, because Django's own handler cannot be
+# imported where there is no Django.
 _ELSEWHERE = {"AdminEmailHandler", "NullHandler"}
 
 

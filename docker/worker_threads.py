@@ -1,8 +1,7 @@
-"""What the threads of a gunicorn worker are doing: the project's code, or waiting for a client.
+"""Track what the threads of a gunicorn worker do: run the project's code, or wait for a client.
 
-Gunicorn knows neither: to it a thread that streams and one that hangs are both busy. The project's WSGI
-callable is where a request goes over from one to the other (PEP 3333), so the callable is wrapped. Used by
-gunicorn.conf.py.
+Gunicorn cannot tell: to it a thread that streams and one that hangs are both busy. A request passes between
+the two in the project's WSGI callable (PEP 3333), so the callable is wrapped. Used by gunicorn.conf.py.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ READING = {"read", "readline", "readlines"}
 
 
 class Requests:
-    """A WSGI callable around the project's that knows of each request in work who has it.
+    """A WSGI callable around the project's that tracks who has each request in work.
 
     A request is in work from the call until ``done``, in one thread.
     """
@@ -37,20 +36,20 @@ class Requests:
             answer = self._application(environ, start_response)
         finally:
             self.turn(thread, inside=False)
-        # Gunicorn sends a file by sendfile where it meets its own class; all that follows is the client's.
+        # Gunicorn sends a file of its own class by sendfile; from then on the client has the request.
         if isinstance(answer, environ.get("wsgi.file_wrapper", ())):
             return answer
         return _Answer(answer, self, thread)
 
     def turn(self, thread: int, *, inside: bool) -> None:
-        """Say that the request of ``thread`` goes over to the project's code, or from it to its client."""
-        # The project may read on in a thread of its own, after all is over.
+        """Record that the request of ``thread`` passes to the project's code, or from it to its client."""
+        # The project may still read in a thread of its own after the request is over.
         if thread in self._in_work:
             self._in_work[thread] = inside
             self._moved = time.monotonic()
 
     def done(self) -> None:
-        """Say that this thread's request is over."""
+        """Record that this thread's request is over."""
         self._in_work.pop(threading.get_ident(), None)
         self._moved = time.monotonic()
 
@@ -72,7 +71,7 @@ class Requests:
 
 
 class _Body:
-    """The body of a request: who reads from it waits for the client."""
+    """The body of a request: a thread that reads from it waits for the client."""
 
     def __init__(self, body: Any, requests: Requests, thread: int) -> None:
         self._body, self._requests, self._thread = body, requests, thread

@@ -1,9 +1,9 @@
-"""What a project writes when its settings are imported, and the links that let it do so on a read-only root.
+"""Paths that a project writes when its settings are imported, and links for them on a read-only root.
 
 Production's root file system cannot be written, and ``/app`` belongs to root. So a build imports the
-settings once with folders that the image's user may write to, looks what has come into being, and has the
-image carry links in those places: to ``/tmp``, or for log files to the container's standard error. The
-entrypoint makes what they lead to.
+settings once with folders that the image's user may write to, looks for new paths, and puts links in
+their places into the image: to ``/tmp``, or for log files to the container's standard error. The
+entrypoint creates their targets.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _ENDLESS = re.compile(
     r"'class': 'logging\.(?:FileHandler|handlers\.(?:WatchedFileHandler|TimedRotatingFileHandler))'"
 )
 IGNORED = {"__pycache__", "node_modules", ".slipway"}
-# Folders of the machine itself, of the kit, and those that are writable as it is.
+# Folders of the machine itself, of the kit, and those that are already writable.
 NOT_OURS = ("/proc", "/sys", "/dev", "/run", "/tmp", "/kit", "/opt", "/usr", "/bin", "/lib", "/srv")  # noqa: S108
 
 
@@ -30,30 +30,30 @@ def snapshot(root: Path) -> dict[str, bool]:
     found: dict[str, bool] = {}
     for folder, names, files in os.walk(root):
         names[:] = [name for name in names if name not in IGNORED]
-        # A link to a folder is no folder: what is in it is somewhere else.
+        # A link to a folder is no folder: its content is somewhere else.
         found.update({f"{folder}/{name}": not Path(folder, name).is_symlink() for name in names})
         found.update(dict.fromkeys((f"{folder}/{name}" for name in files), False))
     return found
 
 
 def open_folders(root: Path, uid: int) -> None:
-    """Give ``root`` and every folder below to ``uid``: names can be added, and no file is copied for it."""
+    """Give ``root`` and every folder below to ``uid``: it can add names, and no file has to be copied."""
     for folder, names, _ in os.walk(root):
         names[:] = [name for name in names if name not in IGNORED]
         os.chown(folder, uid, uid)
 
 
 def refused(output: str) -> str | None:
-    """Return the path that ``output``, of a failed program, says it was refused; None when it says none."""
+    """Return the path that a failed program was refused, according to its ``output``; None for none."""
     paths = [match["path"] for match in REFUSED.finditer(output)]
     return paths[-1] if paths and not paths[-1].startswith(NOT_OURS) else None
 
 
 def grant(path: str, uid: int) -> dict[str, bool]:
-    """Let ``uid`` write ``path``; return what became possible by that, and whether it is a folder.
+    """Let ``uid`` write ``path``; return the path that was granted, and whether it is a folder.
 
-    For a file that exists it is that file, whose content is kept as the first. Else it is the first folder
-    on the way to it that had to be made; nothing where all are there, for then it was not about writing.
+    For an existing file it is that file, with its content kept as the first. Otherwise it is the topmost
+    folder that had to be created; nothing if all exist, because then writing was not the problem.
     """
     file = Path(path)
     if file.is_file():
@@ -69,14 +69,14 @@ def grant(path: str, uid: int) -> dict[str, bool]:
             folder.mkdir()
             os.chown(folder, uid, uid)
     except OSError:
-        return {}  # below a file, or in a file system of the machine: no place for a folder
+        return {}  # below a file, or in a file system of the machine: no folder can be created
     return {str(made[-1]): True} if made else {}
 
 
 def endless_logs(diffsettings: str) -> set[str]:
     """Return the files that LOGGING, as ``diffsettings`` prints it, writes to and never rotates by size.
 
-    Those that do rotate ask where in the file they are, which standard error cannot tell, and stay small.
+    Those that do rotate read their position in the file, which standard error does not have, and stay small.
     """
     line = re.search(r"^(?:### )?LOGGING = (.*)$", diffsettings, re.MULTILINE)
     handlers = re.findall(r"\{[^{}]*\}", line[1]) if line else []
@@ -89,8 +89,8 @@ def written(
 ) -> dict[str, str]:
     """Return what is new in ``after``: its path, and its kind to the entrypoint, which is log for ``logs``.
 
-    ``kept`` are folders that have a place of their own, as STATIC_ROOT: they, what is in them, and the
-    folders they are in are left out.
+    ``kept`` are folders that have a place of their own, as STATIC_ROOT: they, their content, and the folders
+    above them are left out.
     """
     kept = [path.rstrip("/") for path in kept if path]
     found = {}

@@ -1,11 +1,11 @@
 """The archive: a plain tar file of metadata.json, SHA256SUMS, database.dump and media.tar.zst, in this order.
 
-Between the last two are the dumps of EXTRA_DATABASES, if there are any: database-NAME.dump. Then its format
-is 2, which kits that do not know them refuse; else 1. After all of them is data.tar.zst with DATA_PATHS, and
-its format then is 3.
+Between the last two are the dumps of EXTRA_DATABASES, if there are any: database-NAME.dump. The format is
+then 2, which kits that do not know them refuse; otherwise 1. After all of them is data.tar.zst with
+DATA_PATHS; the format is then 3.
 
-Each member is compressed by itself, so `tar --extract` and `sha256sum --check SHA256SUMS` do by hand what
-the kit does. It is read strictly: whatever differs by a byte from what the writer writes is damaged.
+Each member is compressed separately, so `tar --extract` and `sha256sum --check SHA256SUMS` do by hand what
+the kit does. The reader is strict: an archive that differs by a byte from the writer's output is damaged.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ def extra_member(name):
 
 
 def extra_databases(metadata):
-    """Return the names of the extra databases in the archive whose ``metadata`` are given."""
+    """Return the names of the extra databases in the archive with this ``metadata``."""
     return [match[1] for name in metadata["members"] if (match := _EXTRA.fullmatch(name))]
 
 
@@ -66,7 +66,7 @@ class Reader:
         self._name = name
 
     def metadata(self):
-        """Return the metadata, which come first, and are as they were written.
+        """Return the metadata, which come first, checked against their SHA-256.
 
         Raises ``BackupError`` SLIP-095, or SLIP-097 for a newer format.
         """
@@ -88,7 +88,7 @@ class Reader:
         except (KeyError, TypeError, AttributeError):
             expected = None
         if self._text(SUMS) != expected:
-            raise damaged(self._name, "the SHA-256 of its metadata is another")
+            raise damaged(self._name, "the SHA-256 of its metadata does not match")
         return found
 
     def members(self, metadata, folder):
@@ -104,7 +104,7 @@ class Reader:
                     hashing.update(chunk)
                     file.write(chunk)
             if hashing.hexdigest() != facts["sha256"]:
-                raise damaged(self._name, f"{name} has another SHA-256 than its metadata say")
+                raise damaged(self._name, f"the SHA-256 of {name} does not match its metadata")
         if self._exactly(2 * _BLOCK) != bytes(2 * _BLOCK) or self._stream.read(1):
             raise damaged(self._name, "it does not end as a backup")
 
@@ -114,7 +114,7 @@ class Reader:
             found = tarfile.TarInfo.frombuf(raw, "utf-8", "strict")
         except (tarfile.HeaderError, UnicodeError):
             raise damaged(self._name, "where a file should begin, there is none") from None
-        # What a writer does not write is not looked into: it may be anything.
+        # A header that the writer does not write is not interpreted: it may be anything.
         if raw != _header(found.name, found.size):
             raise damaged(self._name, f"the header of {found.name!r} is not one of a backup's")
         return found.name, found.size

@@ -1,22 +1,22 @@
-"""The commands of the backup image; each prints its answer as JSON on stdout, and tells the rest on stderr.
+"""The commands of the backup image; each prints its answer as JSON on stdout, and messages on stderr.
 
     make [LABEL]                        make an archive
-    list                                what archives and dumps there are
+    list                                list archives and dumps
     unpack NAME PURPOSE [PROJECT]       check an archive and leave its files for `restore` or `verify`
-    applied                             the migrations that are applied at present
-    verify                              restore what was unpacked into a PostgreSQL of its own, compare
-    receive PART FILES BYTES            unpack media, or data, from stdin beside the present ones
-    swap PART                           put them in their place; goes on where it was stopped
+    applied                             list the applied migrations
+    verify                              restore the unpacked files into a separate PostgreSQL, compare
+    receive PART FILES BYTES            unpack media, or data, from stdin next to the present ones
+    swap PART                           replace the present ones; a rerun continues where it stopped
     discard PART                        remove what is left of that
-    expired                             the archives that retention does not keep
-    prune NAME...                       remove these, and what killed runs have left
+    expired                             list the archives that retention does not keep
+    prune NAME...                       remove these, and leftovers of killed runs
     schedule                            make, prune and copy by BACKUP_SCHEDULE, until SIGTERM
-    healthy                             exit code 1 where the schedule has failed or is late, and why
-    remote                              what archives there are in the store
+    healthy                             exit code 1 and the reason if the schedule failed or is late
+    remote                              list the archives in the store
     copy NAME...                        copy these to the store
-    fetch NAME                          bring one back from there
+    fetch NAME                          copy one back from there
 
-Exit code 1 with one message for what a person can put right.
+Exit code 1 with one message for an error that a person can fix.
 """
 
 import json
@@ -54,7 +54,7 @@ COMMANDS = {
 
 
 def stop(*_):
-    """End as after an error: what was begun is removed."""
+    """End as after an error: unfinished files are removed."""
     raise SystemExit("interrupted")
 
 

@@ -1,7 +1,7 @@
 """The database as it is at one moment: its facts, and a dump of the same snapshot.
 
-Where it is stands in PGHOST, PGUSER and PGDATABASE; without PGHOST there is none. EXTRA_DATABASES names
-others on the same server, separated by spaces.
+PGHOST, PGUSER and PGDATABASE name it; without PGHOST there is none. EXTRA_DATABASES names others on the
+same server, separated by spaces.
 """
 
 import json
@@ -18,12 +18,12 @@ _DONE = "slipway-answered"
 # docker/migrate_lock.py has the same.
 _MIGRATION_LOCK = int.from_bytes(b"SLIPWAY", "big")
 _POLL_SECONDS = 0.5
-# Whatever limits the project has set for its own sessions.
+# Against limits that the project has set for its own sessions.
 _OPTIONS = (
     "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0"
     " -c idle_session_timeout=0 -c row_security=off"
 )
-# Not those of extensions, which are in no dump. Of a partitioned table the partitions, which hold the rows.
+# Without tables of extensions, which are in no dump. A partitioned table's rows are in its partitions.
 _TABLES = """
 SELECT coalesce(jsonb_agg(jsonb_build_array(nspname || '.' || relname, format('%I.%I', nspname, relname))
                           ORDER BY nspname, relname), '[]')
@@ -41,7 +41,7 @@ SELECT jsonb_build_object('version', current_setting('server_version'),
 
 
 def present():
-    """Tell whether this stack has a database of its own."""
+    """Return whether this stack has a database of its own."""
     return bool(os.environ.get("PGHOST"))
 
 
@@ -57,9 +57,9 @@ def environment():
 
 
 class Snapshot:
-    """One transaction that sees one moment, for as long as the block lasts; ``alone`` without migrations.
+    """A transaction that sees one moment, for the duration of the block; ``alone`` keeps migrations out.
 
-    It is of PGDATABASE, or of the database called ``name``.
+    It is in PGDATABASE, or in the database called ``name``.
     """
 
     def __init__(self, alone=False, name=""):
@@ -72,7 +72,7 @@ class Snapshot:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=self._environment(), text=True,
         )  # fmt: skip
         if self._alone:
-            # Before there is a snapshot, which is to see what was migrated.
+            # Before the snapshot, which must see what was migrated.
             self._keep_migrations_out()
         self._say("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;")
         return self
@@ -84,14 +84,14 @@ class Snapshot:
     def _keep_migrations_out(self):
         """Hold the migration lock, which backups share; while migrations are applied, wait for their end.
 
-        Else ALTER TABLE waits for what is read here, pg_dump for ALTER TABLE, and this for pg_dump: for ever,
-        and unseen by PostgreSQL. It asks again and again for the reason docker/migrate_lock.py gives.
+        Otherwise ALTER TABLE waits for this transaction, pg_dump for ALTER TABLE, and this for pg_dump: for
+        ever, and unseen by PostgreSQL. It polls, for the reason given in docker/migrate_lock.py.
         """
-        told = False
+        reported = False
         while not self.ask(f"SELECT to_jsonb(pg_try_advisory_lock_shared({_MIGRATION_LOCK}))"):
-            if not told:
+            if not reported:
                 say("waiting for migrations to end")
-                told = True
+                reported = True
             time.sleep(_POLL_SECONDS)
 
     def ask(self, query):
@@ -113,7 +113,7 @@ class Snapshot:
         name = self.ask("SELECT to_jsonb(pg_export_snapshot())")
         # Compressed by gzip, the default, because every pg_restore of every build can read that.
         argv = ["pg_dump", "--format=custom", f"--snapshot={name}", f"--file={path}"]
-        # Somebody else's ALTER TABLE may wait for this transaction already, as migrations would.
+        # Another session's ALTER TABLE may already wait for this transaction, as migrations would.
         argv += ["--lock-wait-timeout=60s"]
         if subprocess.run(argv, env=self._environment(), check=False).returncode:
             raise BackupError(
@@ -156,4 +156,4 @@ class Snapshot:
             self._psql.stdin.write(f"{text}\n")
             self._psql.stdin.flush()
         except BrokenPipeError:
-            pass  # the next answer is missing, and that is told
+            pass  # the next answer is missing, and ask() reports that

@@ -1,4 +1,4 @@
-"""Symmetric encryption by GnuPG, such that plain `gpg --decrypt` undoes it."""
+"""Symmetric encryption by GnuPG that plain `gpg --decrypt` undoes."""
 
 import contextlib
 import os
@@ -13,19 +13,19 @@ _GPG = (
     "gpg", "--batch", "--no-options", "--no-tty", "--quiet", "--pinentry-mode", "loopback",
     "--passphrase-file", str(PASSPHRASE),
 )  # fmt: skip
-# What is in there is compressed already. CFB with a modification detection code, for gpg of any version.
+# The content is already compressed. CFB with a modification detection code, for gpg of any version.
 _SEAL = ("--cipher-algo", "AES256", "--s2k-digest-algo", "SHA512", "--compress-algo", "none")
 
 
 def wanted():
-    """Tell whether there is a passphrase, and so whether new archives are encrypted.
+    """Return whether there is a passphrase, and so whether new archives are encrypted.
 
-    Raises ``BackupError`` SLIP-098 for one that cannot be read or is empty: nothing is written in the clear.
+    Raises ``BackupError`` SLIP-098 if it cannot be read or is empty: nothing is written in the clear.
     """
     if not PASSPHRASE.exists():
         return False
     try:
-        # gpg takes the first line.
+        # gpg uses the first line.
         given = PASSPHRASE.read_text().split("\n")[0].strip()
     except OSError as problem:
         raise BackupError(
@@ -44,7 +44,7 @@ def wanted():
 
 @contextlib.contextmanager
 def sealed(path):
-    """Give a stream; what is written to it is in ``path``, encrypted, when the block has ended."""
+    """Yield a stream; its data is in ``path``, encrypted, when the block has ended."""
     argv = [*_GPG, *_SEAL, "--symmetric", "--output", str(path)]
     with _home(), subprocess.Popen(argv, stdin=subprocess.PIPE) as gpg:
         try:
@@ -61,9 +61,9 @@ def sealed(path):
 
 @contextlib.contextmanager
 def opened(path):
-    """Give a stream of what is encrypted in ``path``. Raises ``BackupError`` SLIP-098 or SLIP-095.
+    """Yield a stream of the decrypted content of ``path``. Raises ``BackupError`` SLIP-098 or SLIP-095.
 
-    A block that has read to the end raises too when the whole was not what had been written.
+    A block that has read to the end also raises if the content is not what was written.
     """
     if not wanted():
         raise BackupError(
@@ -71,28 +71,28 @@ def opened(path):
             f"{path.name} is encrypted, and there is no passphrase",
             "write it to secrets/backup/passphrase",
         )
-    with tempfile.TemporaryFile() as told, _home():
+    with tempfile.TemporaryFile() as messages, _home():
         argv = [*_GPG, "--status-fd", "2", "--decrypt", str(path)]
-        with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=told) as gpg:
+        with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=messages) as gpg:
             try:
                 yield gpg.stdout
             except BackupError:
-                # The cause of what the reader has found, where it is gpg that gave up.
+                # If gpg gave up, that is the cause of the reader's error.
                 gpg.stdout.read()
                 if gpg.wait():
-                    raise _not_decrypted(path.name, told) from None
+                    raise _not_decrypted(path.name, messages) from None
                 raise
             finally:
-                # The rest of one that was only looked into.
+                # The block may have read only the beginning.
                 if gpg.stdout.read(1):
                     gpg.kill()
         if gpg.returncode > 0:
-            raise _not_decrypted(path.name, told)
+            raise _not_decrypted(path.name, messages)
 
 
-def _not_decrypted(name, told):
-    told.seek(0)
-    status = told.read().decode("utf-8", "replace")
+def _not_decrypted(name, messages):
+    messages.seek(0)
+    status = messages.read().decode("utf-8", "replace")
     if "BAD_PASSPHRASE" in status or "Bad session key" in status:
         return BackupError(
             "SLIP-098",

@@ -1,11 +1,11 @@
-"""What ends a command with one clear message."""
+"""Errors that end a command with one clear message."""
 
 import contextlib
 import errno
 
 
 class BackupError(Exception):
-    """Something a person can put right; ``code`` has a section in docs/errors.md."""
+    """An error that a person can fix; ``code`` has a section in docs/errors.md."""
 
     def __init__(self, code, message, fix):
         super().__init__(f"{code}: {message}\n  fix: {fix}")
@@ -19,7 +19,7 @@ def damaged(name, why):
 
 
 @contextlib.contextmanager
-def full_disk_told(what):
+def full_disk_reported(what):
     """Turn ENOSPC and EDQUOT in the block into a message that names ``what`` was being written."""
     try:
         yield
@@ -34,7 +34,7 @@ def full_disk_told(what):
 
 
 def require_space(folder_free, needed, what):
-    """Raise unless ``needed`` of ``folder_free`` bytes are there."""
+    """Raise ``BackupError`` SLIP-099 if ``needed`` is more than ``folder_free``, both in bytes."""
     if needed <= folder_free:
         return
     raise BackupError(

@@ -1,4 +1,4 @@
-"""What backups there are."""
+"""The list of backups."""
 
 import contextlib
 import json
@@ -46,7 +46,7 @@ def _archive(match, verified):
 
 
 def _head(path, encrypted):
-    """Return the metadata, with nothing but them read."""
+    """Return the metadata, reading nothing else."""
     with encryption.opened(path) if encrypted else path.open("rb") as stream:
         return Reader(stream, path.name).metadata()
 
@@ -67,7 +67,7 @@ def _dump(match):
 
 
 def _verified():
-    """Return when each archive was verified, by name, size and time of change: another file is another."""
+    """Return when each archive was verified, by name, size and modification time, which identify it."""
     found = {}
     for line in VERIFIED.read_text().splitlines() if VERIFIED.exists() else []:
         try:

@@ -10,13 +10,13 @@ import database
 import encryption
 import parts
 import places
-from failure import BackupError, full_disk_told, require_space
+from failure import BackupError, full_disk_reported, require_space
 from places import say
 
 
 def make(label=""):
     """Make an archive of this stack; returns its name and its metadata. ``label`` may be empty."""
-    with places.workplace("make") as folder, full_disk_told("a backup was written"):
+    with places.workplace("make") as folder, full_disk_reported("a backup was written"):
         begun = time.monotonic()
         try:
             encrypted = encryption.wanted()
@@ -31,7 +31,7 @@ def make(label=""):
 
 
 def _gather(folder):
-    """Write what goes into the archive to files of its own: their checksums come before them."""
+    """Write the archive's members to separate files: in the archive their checksums come first."""
     metadata = {
         "format": archive.FORMAT,
         "writer": archive.WRITER,
@@ -45,7 +45,7 @@ def _gather(folder):
         _dump(folder, metadata, files)
     else:
         _check_space(0)
-    # After the database: whatever file an entry in it names is there already, if it was not removed since.
+    # After the database: every file that it refers to already exists, unless it was removed since.
     for part in parts.present():
         say(f"packing {part.name}")
         files[part.member] = folder / part.member
@@ -62,7 +62,7 @@ def _dump(folder, metadata, files):
     """Dump the databases into ``folder``, and enter what they hold into ``metadata`` and ``files``."""
     with contextlib.ExitStack() as stack:
         snapshot = stack.enter_context(database.Snapshot(alone=True))
-        # One that no `up` has created yet holds nothing. All are seen at about the same moment.
+        # A database that no `up` has created yet is left out. All are seen at about the same moment.
         extra = {
             name: stack.enter_context(database.Snapshot(alone=True, name=name))
             for name in snapshot.existing(database.extra_names())
@@ -84,9 +84,9 @@ def _dump(folder, metadata, files):
 
 
 def _check_space(database_bytes):
-    # Files are there twice for a moment, packed, and packed in the archive. So is the dump; but it is
-    # compressed and has no indexes, and is rarely half as large as the database. SQLite's databases are
-    # copied besides, one at a time.
+    # For a moment files exist twice, packed, and packed in the archive. So does the dump; but it is
+    # compressed and has no indexes, and is rarely half as large as the database. SQLite databases are
+    # also copied, one at a time.
     needed = database_bytes + sum(
         (3 if part is parts.DATA else 2) * parts.size(part.root) for part in parts.present()
     )

@@ -1,7 +1,7 @@
-"""Parts of an archive that are a folder's files: into a compressed tar file, and out of anybody's.
+"""Parts of an archive that are a folder's files: packed into a compressed tar file, unpacked from any.
 
-There are two: ``media``, and ``data``, what the project keeps by DATA_PATHS, with its SQLite databases. Where
-they are stands in MEDIA_ROOT and DATA_ROOT; without the second there is none.
+There are two: ``media``, and ``data``, the files of DATA_PATHS with their SQLite databases. MEDIA_ROOT and
+DATA_ROOT name the folders; without DATA_ROOT there is no ``data``.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ import sqlitefile
 from failure import BackupError, damaged
 from places import say
 
-# What is in the folder and is none of its files: our own, and what a file system of its own brings.
+# Not part of the folder's files: our own folder, and one that a separate file system has.
 RESTORING = ".slipway-restoring"
 NOT_OURS = {RESTORING, "lost+found"}
 
@@ -45,12 +45,12 @@ def present():
 
 
 def held(metadata):
-    """Return the parts that the archive has whose ``metadata`` are given."""
+    """Return the parts of the archive with this ``metadata``."""
     return [part for part in PARTS.values() if part.member in metadata["members"]]
 
 
 def size(root):
-    """Return the bytes of all files below ``root``, about: it may be changing."""
+    """Return the approximate bytes of all files below ``root``, which may be changing."""
     found = 0
     for path in _walk(root):
         with contextlib.suppress(FileNotFoundError):
@@ -59,10 +59,10 @@ def size(root):
 
 
 def pack(part, target):
-    """Write all that is below the root of ``part`` to ``target``; returns numbers: ``files`` and ``bytes``.
+    """Write all files below the root of ``part`` to ``target``; returns numbers: ``files`` and ``bytes``.
 
-    In ``data`` SQLite's databases are copied as of one moment each, and named under ``sqlite``. Raises
-    ``BackupError`` SLIP-100 with the name of what cannot be read, or could not be restored.
+    In ``data`` each SQLite database is copied as of one moment, and named under ``sqlite``. Raises
+    ``BackupError`` SLIP-100 with the name of a file that cannot be read, or could not be restored.
     """
     counted = {"files": 0, "bytes": 0}
     databases = []
@@ -82,14 +82,14 @@ def pack(part, target):
 
 
 def unpack(part, stream, name, folder=None, limit=None):
-    """Read what ``pack`` has written, into ``folder`` if that is given; returns the numbers.
+    """Read the output of ``pack``, into ``folder`` if that is given; returns the numbers.
 
-    Into a folder goes a tar file that is not compressed, too: an import's.
+    With a folder, the tar file may be uncompressed: an import's.
     Raises ``BackupError`` SLIP-095 for anything that is not a file, a folder, or a link that stays inside,
     and for more than ``limit`` bytes.
     """
     counted = {"files": 0, "bytes": 0}
-    # With --force zstd hands on what it does not know.
+    # With --force zstd passes on data in other formats unchanged.
     with _zstd(["--decompress", *(["--force"] if folder else [])], stdin=stream) as zstd:
         try:
             with tarfile.open(fileobj=zstd.stdout, mode="r|", errorlevel=2) as tar:
@@ -111,7 +111,7 @@ def unpack(part, stream, name, folder=None, limit=None):
 
 
 def _walk(root):
-    """Yield every path below ``root``, folders before what is in them, in the same order every time."""
+    """Yield every path below ``root``, folders before their content, always in the same order."""
     if not root.is_dir():
         return
 
@@ -129,7 +129,7 @@ def _walk(root):
 def _add(tar, part, path, counted):
     name = str(path.relative_to(part.root))
     try:
-        # First, so that a fifo is not waited for; and no link is followed if it takes a file's place.
+        # First, so that open() does not wait for a fifo; it follows no link that replaces the file since.
         if not stat.S_ISREG(path.lstat().st_mode):
             _add_other(tar, part, path, name)
             return
@@ -144,7 +144,7 @@ def _add(tar, part, path, counted):
 
 def _add_file(tar, member, path, file, counted):
     """Add the content of ``file`` as ``member``; ``path`` is for messages."""
-    # A second name of a file is a file of its own: hard links do not survive, content does.
+    # A hard link becomes a separate file: the link does not survive, the content does.
     member.type = tarfile.REGTYPE
     member.size = os.fstat(file.fileno()).st_size
     try:
@@ -194,7 +194,7 @@ def _anonymous(member):
 def _take(tar, member, root, folder, counted):
     if not (member.isreg() or member.isdir() or member.issym()):
         raise tarfile.SpecialFileError(member)
-    # The filter would make a relative name of an absolute one: who has written that is not us.
+    # The filter would make an absolute name relative; pack() never writes one.
     if tarfile.data_filter(member, str(root)).name != member.name:
         raise tarfile.AbsolutePathError(member)
     if Path(member.name).parts[:1] in {(name,) for name in NOT_OURS}:

@@ -1,4 +1,4 @@
-"""Where backups are, how they are called, and who works on them at the moment."""
+"""The places and the names of backups, and the locks for work on them."""
 
 import contextlib
 import fcntl
@@ -23,7 +23,7 @@ DUMP = re.compile(r"(?P<stamp>\d{8}T\d{6}Z)-before-(?P<release>.+)\.dump")
 
 
 def say(line):
-    """Tell the person; stdout is for the answer."""
+    """Print a line for the user on stderr; stdout is for the answer."""
     print(line, file=sys.stderr, flush=True)
 
 
@@ -33,10 +33,10 @@ def stack():
 
 
 def release():
-    """Return the release that serves at this moment; ``unknown`` when none ever has.
+    """Return the live release; ``unknown`` before the first one.
 
-    Where BACKUP_RELEASE is empty it is the one nginx's configuration is of: a container that stays learns of
-    deploys that way.
+    If BACKUP_RELEASE is empty, it is the release of nginx's live configuration: a container that keeps
+    running notices deploys that way.
     """
     live = Path("/srv/nginx/live")
     return os.environ["BACKUP_RELEASE"] or (live.readlink().name if live.is_symlink() else "unknown")
@@ -70,15 +70,15 @@ def _names():
         raise BackupError(
             "SLIP-103",
             f"the backups folder cannot be read: {problem.strerror}",
-            f"give it to the user that backups are made as: chown {os.getuid()} on BACKUP_DIR",
+            f"chown BACKUP_DIR to {os.getuid()}, the user that makes backups",
         ) from None
 
 
 @contextlib.contextmanager
 def workplace(name):
-    """Give an empty folder for one kind of work, which one process at a time does; others wait.
+    """Yield an empty folder for one kind of work, to one process at a time; others wait.
 
-    What a killed one has left in it is removed first. It is not removed afterwards: ``clear`` does that.
+    Leftovers of a killed process are removed first. The folder stays afterwards: ``clear`` removes it.
     """
     try:
         WORK.mkdir(mode=0o700, exist_ok=True)
@@ -87,7 +87,7 @@ def workplace(name):
         raise BackupError(
             "SLIP-103",
             f"the backups folder cannot be written: {problem.strerror}",
-            f"give it to the user that backups are made as: chown {os.getuid()} on BACKUP_DIR",
+            f"chown BACKUP_DIR to {os.getuid()}, the user that makes backups",
         ) from None
     with lock:
         try:
@@ -102,14 +102,14 @@ def workplace(name):
 
 
 def clear(name):
-    """Remove what there is of a kind of work."""
+    """Remove the folder of a kind of work, if there is one."""
     folder = WORK / name
     if folder.exists():
         shutil.rmtree(folder)
 
 
 def sync(path):
-    """Have the file or the folder on the disk."""
+    """Flush the file or the folder to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""Removing what retention does not keep."""
+"""Removal of the archives that retention does not keep."""
 
 import os
 
@@ -21,7 +21,7 @@ def keep(names):
 
 
 def remove(*names):
-    """Remove these archives, and what a killed run has left; returns the names."""
+    """Remove these archives, and leftovers of a killed run; returns the names."""
     with places.workplace("make"):
         for name in names:
             if ARCHIVE.fullmatch(name):

@@ -1,7 +1,7 @@
-"""Files of an archive in the place of the present ones, in steps that a kill cannot spoil.
+"""Replace the present files with those of an archive, in steps that a kill cannot spoil.
 
-The root of a volume cannot be renamed, so its entries are: first the present ones out, then the new ones
-in. What has been done so far stands in a file, and ``swap`` goes on from there.
+The root of a volume cannot be renamed, so its entries are moved: first the present ones out, then the new
+ones in. A file records the progress, and ``swap`` continues from there.
 """
 
 import contextlib
@@ -12,13 +12,13 @@ import sys
 
 import parts
 import places
-from failure import BackupError, damaged, full_disk_told, require_space
+from failure import BackupError, damaged, full_disk_reported, require_space
 
 RECEIVED, OUT, IN, DONE = "received", "out", "in", "done"
 
 
 def receive(name, count, size):
-    """Unpack what comes on stdin beside the present files of the part ``name``: so many files and bytes."""
+    """Unpack stdin, ``count`` files and ``size`` bytes, next to the present files of the part ``name``."""
     expected = {"files": int(count), "bytes": int(size)}
     with _Exchange(name) as own:
         if own.state() in {OUT, IN}:
@@ -26,10 +26,10 @@ def receive(name, count, size):
                 "SLIP-101", "an earlier restore is only half done", "invoke db.restore or db.backup ends it"
             )
         own.remove()
-        require_space(places.free(own.folder), expected["bytes"], f"new {name} beside the present")
+        require_space(places.free(own.folder), expected["bytes"], f"new {name} next to the present")
         own.new.mkdir(mode=0o700)
         own.old.mkdir(mode=0o700)
-        with full_disk_told(f"{name} were unpacked"):
+        with full_disk_reported(f"{name} were unpacked"):
             found = parts.unpack(own.part, sys.stdin.buffer, "the archive", own.new, limit=expected["bytes"])
         if found != expected:
             raise damaged("the archive", f"{found} came out of its {name}, and {expected} had gone in")
@@ -39,7 +39,7 @@ def receive(name, count, size):
 
 
 def swap(name):
-    """Put what was received in the place of the present files; repeated, it goes on where it stopped."""
+    """Replace the present files with the received ones; a rerun continues where it stopped."""
     with _Exchange(name) as own:
         state = own.state()
         if state == RECEIVED:
@@ -60,7 +60,7 @@ def swap(name):
 
 
 def discard(name):
-    """Remove what was received, or the former files after ``swap``."""
+    """Remove the received files, or the former ones after ``swap``."""
     with _Exchange(name) as own:
         if own.state() in {OUT, IN}:
             raise BackupError(
@@ -71,9 +71,9 @@ def discard(name):
 
 
 class _Exchange:
-    """The folder beside a part's files in which all that happens, one at a time.
+    """The folder next to a part's files in which all that happens, for one process at a time.
 
-    The container of a killed task goes on, and has to be waited for.
+    The container of a killed task keeps running, so this waits for it.
     """
 
     def __init__(self, name):
@@ -88,7 +88,7 @@ class _Exchange:
             while True:
                 lock = held.enter_context(self._lock_file())
                 fcntl.flock(lock, fcntl.LOCK_EX)
-                # Whoever was waited for may have removed the folder, and the file with it.
+                # The previous holder of the lock may have removed the folder, and the file with it.
                 with contextlib.suppress(FileNotFoundError):
                     if os.path.samestat(os.fstat(lock.fileno()), (self.folder / "lock").stat()):
                         break
@@ -111,7 +111,7 @@ class _Exchange:
         return state
 
     def make_way(self, path):
-        """Move away what somebody has written there since the present files were moved out."""
+        """Move away a file that was written there since the present files were moved out."""
         if path.exists() or path.is_symlink():
             target = self.old / f"{path.name}.since"
             shutil.rmtree(target, ignore_errors=True)
@@ -126,12 +126,12 @@ class _Exchange:
     def _lock_file(self):
         try:
             self.root.mkdir(exist_ok=True)
-            # Nobody else looks into it, nginx neither.
+            # No other user may read it, nginx included.
             self.folder.mkdir(mode=0o700, exist_ok=True)
             return (self.folder / "lock").open("a")
         except OSError as problem:
             raise BackupError(
                 "SLIP-101",
                 f"{self.part.name} cannot be written: {problem.strerror}",
-                f"{self.root} has to belong to user {os.getuid()}, as whom the project runs",
+                f"chown {self.root} to {os.getuid()}, the user that the project runs as",
             ) from None

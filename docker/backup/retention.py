@@ -1,4 +1,4 @@
-"""Which backups are kept: the newest of each of the last days, weeks and months that have any."""
+"""The backups to keep: the newest of each of the last days, weeks and months that have any."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -14,7 +14,7 @@ def kept(times: Mapping[str, datetime], counts: Mapping[str, int]) -> set[str]:
     """Return the names to keep out of ``times``, which has the time (UTC) of each.
 
     ``counts`` has the number of ``daily``, ``weekly`` (ISO 8601) and ``monthly`` ones; a period without a
-    backup is not counted. The newest of all is kept whatever the counts are.
+    backup is not counted. The newest of all is always kept.
     """
     newest_first = sorted(times, key=lambda name: (times[name], name), reverse=True)
     keep = set(newest_first[:1])

@@ -1,4 +1,4 @@
-"""Backups by BACKUP_SCHEDULE: make, prune, copy; what failed is tried again, and known after a restart."""
+"""Backups by BACKUP_SCHEDULE: make, prune, copy; failures are retried, also after a restart."""
 
 import os
 import traceback
@@ -13,14 +13,14 @@ from failure import BackupError
 from places import say
 
 STATE = places.WORK / "schedule.json"
-# How long after its time a run may begin without being late.
+# A run that begins later than this after its time is late.
 LATE = timedelta(seconds=60)
 _FIRST_RETRY = timedelta(minutes=1)
 _LONGEST_RETRY = timedelta(hours=1)
 
 
 def run():
-    """Work until SIGTERM. What was missed or cut off is made up for at once, what failed repeated."""
+    """Work until SIGTERM. A missed or interrupted run is made up for at once, a failed one repeated."""
     state = _read() or {"covered": cron.text(_now()), "running": None, "failures": 0, "problem": ""}
     unfinished = state["running"] or state["failures"]
     state["running"] = None
@@ -33,7 +33,7 @@ def run():
 
 
 def due(state):
-    """Return when the next run is due: the first time of the schedule after what the last one has covered."""
+    """Return when the next run is due: the first time of the schedule after the one last covered."""
     covered = datetime.fromisoformat(state["running"] or state["covered"])
     return cron.Times(os.environ["BACKUP_SCHEDULE"]).after(covered)
 
@@ -47,12 +47,12 @@ def _next(state):
     if not state["failures"]:
         return due(state)
     retry = _now() + backoff(state["failures"])
-    # Where it was the copy that failed, the next archive has its time still.
+    # If the copy failed, the next archive is still due at its time.
     return min(retry, due(state)) if due(state) > _now() else retry
 
 
 def healthy():
-    """Return ``next``, the time of the next run. Raises ``BackupError`` SLIP-111 for why it is not well."""
+    """Return ``next``, the time of the next run. Raises ``BackupError`` SLIP-111 with what is wrong."""
     state = _read()
     if not state:
         raise BackupError(
@@ -74,7 +74,7 @@ def healthy():
 
 
 def _attempt(state):
-    """Make an archive if one is due; prune; copy. How it ended is in ``state``, and told in one line."""
+    """Make an archive if one is due; prune; copy. Records the result in ``state``, and prints one line."""
     begun = _now()
     try:
         is_due = due(state) <= begun
@@ -83,14 +83,14 @@ def _attempt(state):
         if is_due:
             _refuse_during_restore()
             make.make()
-            # Now, so that a kill during the copy is not followed by another archive, only by the copy.
+            # Now, so that after a kill during the copy only the copy is repeated.
             state["covered"] = state["running"]
             _write(state)
         prune.remove(*prune.expired())
         if store.configured():
             store.synchronise()
         state |= {"failures": 0, "problem": ""}
-    except Exception as problem:  # whatever it is, the next run must come
+    except Exception as problem:  # no error may prevent the next run
         if not isinstance(problem, BackupError):
             traceback.print_exc()
         lines = str(problem).splitlines() or [type(problem).__name__]
@@ -109,12 +109,12 @@ def _attempt(state):
 
 
 def _refuse_during_restore():
-    # It exchanges the database first, then the media: what is read in between belongs to no moment.
+    # It replaces the database first, then the media: a backup in between would be of no one moment.
     if (places.WORK / "restore").exists():
         raise BackupError(
             "SLIP-077",
             "a restore is under way, or was interrupted",
-            "after an interrupted one, invoke db.prune --prod brings it to its end",
+            "after an interrupted one, invoke db.prune --prod completes it",
         )
 
 

@@ -1,7 +1,7 @@
-"""SQLite databases among files: known by their header, copied while they are in use, and looked through.
+"""SQLite databases among files: recognised by their header, copied while they are in use, and checked.
 
-What is read here lies on a volume that cannot be written. SQLite reads most databases all the same, but not
-where it would have to write first: a journal that a crash has left, or a write-ahead log nobody has open.
+The volume is read-only here. SQLite can still read most databases, but not where it would have to write
+first: with a journal that a crash has left, or a write-ahead log that no process has open.
 """
 
 import contextlib
@@ -16,15 +16,15 @@ from places import say
 
 _HEADER = b"SQLite format 3\0"
 _SIBLINGS = ("-journal", "-wal", "-shm")
-# https://sqlite.org/fileformat2.html#the_lock_byte_page: while another one has read-locked these bytes,
-# nobody writes into the file, but for the checkpoint of a write-ahead log.
+# https://sqlite.org/fileformat2.html#the_lock_byte_page: while a process has read-locked these bytes,
+# no other writes into the file, except for the checkpoint of a write-ahead log.
 _SHARED_FIRST, _SHARED_SIZE = 0x40000002, 510
 _SECONDS = 60
 _PAUSE_SECONDS = 0.2
 
 
 def is_database(path):
-    """Tell whether ``path`` is a file that begins as SQLite's do."""
+    """Return whether ``path`` is a file that begins like SQLite's."""
     try:
         if not stat.S_ISREG(path.lstat().st_mode):
             return False
@@ -35,7 +35,7 @@ def is_database(path):
 
 
 def is_sibling(path):
-    """Tell whether ``path`` is journal, log or index of a database beside it, which a copy does not need."""
+    """Return whether ``path`` is journal, log or index of a database next to it; a copy needs none."""
     return any(
         path.name.endswith(suffix) and is_database(path.with_name(path.name.removesuffix(suffix)))
         for suffix in _SIBLINGS
@@ -43,10 +43,10 @@ def is_sibling(path):
 
 
 def copy(path, target):
-    """Write the database ``path`` to ``target`` as it is at one moment, whoever writes meanwhile.
+    """Write the database ``path`` to ``target`` as of one moment, even while others write to it.
 
-    One that SQLite cannot read at all is copied as it is, and named. Raises ``BackupError`` SLIP-100 when it
-    is never at rest, ``OSError`` when it cannot be read.
+    One that SQLite cannot read at all is copied as it is, with a message. Raises ``BackupError`` SLIP-100
+    when it is never at rest, ``OSError`` when it cannot be read.
     """
     deadline = time.monotonic() + _SECONDS
     while True:
@@ -81,7 +81,7 @@ def problems(path):
 
 def _by_sqlite(path, target, deadline):
     def waited(*_):
-        # Between two attempts, where else it would try for ever.
+        # Called between attempts, which would otherwise go on for ever.
         if time.monotonic() > deadline:
             raise sqlite3.OperationalError("database is locked")
 
@@ -89,19 +89,19 @@ def _by_sqlite(path, target, deadline):
         contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as source,
         contextlib.closing(sqlite3.connect(target)) as draft,
     ):
-        # Nobody reads it before it is whole; whoever writes the source may be waiting for its end.
+        # Nobody reads the draft before it is complete, and writers of the source may be waiting.
         draft.execute("PRAGMA synchronous = OFF")
         draft.execute("PRAGMA journal_mode = OFF").fetchall()
         source.backup(draft, progress=waited)
 
 
 def _under_lock(path, target, _deadline):
-    """Copy the files while nobody may write, and have SQLite make one whole database of the copies."""
+    """Copy the files while nobody may write, then let SQLite merge the copies into one database."""
     with path.open("rb") as file:
         fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB, _SHARED_SIZE, _SHARED_FIRST)
         before = _stamps(path)
         with target.open("xb") as sink:
-            # Not opened once more: to close that would give back the lock.
+            # Not opened a second time: closing that would release the lock.
             shutil.copyfileobj(file, sink)
         for suffix in ("-journal", "-wal"):
             with contextlib.suppress(FileNotFoundError):

@@ -1,7 +1,7 @@
 """The S3-compatible store that archives are copied to, by rclone.
 
-BACKUP_S3_BUCKET, _ENDPOINT (empty: Amazon's), _REGION and _PREFIX say where it is; without a bucket there is
-none. The names in there are those of BACKUP_DIR.
+BACKUP_S3_BUCKET, _ENDPOINT (empty: Amazon's), _REGION and _PREFIX locate it; without a bucket there is none.
+Archives have the same names as in BACKUP_DIR.
 """
 
 import hashlib
@@ -15,13 +15,13 @@ import archive
 import encryption
 import places
 import prune
-from failure import BackupError, full_disk_told, require_space
+from failure import BackupError, full_disk_reported, require_space
 from places import ARCHIVE, BACKUPS, say
 
 _SECRETS = {"ACCESS_KEY_ID": "s3_access_key", "SECRET_ACCESS_KEY": "s3_secret_key"}
 _CA = Path("/run/configs/backup_s3_ca")
 _NO_DIRECTORY = 3  # rclone's exit code for a bucket that does not exist
-# Words of the protocol (Amazon S3 API reference, "Error responses"), which every store answers with.
+# Error codes of the protocol (Amazon S3 API reference, "Error responses"), which every store uses.
 _REFUSALS = (
     "AccessDenied", "AuthFailure", "Forbidden", "InvalidAccessKeyId", "InvalidToken", "NoSuchBucket",
     "PermanentRedirect", "AuthorizationHeaderMalformed", "SignatureDoesNotMatch", "status code: 403",
@@ -30,7 +30,7 @@ _STOP_SECONDS = 5
 
 
 def configured():
-    """Tell whether there is a store."""
+    """Return whether there is a store."""
     return bool(os.environ.get("BACKUP_S3_BUCKET"))
 
 
@@ -54,7 +54,7 @@ def entries():
 def synchronise():
     """Copy this stack's archives that the store lacks, newest first; remove what retention does not keep.
 
-    Retention sees what is in either place, so that nothing is copied only to be removed.
+    Retention counts the archives of both places, so that nothing is copied only to be removed.
     Raises as ``copy``.
     """
     there = {match.string: size for match, size in _listing() if match["stack"] == places.stack()}
@@ -71,15 +71,15 @@ def synchronise():
 
 
 def copy(*names):
-    """Copy these archives to the store, and see that they are there whole; returns their names.
+    """Copy these archives to the store, and check that the copies are complete; returns their names.
 
-    Raises ``BackupError`` SLIP-114 when what is there differs, and as ``_rclone``.
+    Raises ``BackupError`` SLIP-114 when a copy differs, and as ``_rclone``.
     """
     for name in names:
         path = BACKUPS / name
         _rclone("copyto", str(path), _remote(name))
         found = json.loads(_rclone("lsjson", "--stat", "--hash", _remote(name)))
-        # A store that encrypts with keys of its own has no MD5 to tell.
+        # A store that encrypts with keys of its own reports no MD5.
         theirs = found.get("Hashes", {}).get("md5", "")
         if found["Size"] != path.stat().st_size or theirs not in {"", _md5(path)}:
             raise BackupError(
@@ -92,17 +92,17 @@ def copy(*names):
 
 
 def fetch(name):
-    """Bring an archive from the store into BACKUP_DIR, checked from its first byte to its last.
+    """Copy an archive from the store into BACKUP_DIR, checked from its first byte to its last.
 
     ``name`` may lack the extension, or be ``latest``: the newest of this stack. Returns ``name``. Raises
-    ``BackupError`` SLIP-114 when there is none, or another file of its name is here already; SLIP-095 when it
+    ``BackupError`` SLIP-114 when there is none, or BACKUP_DIR has another file of its name; SLIP-095 when it
     is damaged; and as ``_rclone``.
     """
     found, size = _find(name)
     target = BACKUPS / found
-    with places.workplace("fetch") as folder, full_disk_told("a backup was fetched"):
+    with places.workplace("fetch") as folder, full_disk_reported("a backup was fetched"):
         try:
-            # Once as it is, once unpacked for its checks.
+            # Space for the archive, and for its files, which are unpacked to check them.
             require_space(places.free(folder), 2 * size, f"fetching {found}")
             draft = folder / found
             _rclone("copyto", _remote(found), str(draft))
@@ -117,15 +117,15 @@ def fetch(name):
 
 def _put(draft, target):
     try:
-        # Not a rename, which would replace what is there.
+        # Not a rename, which would replace an existing file.
         os.link(draft, target)
     except FileExistsError:
         if archive.digest(draft) == archive.digest(target):
-            say(f"{target.name}: was here already, the same")
+            say(f"{target.name}: is already here, identical")
             return
         raise BackupError(
             "SLIP-114",
-            f"BACKUP_DIR has another file called {target.name}; it stays",
+            f"BACKUP_DIR has another file called {target.name}; it was kept",
             "move it elsewhere, then fetch again",
         ) from None
     places.sync(BACKUPS)
@@ -150,7 +150,7 @@ def _find(name):
     raise BackupError(
         "SLIP-114",
         f"the store has no backup {name!r} below {_remote()}",
-        "invoke db.backups --remote lists what there is; BACKUP_S3_PREFIX says where it looks",
+        "invoke db.backups --remote lists all archives; BACKUP_S3_PREFIX sets the folder it searches",
     )
 
 
@@ -161,7 +161,7 @@ def _listing():
 
 
 def _remote(name=""):
-    # Two projects may share a bucket: the names in it do not have the project's.
+    # Two projects may share a bucket: archive names do not contain the project's.
     prefix = os.environ["BACKUP_S3_PREFIX"] or os.environ["BACKUP_PROJECT"].rsplit("-", 1)[0]
     return f":s3:{os.environ['BACKUP_S3_BUCKET']}/{prefix.strip('/')}/{name}"
 
@@ -169,7 +169,7 @@ def _remote(name=""):
 def _rclone(*arguments):
     """Run rclone and return what it printed.
 
-    Raises ``BackupError`` SLIP-113 when the store refuses, SLIP-112 when it does not answer as one.
+    Raises ``BackupError`` SLIP-113 when the store refuses, SLIP-112 when it does not answer like a store.
     """
     argv = ["rclone", *arguments, "--retries=3", "--low-level-retries=3", "--contimeout=15s", "--timeout=60s"]
     argv += [f"--ca-cert={_CA}"] if _CA.exists() and _CA.stat().st_size else []
@@ -177,9 +177,9 @@ def _rclone(*arguments):
         argv, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         try:
-            printed, told = process.communicate()
+            printed, errors = process.communicate()
         except BaseException:
-            # It then takes back the parts of an upload, which would stay in the store and cost money.
+            # rclone then removes the parts of an upload, which would stay in the store and cost money.
             process.send_signal(signal.SIGTERM)
             try:
                 process.communicate(timeout=_STOP_SECONDS)
@@ -187,12 +187,12 @@ def _rclone(*arguments):
                 process.kill()
             raise
     if process.returncode:
-        raise _failure(process.returncode, told)
+        raise _failure(process.returncode, errors)
     return printed
 
 
 def _environment():
-    """Return rclone's environment: the one place, beside the files, where the credentials are."""
+    """Return rclone's environment: the only place, apart from the files, with the credentials."""
     amazon = not os.environ["BACKUP_S3_ENDPOINT"]
     return {
         **os.environ,
@@ -201,7 +201,7 @@ def _environment():
         "RCLONE_S3_PROVIDER": "AWS" if amazon else "Other",
         "RCLONE_S3_ENDPOINT": os.environ["BACKUP_S3_ENDPOINT"],
         "RCLONE_S3_REGION": os.environ["BACKUP_S3_REGION"],
-        # Whoever may write archives need not be allowed to make buckets.
+        # The keys need permission to write archives, not to create buckets.
         "RCLONE_S3_NO_CHECK_BUCKET": "true",
     }
 
@@ -222,14 +222,14 @@ def _secret(name):
     return value
 
 
-def _failure(code, told):
-    # rclone repeats itself; its last line is the sum of it.
-    lines = [line for line in told.splitlines() if line.strip()] or [f"rclone ended with {code}"]
+def _failure(code, errors):
+    # rclone repeats itself; its last line sums it up.
+    lines = [line for line in errors.splitlines() if line.strip()] or [f"rclone ended with {code}"]
     why = lines[-1].strip()
     where = os.environ["BACKUP_S3_ENDPOINT"] or "Amazon S3"
     if code == _NO_DIRECTORY:
         why = f"there is no bucket {os.environ['BACKUP_S3_BUCKET']}"
-    elif not any(word in told for word in _REFUSALS):
+    elif not any(word in errors for word in _REFUSALS):
         return BackupError(
             "SLIP-112",
             f"the store {where} does not answer as it should: {why}",

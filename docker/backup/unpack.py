@@ -1,4 +1,4 @@
-"""Checking an archive from its first byte to its last, before anybody touches anything."""
+"""Check an archive from its first byte to its last, before anything is changed."""
 
 import contextlib
 import json
@@ -11,7 +11,7 @@ import database
 import encryption
 import parts
 import places
-from failure import BackupError, damaged, full_disk_told, require_space
+from failure import BackupError, damaged, full_disk_reported, require_space
 
 LATEST = "latest"
 
@@ -24,7 +24,7 @@ def unpack(name, purpose, from_project=""):
     Raises ``BackupError`` SLIP-094 to SLIP-099 and SLIP-103.
     """
     path = _find(name)
-    with places.workplace(purpose) as folder, full_disk_told(f"{path.name} was unpacked"):
+    with places.workplace(purpose) as folder, full_disk_reported(f"{path.name} was unpacked"):
         try:
             metadata = _extract(path, folder, purpose, from_project or os.environ["BACKUP_PROJECT"])
         except BaseException:
@@ -68,8 +68,8 @@ def _extract(path, folder, purpose, project):
     with _reading(path) as stream:
         reader = archive.Reader(stream, path.name)
         metadata = reader.metadata()
-        # What can be known from the metadata is told before anything is unpacked. A verification may be
-        # of any project's archive: it touches nothing.
+        # Problems that the metadata shows are reported before anything is unpacked. A verification takes
+        # any project's archive: it changes nothing.
         if purpose == "restore":
             _refuse_foreign(path.name, metadata, project)
         _refuse_newer_server(path.name, metadata)
@@ -90,7 +90,7 @@ def _reading(path):
             yield stream
     except PermissionError:
         raise BackupError(
-            "SLIP-094", f"{path.name} cannot be read", f"chown {os.getuid()} it, the user that reads backups"
+            "SLIP-094", f"{path.name} cannot be read", f"chown it to {os.getuid()}, which reads backups"
         ) from None
 
 
@@ -105,15 +105,15 @@ def _refuse_foreign(name, metadata, project):
         raise BackupError(
             "SLIP-096",
             f"{name} holds a database, and this stack has none of its own (DATABASE=none)",
-            "unpack it by hand: docs/backups.md says how",
+            "unpack it by hand: docs/backups.md describes how",
         )
     if missing := sorted(set(archive.extra_databases(metadata)) - set(database.extra_names())):
         raise BackupError(
             "SLIP-143",
-            f"{name} holds databases that this stack has not: {', '.join(missing)}",
+            f"{name} holds databases that this stack does not have: {', '.join(missing)}",
             "name them in EXTRA_DATABASES, invoke up, and restore again",
         )
-    # In development the files are the person's own, in the project's folder.
+    # In development the files are the user's own, in the project's folder.
     if parts.DATA in parts.held(metadata) and parts.DATA not in parts.present() and places.stack() == "prod":
         raise BackupError(
             "SLIP-159",

@@ -1,4 +1,4 @@
-"""The proof that an archive can be restored: into a PostgreSQL and a folder that exist for this alone."""
+"""Prove that an archive can be restored, into a PostgreSQL and a folder that exist for this alone."""
 
 import json
 import os
@@ -11,13 +11,13 @@ import database
 import parts
 import places
 import sqlitefile
-from failure import BackupError, full_disk_told, require_space
+from failure import BackupError, full_disk_reported, require_space
 from places import say
 
 SCRATCH = Path("/scratch")
 _START_SECONDS = 120
-# Nobody needs what this server has written when it ends. No parallel workers: the container's shared
-# memory is small.
+# This server's data is discarded when it ends. No parallel workers: the container's shared memory is
+# small.
 _OPTIONS = {
     "listen_addresses": "127.0.0.1",
     "fsync": "off",
@@ -29,7 +29,7 @@ _OPTIONS = {
 
 
 def verify():
-    """Restore what ``unpack`` has left, and compare; returns ``rows``, one dict per comparison.
+    """Restore the files that ``unpack`` left, and compare; returns ``rows``, one dict per comparison.
 
     Each has ``what``, ``expected``, ``found`` and ``same``.
     """
@@ -39,7 +39,7 @@ def verify():
     needed = sum(metadata[part.name]["bytes"] for part in held) + metadata.get("database_bytes", 0)
     require_space(places.free(SCRATCH), needed, "a verification")
     rows = []
-    with full_disk_told("the archive was restored for verification"):
+    with full_disk_reported("the archive was restored for verification"):
         if archive.DATABASE in metadata["members"]:
             rows += _databases(folder, metadata)
         for part in held:
@@ -86,7 +86,7 @@ def _files(part, packed, facts):
     target.mkdir()
     with packed.open("rb") as stream:
         parts.unpack(part, stream, "the archive", target, limit=facts["bytes"])
-    # What is on the disk, not what the unpacking says.
+    # Count the files on the disk, not those that unpack() reports.
     paths = [path for path in target.rglob("*") if path.is_file() and not path.is_symlink()]
     sizes = [path.lstat().st_size for path in paths]
     databases = [path for path in sorted(paths) if part is parts.DATA and sqlitefile.is_database(path)]
@@ -106,7 +106,7 @@ def _compared(what, expected, found):
 
 
 class _server:  # noqa: N801 - used as a function
-    """A PostgreSQL of this container alone, by the image's own entrypoint, for as long as the block lasts."""
+    """A PostgreSQL in this container alone, by the image's own entrypoint, for the duration of the block."""
 
     def __enter__(self):
         os.environ |= {"PGHOST": "127.0.0.1", "PGDATABASE": "slipway_own", "PGDATA": str(SCRATCH / "pgdata")}
@@ -124,14 +124,14 @@ class _server:  # noqa: N801 - used as a function
             env={**os.environ, **setup}, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log,
         )  # fmt: skip
         deadline = time.monotonic() + _START_SECONDS
-        # By TCP: while the entrypoint makes the cluster, its server listens on the socket alone.
+        # By TCP: while the entrypoint creates the cluster, its server listens on the socket alone.
         while subprocess.run(["pg_isready", "--quiet"], check=False).returncode:
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.__exit__()
                 self._log.seek(0)
                 say(self._log.read())
                 raise BackupError(
-                    "SLIP-102", "the PostgreSQL of the verification did not start", "its own words are above"
+                    "SLIP-102", "the PostgreSQL of the verification did not start", "its log is above"
                 )
             time.sleep(0.2)
         return self

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Creates the databases that EXTRA_DATABASES names and that are not there yet; whoever connects owns them.
+# Creates the databases of EXTRA_DATABASES that do not exist yet; the connecting user owns them.
 set -eu
 
 PGPASSWORD=$(cat /run/secrets/postgres_password)
@@ -13,7 +13,7 @@ SELECT format('CREATE DATABASE %I', :'name')
 SQL
 }
 
-# Names are checked by the tasks: lower-case letters, digits and _.
+# The tasks check the names: lower-case letters, digits and _.
 for database in $EXTRA_DATABASES; do
     create_if_missing "$database"
 done

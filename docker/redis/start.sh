@@ -1,10 +1,10 @@
 #!/bin/sh
-# Runs before the image's own entrypoint and bounds Redis's data by the memory of its container.
+# Runs before the image's own entrypoint and limits Redis's data by the memory of its container.
 #
-# Without a bound a full Redis is killed by the kernel, reads its file, is full again and is killed again. With
-# one, keys with a time to live (caches, results) make room, and for what has none (queues) it answers with an
-# error that the writer sees. A third: what is freed leaves gaps, and while the file is rewritten a copy of what
-# changes meanwhile needs as much again.
+# Without a limit the kernel kills a full Redis, which reads its file, is full again and is killed again. With a
+# limit, keys with a time to live (caches, results) make room, and for keys without one (queues) it answers with an
+# error that the writer sees. A third: freed memory leaves gaps, and during a rewrite of the file, a copy of the
+# data that changes meanwhile needs as much again.
 set -eu
 
 # cgroup v2, else v1; "max", or a number beyond any machine's memory, where there is no limit.

@@ -2,8 +2,8 @@
 
 Read from the environment:
     SLIPWAY_SETTINGS_MODULE   the project's own settings module
-    SLIPWAY_OVERLAY           JSON, written by the tasks: ``names`` of the settings to set, and what to make
-    them of: ``production``, ``hosts``, ``origins``, ``static_url``, ``media_url``, ``media_root``,
+    SLIPWAY_OVERLAY           JSON, written by the tasks: ``names`` of the settings to set, and the values for
+    them: ``production``, ``hosts``, ``origins``, ``static_url``, ``media_url``, ``media_root``,
     ``db_name``, ``db_user``, ``tls``
 """
 
@@ -19,8 +19,8 @@ from django.core.exceptions import ImproperlyConfigured
 SLIPWAY_SETTINGS_MODULE = os.environ["SLIPWAY_SETTINGS_MODULE"]
 if os.environ.get("DJANGO_CONFIGURATION"):
     raise ImproperlyConfigured(
-        "SLIP-138: SETTINGS_OVERLAY does not go with django-configurations, whose settings are a class; "
-        "fix: take it out of .env, and set what the class reads in app.env"
+        "SLIP-138: SETTINGS_OVERLAY does not work with django-configurations, whose settings are a class; "
+        "fix: remove it from .env, and set the variables that the class reads in app.env"
     )
 
 _project = importlib.import_module(SLIPWAY_SETTINGS_MODULE)
@@ -30,7 +30,7 @@ globals().update({name: getattr(_project, name) for name in dir(_project) if not
 
 
 def __getattr__(name):
-    """What the project's module gives by its own ``__getattr__``, or has been given since."""
+    """Return attributes of the project's module from its own ``__getattr__``, or set after its import."""
     return getattr(_project, name)
 
 
@@ -45,13 +45,13 @@ def _secret(name):
 
 
 def _databases():
-    """The stack's database as ``default``, with the project's options for PostgreSQL; others as they are."""
+    """Return the stack's database as ``default``, with the project's PostgreSQL options; others unchanged."""
     databases = dict(getattr(_project, "DATABASES", {}))
     own = databases.get("default", {})
     engine = own.get("ENGINE", "")
     if not any(word in engine for word in ("postgres", "postgis", "psycopg")):
         gis = "django.contrib.gis.db.backends.postgis"
-        # Its options would be another server's.
+        # Its options belong to another kind of server.
         own = {"ENGINE": gis if ".gis." in engine else "django.db.backends.postgresql"}
     options = own.get("OPTIONS")
     if isinstance(options, dict):
@@ -73,23 +73,23 @@ def _origins():
     origins = _given.get("origins", [])
     if django.VERSION >= (4, 0):
         return origins
-    # Until then without the scheme, and a dot in place of the wildcard.
+    # Before Django 4.0 without the scheme, and with a dot instead of the wildcard.
     return sorted({origin.partition("://")[2].replace("*.", ".") for origin in origins})
 
 
 def _over_tls(name, without):
-    """The project's own value where the stack serves https, else ``without``."""
+    """Return the project's own value if the stack serves https, else ``without``."""
     return getattr(_project, name, None) if _given.get("tls") else without
 
 
 def _plain_cookie(name, default):
-    # A browser takes a name with these prefixes over https alone.
+    # Browsers accept a name with these prefixes only over https.
     own = getattr(_project, name, default)
     return _over_tls(name, own.removeprefix("__Secure-").removeprefix("__Host-"))
 
 
 def _at_redis(value):
-    """``value`` with every address of this machine replaced by that of the stack's redis."""
+    """Return ``value`` with every address of this machine replaced by that of the stack's redis."""
     if isinstance(value, str):
         if value in {"localhost", "127.0.0.1"}:
             return "redis"
@@ -112,7 +112,7 @@ _VALUES = {
     "MEDIA_URL": lambda: _given.get("media_url", "/media/"),
     "SECRET_KEY": lambda: _secret("secret_key"),
     "SECURE_PROXY_SSL_HEADER": lambda: ("HTTP_X_FORWARDED_PROTO", "https"),
-    # Collected at the start it has to be the volume; collected at build it must not be, which would hide it.
+    # Collected at the start: must be the volume. Collected at build: must not, or the volume would hide it.
     "STATIC_ROOT": lambda: "/srv/static" if os.environ.get("COLLECTSTATIC") == "start" else "/srv/collected",
     "STATIC_URL": lambda: _given.get("static_url", "/static/"),
     "CSRF_COOKIE_NAME": lambda: _plain_cookie("CSRF_COOKIE_NAME", "csrftoken"),

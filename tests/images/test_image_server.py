@@ -84,7 +84,7 @@ def started(world: World, image: str, folder: Path, *options: str) -> str:
 
 
 def test_websockets_beside_an_old_gunicorn(world: World, tmp_path: Path) -> None:
-    """Red when the module's name alone decides, without mend_old_gunicorn, or without the target in CMD."""
+    """Red when the module's name alone decides, without fix_old_gunicorn, or without the target in CMD."""
     # The oldest that runs on this Python: without the setting wsgi_app, and no worker of today goes with it.
     image = built(world, tmp_path, "django<6\ngunicorn==20.0.4\n")
     container = started(world, image, tmp_path)

@@ -34,13 +34,13 @@ def test_a_command_runs_each_minute(prod: World) -> None:
 
 def test_a_run_that_goes_on_is_not_doubled_and_may_finish(prod: World) -> None:
     """Red when the next time begins another, or a restart ends it without a word."""
-    eventually(lambda: "passes over" in _log(prod, "slow"), "a second time", timeout=_SECONDS)
+    eventually(lambda: "skips" in _log(prod, "slow"), "a second time", timeout=_SECONDS)
     eventually(lambda: _runs(prod), "a run", timeout=_SECONDS)
     assert _runs(prod) == 1
     prod.invoke("restart", "--services", "slow")
     said = _log(prod, "slow")
-    assert re.search(r"is told to end.*\n(.*\n)*.*ended with exit code \d+ ", said)
-    assert re.search(r"the next run is due", said.rpartition("is told to end")[2]), "and it goes on"
+    assert re.search(r"gets SIGTERM.*\n(.*\n)*.*ended with exit code \d+ ", said)
+    assert re.search(r"the next run is due", said.rpartition("gets SIGTERM")[2]), "and it goes on"
 
 
 def test_they_are_processes_to_the_tasks(prod: World) -> None:

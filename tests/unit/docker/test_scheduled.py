@@ -79,7 +79,7 @@ def test_each_run_is_told_with_its_output_and_end(begin, tmp_path: Path) -> None
 def test_no_run_begins_beside_another(begin, tmp_path: Path) -> None:
     """Red when the next time does not wait for the run that is going on; seen without `if self._process`."""
     begin("sh", "-c", "echo $$ in; sleep 2.5; echo $$ out")
-    _said(tmp_path, r"passes over .* is going on", 2)
+    _said(tmp_path, r"skips .* has not ended", 2)
     _said(tmp_path, r"^\d+ out", 2)
     inside = re.findall(r"^(\d+) (in|out)$", _log(tmp_path), re.MULTILINE)
     assert inside[0] == (inside[1][0], "in") and inside[1][1] == "out" and inside[2][1] == "in"
@@ -90,7 +90,7 @@ def test_no_run_begins_beside_another_container(begin, tmp_path: Path) -> None:
     begin("sleep", "0.1")
     _said(tmp_path, "begins", 1)
     begin("sleep", "0.1", log="other")
-    _said(tmp_path, "passes over .* another container", 2, name="other")
+    _said(tmp_path, "skips .* another container", 2, name="other")
     assert "begins" not in _log(tmp_path, "other")
 
 
@@ -102,7 +102,7 @@ def test_a_run_that_is_going_on_may_finish(begin, tmp_path: Path) -> None:
     _said(tmp_path, "^ready$")
     process.terminate()
     assert process.wait(timeout=30) == 0
-    assert re.search(r"is told to end: it has 4 s", _log(tmp_path))
+    assert re.search(r"gets SIGTERM: it has 4 s", _log(tmp_path))
     assert re.search(r"^finished\ncron: job: ended with exit code 4 ", _log(tmp_path), re.MULTILINE)
 
 
@@ -180,5 +180,5 @@ def test_a_folder_that_cannot_be_written(begin, tmp_path: Path) -> None:
     """Red when a full or missing volume ends the schedule."""
     (tmp_path / "job.lock").mkdir()
     begin("true")
-    _said(tmp_path, "cannot keep what has run")
+    _said(tmp_path, "cannot record its runs")
     _said(tmp_path, "ended with exit code 0", 2)
