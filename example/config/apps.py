@@ -7,7 +7,7 @@ from django.db import connections
 
 
 class ProjectConfig(AppConfig):
-    """Health endpoints, logging and the connection pool's end."""
+    """Health endpoints, logging and the closing of the connection pool."""
 
     name = "config"
 

@@ -1,9 +1,9 @@
 """Settings from the environment, or from the files it points to.
 
 A variable ``NAME`` may be given as ``NAME_FILE`` instead, the path of a file that holds the value.
-That is how container engines hand over secrets, and the convention of the official database images:
-the value then shows neither in ``docker inspect`` nor in ``/proc/PID/environ``. As there, an empty
-variable counts as one that is not set.
+Container engines pass secrets that way, and it is the convention of the official database images: the
+value then shows neither in ``docker inspect`` nor in ``/proc/PID/environ``. As there, an empty variable
+counts as one that is not set.
 
 Every function raises ``ImproperlyConfigured`` and names the variable when the value is missing,
 unreadable, given twice or of the wrong kind.
@@ -19,12 +19,12 @@ FALSE = {"0", "false", "no", "off"}
 
 
 def given(name: str) -> bool:
-    """Tell whether ``name`` is set, directly or as ``name_FILE``."""
+    """Return whether ``name`` is set, directly or as ``name_FILE``."""
     return bool(os.environ.get(name) or os.environ.get(f"{name}_FILE"))
 
 
 def present(name: str) -> bool:
-    """Tell whether ``name`` is there at all, be it empty."""
+    """Return whether ``name`` exists at all, even if it is empty."""
     return name in os.environ
 
 

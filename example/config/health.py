@@ -32,7 +32,7 @@ def live(request: HttpRequest) -> JsonResponse:
 @never_cache
 @require_safe
 def ready(request: HttpRequest) -> JsonResponse:
-    """Answer 200 when the database answers within the deadline, else 503 naming what failed."""
+    """Answer 200 when the database answers within the deadline, otherwise 503 that names what failed."""
     check = _executor.submit(_ask_database)
     try:
         check.result(timeout=DEADLINE)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 # reset: Django and the server still log about a request after the last middleware is done.
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
-# What every record has; all else came in through ``extra``.
+# The attributes of every record; all others come from ``extra``.
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "request_id"}
 PROBES = "/healthz/"
 
@@ -23,7 +23,7 @@ class RequestIdFilter(logging.Filter):
 
 
 class ProbeFilter(logging.Filter):
-    """Drops what Django itself says about answers to probes, which come every few seconds.
+    """Drops Django's own records about answers to probes, which come every few seconds.
 
     A failing check still logs a warning of its own, see ``config.health``.
     """
@@ -43,7 +43,7 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
             "request_id": getattr(record, "request_id", "-"),
         }
-        # "request" is Django's extra: the request object, which is no use in a log line.
+        # "request" is Django's extra: the request object, which is useless in a log line.
         line |= {k: v for k, v in vars(record).items() if k not in _STANDARD and k != "request"}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)

@@ -1,4 +1,4 @@
-"""Whether a connection of the pool still works."""
+"""Check whether a connection of the pool still works."""
 
 import select
 

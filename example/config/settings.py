@@ -1,8 +1,7 @@
 """Settings of the guestbook, one file for every environment.
 
-What differs between a laptop, a server and CI comes from environment variables, with safe defaults:
-an environment that says nothing gets production behaviour. ``docs/django-settings.md`` explains
-each choice.
+Environment variables set what differs between a laptop, a server and CI, with safe defaults: without
+any variable the site behaves as in production. ``docs/django-settings.md`` explains each choice.
 """
 
 from importlib.util import find_spec
@@ -16,8 +15,8 @@ from config import env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-# An environment that carries the key is a complete one, such as a container's: a .env file lying
-# about in the checkout must not blend into it.
+# An environment with the key is complete, such as a container's: a .env file in the checkout must
+# not be mixed into it.
 if not env.given("SECRET_KEY"):
     load_dotenv(BASE_DIR / ".env")
 
@@ -100,7 +99,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 def _postgres() -> dict:
     # One pool per process. A thread holds one connection for the length of a request, so a pool
     # smaller than the server's threads makes requests queue. 0 switches it off, for PgBouncer.
-    # The readiness check has a connection of its own beside it.
+    # The readiness check has a connection of its own in addition.
     threads = env.number("WEB_THREADS", default=4, minimum=1)
     allowed = env.number("DB_CONNECTIONS_PER_WORKER", default=threads + 1, minimum=1)
     pool_max = env.number("DB_POOL_MAX", default=allowed - 1)
@@ -115,7 +114,7 @@ def _postgres() -> dict:
     pool_min = env.number("DB_POOL_MIN", default=min(1, pool_max))
     if pool_min > pool_max:
         raise ImproperlyConfigured(f"DB_POOL_MIN ({pool_min}) is larger than DB_POOL_MAX ({pool_max}).")
-    from config.pool import check  # noqa: PLC0415 - it imports psycopg, which SQLite does without
+    from config.pool import check  # noqa: PLC0415 - it imports psycopg, which SQLite does not need
 
     pool = {
         "min_size": pool_min,
@@ -155,7 +154,7 @@ def _sqlite() -> dict:
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": env.text("SQLITE_PATH", str(BASE_DIR / "db.sqlite3")),
         "OPTIONS": {
-            # Readers and one writer side by side; a writer waits its turn from the start instead
+            # Readers and one writer at the same time; a writer waits for its turn from the start instead
             # of failing halfway with "database is locked".
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
             "transaction_mode": "IMMEDIATE",
@@ -198,12 +197,12 @@ if not DEBUG:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 SECURE_SSL_REDIRECT = HTTPS
-# Probes speak plain HTTP from inside, where a redirect would count as healthy whatever is wrong.
+# Probes use plain HTTP from inside: a redirect would count as healthy whatever is wrong.
 SECURE_REDIRECT_EXEMPT = [r"^healthz/"]
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
 
-# Browsers remember this, so begin with an hour. Raise it once HTTPS has proved itself.
+# Browsers remember this, so begin with an hour. Raise it once HTTPS works reliably.
 SECURE_HSTS_SECONDS = env.number("HSTS_SECONDS", default=3600) if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = env.flag("HSTS_INCLUDE_SUBDOMAINS")
 SECURE_HSTS_PRELOAD = env.flag("HSTS_PRELOAD")
@@ -257,7 +256,7 @@ LOGGING = {
     "loggers": {
         # Django's defaults would add handlers of their own and mail the admins.
         "django": {"handlers": [], "propagate": True},
-        # The request log has a line for each request already; keep only what it cannot say.
+        # The request log already has a line for each request; keep only what it lacks.
         "django.request": {"level": "ERROR"},
         "django.server": {"handlers": [], "level": "ERROR", "propagate": True},
     },

@@ -6,7 +6,7 @@ from django.core.files.storage import FileSystemStorage
 
 
 class WholeFileStorage(FileSystemStorage):
-    """Django's own storage, which leaves half a file where the disk is full; this one takes it away again."""
+    """Django's own storage, but without the half-written file that it leaves when the disk is full."""
 
     def _save(self, name, content):
         try:

@@ -24,7 +24,7 @@ class Runner(DiscoverRunner):
             },
         )
         self._settings.enable()
-        # Refused requests are what many tests are about; assertLogs sees them all the same.
+        # Many tests send requests that are refused; assertLogs still sees the records.
         logging.getLogger().handlers[0].setLevel(logging.CRITICAL)
 
     def teardown_test_environment(self, **kwargs):

@@ -1,4 +1,4 @@
-"""What counts as a picture that may be uploaded, and what its file is called."""
+"""The rules for uploaded pictures, and the names of their files."""
 
 from pathlib import PurePath
 from uuid import uuid4

@@ -9,7 +9,7 @@ MAX_TEXT = 1000
 
 
 class Entry(models.Model):
-    """What a visitor wrote: a text and perhaps a picture."""
+    """A visitor's entry: a text and perhaps a picture."""
 
     text = models.TextField(max_length=MAX_TEXT, validators=[MaxLengthValidator(MAX_TEXT)])
     image = models.ImageField(upload_to=upload_path, validators=[check_image], blank=True)

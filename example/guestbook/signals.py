@@ -1,4 +1,4 @@
-"""Keeps the uploads in step with the table."""
+"""Keeps the uploads in sync with the table."""
 
 from django.db import transaction
 from django.db.models.signals import post_delete
@@ -9,7 +9,7 @@ from guestbook.models import Entry
 
 @receiver(post_delete, sender=Entry)
 def delete_image(instance: Entry, **kwargs) -> None:
-    """Delete an entry's picture once the deletion is certain, however it came about."""
+    """Delete an entry's picture once the deletion is committed, however it was made."""
     if instance.image:
         image = instance.image
         transaction.on_commit(lambda: image.storage.delete(image.name))

@@ -33,7 +33,7 @@ def index(request: HttpRequest) -> HttpResponse:
         form = EntryForm(request.POST, request.FILES)
         if form.is_valid():
             try:
-                # Undone to here, so that the page below can be made whatever transaction this is in.
+                # Roll back to here, so that the page below can be rendered in any transaction.
                 with transaction.atomic():
                     entry = form.save()
             except OSError:
@@ -75,5 +75,5 @@ def api_entries(request: HttpRequest) -> JsonResponse:
 
 @require_safe
 def favicon(request: HttpRequest) -> HttpResponse:
-    """Lead browsers that ask for /favicon.ico, as on the admin's pages, to the real one."""
+    """Redirect browsers that request /favicon.ico, as on the admin's pages, to the real one."""
     return redirect(static("guestbook/favicon.svg"))
