@@ -180,7 +180,7 @@ def _rank(name: str) -> tuple[object, ...]:
 
 
 def words(name: str) -> set[str]:
-    """Return the words of a file's name, in lower case: requirements, dev and txt for one."""
+    """Return the words of a file's name in lower case: requirements, dev, txt of requirements-dev.txt."""
     return set(re.split(r"[-_. ]+", name.lower()))
 
 

@@ -104,7 +104,7 @@ def _not_decrypted(name, messages):
 
 @contextlib.contextmanager
 def _home():
-    """A GNUPGHOME for this call alone: gpg wants one, and the root file system is read-only."""
+    """A GNUPGHOME for this call alone: gpg needs one, and the root file system is read-only."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["GNUPGHOME"] = folder
         yield

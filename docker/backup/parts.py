@@ -1,4 +1,4 @@
-"""Parts of an archive that are a folder's files: packed into a compressed tar file, unpacked from any.
+"""Parts of an archive that are a folder's files: packed into a compressed tar file, unpacked from anybody's.
 
 There are two: ``media``, and ``data``, the files of DATA_PATHS with their SQLite databases. MEDIA_ROOT and
 DATA_ROOT name the folders; without DATA_ROOT there is no ``data``.
@@ -16,7 +16,7 @@ import sqlitefile
 from failure import BackupError, damaged
 from places import say
 
-# Not part of the folder's files: our own folder, and one that a separate file system has.
+# In the folder, but not of its files: our own folder, and one that a separate file system has.
 RESTORING = ".slipway-restoring"
 NOT_OURS = {RESTORING, "lost+found"}
 

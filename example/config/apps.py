@@ -19,7 +19,7 @@ def close_pools() -> None:
     """Close the connection pools while their threads still run.
 
     Left to the interpreter's end, the threads are frozen already and the pool waits 5 seconds for
-    each in vain: the server would take 20 seconds to stop.
+    each without effect: the server would take 20 seconds to stop.
     """
     for connection in connections.all():
         if getattr(connection, "pool", None):

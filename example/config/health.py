@@ -1,7 +1,7 @@
 """Health endpoints for container engines and load balancers.
 
-``live`` says that the process answers; a failure means "restart me", so it depends on nothing else.
-``ready`` says that requests can be served; a failure means "send none for now".
+``live`` succeeds while the process answers; a failure means "restart it", so it depends on nothing else.
+``ready`` succeeds when requests can be served; a failure means "send none for now".
 """
 
 import logging

@@ -13,7 +13,7 @@ from config.logs import PROBES, request_id
 
 logger = logging.getLogger("guestbook.request")
 
-# What nginx's $request_id and common tracing ids look like. Anything else could forge log lines.
+# The form of nginx's $request_id and of common tracing ids. Any other text could forge log lines.
 _ACCEPTABLE = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
