@@ -68,7 +68,7 @@ FAULTS = {
     ),
     "nginx-killed": Fault(
         "nginx's container is killed",
-        ("connection",), 10, 30, "restart policy",
+        ("connection", "502"), 10, 30, "restart policy",
     ),
     "nginx-worker-stopped": Fault(
         "a worker of nginx is stopped (`SIGSTOP`)",
