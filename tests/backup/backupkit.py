@@ -73,11 +73,15 @@ def assert_serves(own: World) -> None:
     assert Site(own.url).get("/").status_code == 200
 
 
+def unfinished(own: World) -> list[str]:
+    """Folders of work that has not been cleared away."""
+    return [path.name for path in (folder(own) / ".work").iterdir() if not path.name.endswith(".lock")]
+
+
 def assert_clean(own: World) -> None:
     """Nothing is left of a task, whatever it was; what a killed one had begun may take a moment to end."""
     eventually(lambda: one_offs(own) == [], "the containers of the tasks to be gone")
-    left = [path.name for path in (folder(own) / ".work").iterdir() if not path.name.endswith(".lock")]
-    assert left == []
+    assert unfinished(own) == []
     assert list((own.root / ".slipway").glob("restore-*")) == []
     hidden = docker("exec", f"{own.project}-web-1", "sh", "-c", f"ls -A {MEDIA_ROOT}").split()
     assert ".slipway-restoring" not in hidden
