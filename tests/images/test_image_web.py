@@ -254,6 +254,6 @@ def test_the_fronts_configuration_is_published_by_the_nginx_user(world: World) -
     assert said == [
         "101 /srv/nginx", "101 /srv/state", "101 /srv/tls", "101 /var/cache/nginx",
         "bin", "bin/end-if-silent", "bin/front", "bin/maintenance", "bin/probe", "html",
-        "listen.envsh", "mime-types.envsh", "mime.types", "networks.envsh", "nginx.conf",
-        "served-paths.envsh", "snippets", "templates",
+        "http.d", "listen.envsh", "mime-types.envsh", "mime.types", "networks.envsh", "nginx.conf",
+        "served-paths.envsh", "site.d", "snippets", "templates",
     ]  # fmt: skip
