@@ -6,15 +6,13 @@ import functools
 import json
 import os
 import re
-import runpy
 import secrets
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from slipway.core import envfile
-from slipway.core.checkout import ROOT
+from slipway.core import envfile, imagecode
 from slipway.core.errors import SlipwayError
 from slipway.core.output import note
 
@@ -166,7 +164,7 @@ def fill_in(variable: str, value: str, folder: Path) -> str:
 @functools.cache
 def _rules() -> dict[str, Any]:
     """The names of docker/entrypoint.py, which holds the rules about placeholders."""
-    return runpy.run_path(str(ROOT / "docker/entrypoint.py"))
+    return imagecode.run("entrypoint")
 
 
 def _names(folder: Path) -> list[str]:

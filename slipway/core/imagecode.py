@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import runpy
 import sys
 from typing import Any
 
 from slipway.core.checkout import ROOT
 
-__all__ = ["load"]
+__all__ = ["load", "run"]
 
 _FOLDER = str(ROOT / "docker")
 
@@ -20,3 +21,8 @@ def load(name: str) -> Any:
         return importlib.import_module(name)
     finally:
         sys.path.remove(_FOLDER)
+
+
+def run(name: str) -> dict[str, Any]:
+    """Return the names that docker/NAME.py defines, for a file that imports no other of that folder."""
+    return runpy.run_path(f"{_FOLDER}/{name}.py")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import runpy
 from typing import Any
 
-from slipway.core.checkout import ROOT
+from slipway.core import imagecode
 
 __all__ = ["suggest"]
 
-_TABLE = runpy.run_path(str(ROOT / "docker/suggestions.py"))
+_TABLE = imagecode.run("suggestions")
 
 
 def suggest(name: str, **known: Any) -> str | None:

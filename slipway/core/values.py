@@ -9,13 +9,12 @@ import ipaddress
 import os
 import posixpath
 import re
-import runpy
 import shlex
 import unicodedata
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from slipway.core.checkout import ROOT
+from slipway.core import imagecode
 
 T = TypeVar("T")
 
@@ -195,7 +194,7 @@ def port(value: str) -> int:
 def schedule(value: str) -> str:
     """A cron expression of five fields that has a next time, as docker/cron.py reads it."""
     # Loaded here: only projects with a schedule need it.
-    runpy.run_path(str(ROOT / "docker/cron.py"))["Times"](value)
+    imagecode.run("cron")["Times"](value)
     return value
 
 
