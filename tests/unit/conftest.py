@@ -13,8 +13,8 @@ import pytest
 from kitfiles import DOCKER
 
 from slipway.config.settings import Settings, load, variables
+from slipway.core.checkout import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 WITH_ASGI = {"sync": "", "gthread": "", "asgi": ""}
 
 

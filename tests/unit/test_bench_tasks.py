@@ -15,6 +15,7 @@ from typing import Any, cast
 import pytest
 
 from slipway.config.settings import load, variables
+from slipway.core.checkout import ROOT
 from slipway.host import enginepackages
 from slipway.orchestrators.compose import Stack
 from tests.bench import bare, dev, growth, registry
@@ -23,7 +24,6 @@ from tests.bench.commands import compose_up
 from tests.bench.setups import SMALL_PACKAGES
 from tests.bench.timed import timed
 
-ROOT = Path(__file__).resolve().parents[2]
 VIEWS = (ROOT / "example" / "guestbook" / "views.py").read_text(encoding="utf-8")
 
 

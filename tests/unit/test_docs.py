@@ -16,8 +16,8 @@ from invoke.program import Program
 
 import tasks
 from slipway.config.settings import load, variables
+from slipway.core.checkout import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
 

@@ -6,7 +6,8 @@ import ast
 import re
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from slipway.core.checkout import ROOT
+
 PAGE = ROOT / "docs" / "errors.md"
 _CODE = re.compile(r"SLIP-\d{3}")
 _SECTION = re.compile(r"^## (?P<code>SLIP-\d{3}): (?P<title>.+)\n(?P<body>(?:(?!^## ).*\n?)*)", re.MULTILINE)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import ast
-from pathlib import Path
 
+from slipway.core.checkout import ROOT
 from tests.chaos.faults import FAULTS, KINDS
 
-ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "reliability.md"
 
 

@@ -14,9 +14,9 @@ import nox.registry
 import pytest
 from minikit import GIT
 
+from slipway.core.checkout import ROOT
 from tests.support import turns
 
-ROOT = Path(__file__).parents[2]
 FILES = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").glob("*/test_*.py")}
 
 

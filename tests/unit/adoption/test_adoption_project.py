@@ -14,9 +14,8 @@ from adoptkit import MANAGE, SETTINGS, found_in, write
 from slipway.adoption.scan import scan
 from slipway.commands.adopt import adopt
 from slipway.core import envfile
+from slipway.core.checkout import ROOT
 from slipway.core.errors import SlipwayError
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from slipway.commands.bootstrap import needs_engine
+from slipway.core.checkout import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 CREATES = "creating the tool environment"
 
 

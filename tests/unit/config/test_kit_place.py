@@ -11,9 +11,9 @@ from minikit import plant
 
 from slipway.config import place, testcode
 from slipway.config.settings import Settings, load
+from slipway.core.checkout import ROOT
 from slipway.orchestrators.compose import Stack
 
-ROOT = Path(__file__).resolve().parents[3]
 RULES = (ROOT / "Dockerfile.dockerignore").read_text()
 
 

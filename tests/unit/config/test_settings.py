@@ -11,10 +11,10 @@ import pytest
 
 from slipway.config.settings import Settings, load, record_machine, recorded, variables
 from slipway.core import values
+from slipway.core.checkout import ROOT
 from slipway.core.errors import SlipwayError
 from slipway.orchestrators import init
 
-ROOT = Path(__file__).resolve().parents[3]
 _NOT_SETTINGS = {"APP_ENV_DIGEST", "BACKUP_RECIPE", "BACKUP_USER", "COMPOSE_PROJECT_NAME", "KIT_ROOT"}
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from kitfiles import load
 
-ROOT = Path(__file__).resolve().parents[3]
+from slipway.core.checkout import ROOT
 
 
 @pytest.fixture(scope="module")

@@ -12,14 +12,13 @@ from pathlib import Path
 import pytest
 from invoke.exceptions import Exit
 
+from slipway.core.checkout import ROOT
 from slipway.core.errors import SlipwayError
 from slipway.core.run import Runner
 from slipway.engine import engine
 from slipway.host import enginecheck, enginepackages, machine, machinereport
 from slipway.host.enginecheck import parse_version
 from slipway.host.osinfo import Host, parse_os_release
-
-ROOT = Path(__file__).resolve().parents[3]
 
 DEBIAN_13 = Host(
     system="Linux",

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from slipway.config.settings import load
+from slipway.core.checkout import ROOT
 from slipway.core.run import Runner
 from slipway.engine import engine
 from slipway.images import buildrecord
@@ -18,7 +19,6 @@ from slipway.orchestrators import init
 from slipway.orchestrators.compose import Stack
 from slipway.orchestrators.session import Session
 
-ROOT = Path(__file__).resolve().parents[3]
 IMAGES = {
     "python:3.13-slim-trixie": "sha256:python",
     "postgres:17-trixie": "sha256:postgres",

@@ -11,11 +11,10 @@ import pytest
 import yaml
 
 from slipway.config.settings import Settings, load, variables
+from slipway.core.checkout import ROOT
 from slipway.core.errors import SlipwayError
 from slipway.orchestrators import projectfile
 from slipway.orchestrators.compose import Stack
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_the_volume_is_in_every_service_of_production(settings: Settings) -> None:

@@ -18,7 +18,6 @@ from taskkit import NAMES, REQUIRED
 import tasks
 from tests.support.world import copy_checkout
 
-ROOT = Path(__file__).resolve().parents[3]
 # About the kit's own files: refused in a checkout without git, and no docker command is run.
 ABOUT_FILES = {"new", "upgrade"}
 # No command is theirs to print.

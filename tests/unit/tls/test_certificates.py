@@ -10,18 +10,19 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
+from slipway.core.checkout import ROOT
+
 sys.path.insert(0, str(ROOT / "tests" / "tls"))
 
-import authority  # noqa: E402
+import authority
 
-from slipway.config.settings import Settings  # noqa: E402
-from slipway.core.errors import SlipwayError  # noqa: E402
-from slipway.core.run import Runner  # noqa: E402
-from slipway.orchestrators.compose import Stack  # noqa: E402
-from slipway.orchestrators.session import Session  # noqa: E402
-from slipway.services.views import url  # noqa: E402
-from slipway.tls import certificates, localca, tls  # noqa: E402
+from slipway.config.settings import Settings
+from slipway.core.errors import SlipwayError
+from slipway.core.run import Runner
+from slipway.orchestrators.compose import Stack
+from slipway.orchestrators.session import Session
+from slipway.services.views import url
+from slipway.tls import certificates, localca, tls
 
 
 @pytest.fixture(scope="module")
